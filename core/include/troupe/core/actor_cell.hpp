@@ -1,0 +1,104 @@
+#pragma once
+
+#include <troupe/core/mailbox.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <string_view>
+
+namespace troupe {
+
+class ActorCell;
+class Error;
+class System;
+
+namespace detail {
+struct ActorExtra;
+}
+
+/// What all actors of one class share; one constant for each class, made by `System::spawn`.
+struct ActorClass {
+  std::string_view name;
+  std::uint32_t size;                                 ///< bytes of cell and body together
+  void (*handle)(ActorCell& cell, Message& message);  ///< one turn's message; may throw
+  void (*destroy_body)(ActorCell& cell) noexcept;
+  /// Turns are worth far more than waking a thread: sleeping workers are woken to run them.
+  bool heavy = false;
+  /// What traces call this actor at the moment; null: by its name.
+  std::string_view (*trace_name)(const ActorCell& cell) noexcept = nullptr;
+};
+
+/// The part of an actor that outlives it: its count of addresses, its mailbox, where it stands. The
+/// body, the user's actor, follows in the same block of the pool and is destroyed when the actor
+/// stops; the block goes back when the last address is gone.
+///
+/// Threads   any, but for what the friends do in its turn.
+/// Turns     the mailbox's idle mark is the lock: who takes the mark away schedules the actor, and
+/// only
+///           the scheduler puts it back. So a scheduled actor needs no reference of its own.
+/// Lifetime  the last reference is never simply dropped. It either ends an idle actor at once, for
+///           nobody else can reach it, or travels through the mailbox as a message, behind all
+///           others.
+class ActorCell {
+ public:
+  ActorCell(System& system, const ActorClass& actor_class) noexcept
+      : class_(&actor_class), system_(&system) {}
+  ActorCell(const ActorCell&) = delete;
+  ActorCell& operator=(const ActorCell&) = delete;
+
+  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    std::uint32_t refs = refs_.load(std::memory_order_acquire);
+    do {
+      if (refs == 1) return last_address_gone();
+    } while (!refs_.compare_exchange_weak(
+        refs, refs - 1, std::memory_order_acq_rel, std::memory_order_acquire));
+  }
+
+  [[nodiscard]] System& system() const noexcept { return *system_; }
+  [[nodiscard]] const ActorClass& actor_class() const noexcept { return *class_; }
+  /// The name given at the spawn, or else its class's.
+  [[nodiscard]] std::string_view name() const noexcept;
+  [[nodiscard]] bool stopped() const noexcept {
+    return flags_.load(std::memory_order_acquire) & stopped_flag;
+  }
+
+  /// Takes a message made by `make_message` and schedules the actor if it was idle. A remote
+  /// actor's cell hands it to its route.
+  void deliver(Message& message) noexcept;
+
+  template <class M>
+  [[nodiscard]] Envelope<M>* make_message(M&& payload) {
+    return new (allocate(sizeof(Envelope<M>))) Envelope<M>(static_cast<M&&>(payload));
+  }
+
+ private:
+  friend class ActorBase;
+  friend class System;
+  friend class Scheduler;
+  friend class Tracer;
+  friend struct ActorAccess;
+  friend struct ControlAccess;
+
+  static constexpr std::uint32_t stopped_flag = 1;   // the body is gone
+  static constexpr std::uint32_t stopping_flag = 2;  // to be stopped when the message is handled
+  // Held by one that ends an actor, so that addresses made and dropped meanwhile do not end it
+  // again.
+  static constexpr std::uint32_t ending_refs = 1u << 30;
+
+  void* allocate(std::size_t bytes);  // from the pool of the thread that runs, or the system's
+  void last_address_gone() noexcept;
+  void stop_after_turn() noexcept { flags_.fetch_or(stopping_flag, std::memory_order_relaxed); }
+
+  const ActorClass* class_;
+  System* system_;
+  Mailbox mailbox_;
+  std::atomic<std::uint32_t> refs_{1};
+  std::atomic<std::uint32_t> flags_{0};
+  ActorCell* next_ = nullptr;            // in the injection queue or among those to be ended
+  detail::ActorExtra* extra_ = nullptr;  // name, monitors, links, reason; null for most
+};
+static_assert(sizeof(void*) != 8 || sizeof(ActorCell) <= 56, "one cell for each op of a graph");
+
+}  // namespace troupe

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <troupe/core/result.hpp>
+#include <troupe/core/system.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace troupe {
+
+/// How messages get to an actor in another process. An address made by `remote_address` looks like
+/// any other; behind it stands a local stand-in, an actor whose turn hands each message to the
+/// route.
+///
+/// Threads   send() in the stand-in's turn: one message at a time, in the order in which they came.
+/// Failing   what send() throws ends the stand-in, and its monitors get `Down`, as for any actor.
+class Route {
+ public:
+  virtual ~Route() = default;
+
+  /// Encodes a message and has it sent; `to` is the stand-in. The message is the caller's: its
+  /// fields may be shown to a visitor, and it is gone afterwards. Must not block.
+  virtual void send(ActorCell& to, Message& message) = 0;
+};
+
+namespace detail {
+
+class StandIn : public ActorBase {
+ public:
+  static constexpr std::string_view name = "remote";
+  explicit StandIn(std::shared_ptr<Route> route) noexcept : route_(std::move(route)) {}
+  void handle(Message& message) { route_->send(cell(), message); }
+
+ private:
+  std::shared_ptr<Route> route_;
+};
+
+template <class... Ms>
+class TypedStandIn final : public StandIn {
+ public:
+  using AddressType = Address<Ms...>;
+  using StandIn::StandIn;
+
+ private:
+  friend struct troupe::ActorAccess;
+  template <class M>
+  void on(M&& payload) {
+    // A stand-in passes on whole messages, of any type: here the one that the payload lies in.
+    using Payload = std::remove_cvref_t<M>;
+    constexpr std::size_t offset =
+        (sizeof(Message) + alignof(Payload) - 1) / alignof(Payload) * alignof(Payload);
+    handle(*reinterpret_cast<Message*>(reinterpret_cast<std::byte*>(&payload) - offset));
+  }
+};
+
+}  // namespace detail
+
+/// An address whose messages take this route. When the last copy of it is gone the route is let go.
+template <MessagePayload... Ms>
+[[nodiscard]] Address<Ms...> remote_address(System& system, std::shared_ptr<Route> route) {
+  return system.spawn<detail::TypedStandIn<Ms...>>(std::move(route));
+}
+
+/// What carries bytes between processes, seen from above. One of the six interfaces between Troupe
+/// and the outside world; the real one is a socket, the simulated one a queue that loses, delays
+/// and reorders by seed.
+///
+/// Threads   any. What arrives is told on the transport's own thread or in a turn, and must be
+/// handed
+///           on at once.
+class Transport {
+ public:
+  /// One connection to a peer.
+  class Link {
+   public:
+    virtual ~Link() = default;
+    /// Queues bytes to be sent, in order; `stopped` once the link is down.
+    virtual Result<void> send(std::span<const std::byte> bytes) = 0;
+    virtual void close() noexcept = 0;
+  };
+  struct Events {
+    std::function<void(std::span<const std::byte>)> arrived;
+    std::function<void(const Error&)> down;  ///< the last, exactly once
+  };
+
+  virtual ~Transport() = default;
+  virtual Result<std::unique_ptr<Link>> connect(const std::string& peer, Events events) = 0;
+  /// Calls `accepted` with each link that a peer opens; what it returns hears of that link.
+  virtual Result<void> listen(
+      const std::string& at, std::function<Events(std::unique_ptr<Link>)> accepted) = 0;
+};
+
+}  // namespace troupe

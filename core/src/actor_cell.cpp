@@ -1,0 +1,124 @@
+#include "control.hpp"
+#include "seat.hpp"
+
+#include <troupe/core/actor_cell.hpp>
+#include <troupe/core/scheduler.hpp>
+#include <troupe/core/system.hpp>
+
+#include <utility>
+
+namespace troupe {
+
+// An actor ends in one of two ways. It *stops*: in its own turn the body is destroyed, monitors and
+// links are told, and what is left in the mailbox is dropped; the cell stays for those who still
+// hold an address. Or nobody can reach it any more: then body and cell go together. The second may
+// come to thousands at once, each the only one who knew the next, so these are ended in a loop.
+
+std::string_view ActorCell::name() const noexcept {
+  return extra_ && !extra_->name.empty() ? std::string_view(extra_->name) : class_->name;
+}
+
+void* ActorCell::allocate(std::size_t bytes) { return system_->allocate(bytes); }
+
+void ActorCell::last_address_gone() noexcept {
+  if (!system_) return;  // it outlived its system, which said so; see Pool::keep_memory
+  Scheduler& scheduler = system_->scheduler();
+  if (mailbox_.idle()) {
+    // Neither running nor scheduled, and with no address left nobody can change that.
+    mailbox_.claim();
+    return scheduler.end_unreachable(*this);
+  }
+  deliver(*make_message(Unreachable{}));
+}
+
+void Scheduler::end_unreachable(ActorCell& cell) noexcept {
+  ThreadContext& context = thread_context;
+  if (context.ending) {
+    cell.next_ = context.to_end;
+    context.to_end = &cell;
+    return;
+  }
+  context.ending = true;
+  end_one_unreachable(cell);
+  while (ActorCell* next = context.to_end) {
+    context.to_end = std::exchange(next->next_, nullptr);
+    next->system_->scheduler().end_one_unreachable(*next);
+  }
+  context.ending = false;
+}
+
+void Scheduler::end_one_unreachable(ActorCell& cell) noexcept {
+  cell.refs_.store(ActorCell::ending_refs, std::memory_order_relaxed);
+  if (!cell.stopped()) end_actor(cell);
+  // The body's destructor may have sent to itself; such messages may hold addresses of itself.
+  drop_messages(cell);
+  if (cell.refs_.fetch_sub(ActorCell::ending_refs, std::memory_order_acq_rel) !=
+      ActorCell::ending_refs) {
+    // Its last words, `Down` or its destructor's, carry its address: the cell stays until they are
+    // read, and what is sent to it is dropped.
+    if (!cell.mailbox_.go_idle()) schedule(cell);
+    return;
+  }
+  free_cell(cell);
+}
+
+void Scheduler::free_cell(ActorCell& cell) noexcept {
+  delete cell.extra_;
+  const std::uint32_t bytes = cell.class_->size;
+  cell.system_ = nullptr;  // so that nobody who goes through the pool takes the block for an actor
+  cell.~ActorCell();
+  system_.deallocate_cell(&cell, bytes);
+}
+
+void Scheduler::end_actor(ActorCell& cell) noexcept {
+  cell.flags_.fetch_or(ActorCell::stopped_flag, std::memory_order_release);
+  cell.class_->destroy_body(cell);
+  count_actor(-1);
+  detail::ActorExtra* extra = cell.extra_;
+  if (!extra) return;
+  for (const Address<Down>& watcher : std::exchange(extra->monitors, {}))
+    watcher.send(ControlAccess::down(cell));
+  for (const Ref<ActorCell>& other : std::exchange(extra->links, {})) {
+    if (extra->reason) {
+      ControlAccess::send(*other, LinkDown{Ref<ActorCell>::share(&cell), *extra->reason});
+    } else {
+      ControlAccess::send(*other, Link{Ref<ActorCell>::share(&cell), false});
+    }
+  }
+}
+
+void Scheduler::fail_actor(ActorCell& cell) noexcept {
+  Error error;
+  try {
+    throw;
+  } catch (const Error& thrown) {
+    error = thrown;
+  } catch (const std::exception& thrown) {
+    error = Error(ErrorCode::actor_down, thrown.what());
+  } catch (...) {
+    error = Error(ErrorCode::actor_down, "an exception of unknown type");
+  }
+  if (error.actor().empty()) error.actor(cell.name());
+  system_.log(LogLevel::warning, error.what());
+  ControlAccess::stop(cell, std::move(error));
+}
+
+void Scheduler::drop_messages(ActorCell& cell) noexcept {
+  while (Message* message = cell.mailbox_.pop()) {
+    const bool reference = &message->type() == &message_type<Unreachable>;
+    destroy_message(*message);
+    if (reference) cell.refs_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+void Scheduler::count_actor(int by) noexcept {
+  if (Seat* seat = seat_of_this_thread()) {
+    // Only this thread writes it.
+    seat->actors.store(
+        seat->actors.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  } else {
+    guest_actors_.fetch_add(by, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace troupe

@@ -1,0 +1,424 @@
+#include "messages.hpp"
+
+#include <troupe/core/executor.hpp>
+#include <troupe/core/monitor.hpp>
+#include <troupe/core/scheduler.hpp>
+#include <troupe/core/sim.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators_adapters.hpp>
+#include <catch2/generators/catch_generators_random.hpp>
+
+#include <chrono>
+#include <thread>
+
+namespace troupe::testing {
+namespace {
+
+/// Passes tokens on in a ring, and counts those that arrived.
+class Station final : public Actor<Token, Held> {
+ public:
+  explicit Station(std::atomic<int>& arrived) : arrived_(arrived) {}
+  Address<Token> next;
+
+  /// A ring of so many, in which each knows the next.
+  static std::vector<Address<Token, Held>> ring(
+      System& system, int count, std::atomic<int>& arrived) {
+    std::vector<Address<Token, Held>> stations;
+    for (int i = 0; i < count; ++i) stations.push_back(system.spawn<Station>(arrived));
+    for (int i = 0; i < count; ++i)
+      ActorAccess::body_if<Station>(*stations[i].cell())->next = stations[(i + 1) % count];
+    return stations;
+  }
+
+ private:
+  friend ActorAccess;
+  void on(const Token& token) {
+    if (token.left == 0) {
+      arrived_.fetch_add(1);
+    } else {
+      next.send(Token{token.left - 1});
+    }
+  }
+  void on(Held&&) {}
+  std::atomic<int>& arrived_;
+};
+
+/// Checks that each sender's numbers come in order, and that no two turns overlap.
+class Checker final : public Actor<Number> {
+ public:
+  explicit Checker(std::atomic<std::int64_t>& seen) : seen_(seen) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Number& number) {
+    if (inside_.exchange(true)) seen_.store(-1'000'000'000);
+    std::int64_t& last = last_[number.sender];
+    if (number.value != last + 1) seen_.store(-1'000'000'000);
+    last = number.value;
+    inside_.store(false);
+    seen_.fetch_add(1);
+  }
+  std::atomic<bool> inside_{false};
+  std::int64_t last_[16] = {};
+  std::atomic<std::int64_t>& seen_;
+};
+
+/// A kernel that checks the rules for chunks.
+class Kernel final : public Work {
+ public:
+  Kernel(System& system, std::initializer_list<std::uint32_t> counts) : Work(system) {
+    for (const std::uint32_t count : counts) chunks[phases++] = count;
+  }
+  std::atomic<int> ran{0};
+  std::atomic<int> wrong{0};
+  std::atomic<bool> over{false};
+
+ private:
+  void run_chunk(std::uint32_t phase, std::uint32_t chunk) noexcept override {
+    if (over.load() || chunk >= chunks[phase]) wrong.fetch_add(1);
+    for (std::uint32_t p = 0; p < phase; ++p)
+      if (done_[p].load() != chunks[p]) wrong.fetch_add(1);
+    for (int i = 0; i < 200; ++i) spent_.fetch_add(1, std::memory_order_relaxed);
+    done_[phase].fetch_add(1);
+    ran.fetch_add(1);
+  }
+  void finished() noexcept override { over.store(true); }
+  void destroy() noexcept override { delete this; }
+  std::atomic<std::uint32_t> done_[phases_max] = {};
+  std::atomic<int> spent_{0};
+};
+
+/// Launches a kernel in its turn and takes the news of its end.
+class Launcher final : public Actor<Token, Completed> {
+ public:
+  explicit Launcher(std::atomic<int>& completed) : completed_(completed) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Token& token) {
+    kernel_ = Ref<Kernel>::adopt(new Kernel(system(), {5, 0, 1, 7}));
+    system().submit(kernel_);
+    kernel_->notify(self(), static_cast<std::uint64_t>(token.left));
+  }
+  void on(const Completed&) {
+    if (kernel_->complete() && kernel_->ran == 13 && kernel_->wrong == 0) completed_.fetch_add(1);
+  }
+  Ref<Kernel> kernel_;
+  std::atomic<int>& completed_;
+};
+
+class Waiter final : public Actor<Token> {
+ public:
+  explicit Waiter(std::atomic<int>& refused) : refused_(refused) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Token&) {
+    try {
+      system().wait_until([] { return true && false; }, "what never comes");
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::inside_actor && error.hint().find("then") != std::string::npos)
+        refused_.fetch_add(1);
+    }
+  }
+  std::atomic<int>& refused_;
+};
+
+/// Sleeps, as decoding a large image would keep a thread.
+class Heavy final : public Actor<Token> {
+ public:
+  static constexpr bool heavy = true;
+  explicit Heavy(std::atomic<int>& arrived) : arrived_(arrived) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Token&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    arrived_.fetch_add(1);
+  }
+  std::atomic<int>& arrived_;
+};
+
+}  // namespace
+
+TEST_CASE("tokens go round a ring on any number of threads", "[core][stress]") {
+  const unsigned threads = GENERATE(1u, 2u, 4u);
+  std::atomic<int> arrived{0};
+  System system({.threads = threads});
+  CHECK(system.threads() == threads);
+  const auto stations = Station::ring(system, 10, arrived);
+  for (int i = 0; i < 8; ++i) stations[i].send(Token{5'000});
+  system.wait_until([&] { return arrived == 8; }, "all tokens");
+  for (const auto& station : stations) stop(station);
+}
+
+TEST_CASE("a sender's order is kept and turns never overlap", "[core][stress]") {
+  const unsigned threads = GENERATE(1u, 3u);
+  std::atomic<std::int64_t> seen{0};
+  System system({.threads = threads});
+  auto checker = system.spawn<Checker>(seen);
+  constexpr std::int64_t each = 5'000;
+  std::vector<std::thread> senders;
+  for (std::uint32_t s = 0; s < 4; ++s) {
+    senders.emplace_back([&, s] {
+      // Half of them with a seat, half through the injection queue.
+      std::optional<Scheduler::CallerGuard> guard;
+      if (s % 2) guard.emplace(system);
+      for (std::int64_t i = 1; i <= each; ++i) checker.send(Number{i, s});
+    });
+  }
+  system.pending_outside(1);
+  system.wait_until([&] { return seen == 4 * each; }, "all numbers");
+  system.pending_outside(-1);
+  for (std::thread& sender : senders) sender.join();
+}
+
+TEST_CASE("phases run in order, each chunk once, for works in flight together", "[core][stress]") {
+  const unsigned threads = GENERATE(1u, 2u, 4u);
+  System system({.threads = threads});
+  for (int round = 0; round < 100; ++round) {
+    std::vector<Ref<Kernel>> kernels;
+    for (int k = 0; k < 4; ++k) {
+      kernels.push_back(Ref<Kernel>::adopt(new Kernel(system, {3, 0, 8, 1})));
+      system.submit(kernels.back());
+    }
+    system.wait_until(
+        [&] {
+          for (const auto& kernel : kernels)
+            if (!kernel->complete()) return false;
+          return true;
+        },
+        "kernels");
+    for (const auto& kernel : kernels) {
+      CHECK(kernel->ran == 12);
+      CHECK(kernel->wrong == 0);
+      CHECK(kernel->over);
+    }
+  }
+}
+
+TEST_CASE("a work without chunks is complete at once", "[core]") {
+  System system({.threads = 2});
+  auto kernel = Ref<Kernel>::adopt(new Kernel(system, {0, 0}));
+  system.submit(kernel);
+  CHECK(kernel->complete());
+}
+
+TEST_CASE("an actor may launch kernels and is told of their end", "[core][stress]") {
+  const unsigned threads = GENERATE(1u, 2u, 4u);
+  std::atomic<int> completed{0};
+  System system({.threads = threads});
+  std::vector<Address<Token, Completed>> launchers;
+  for (int i = 0; i < 20; ++i) launchers.push_back(system.spawn<Launcher>(completed));
+  for (const auto& launcher : launchers) launcher.send(Token{1});
+  system.wait_until([&] { return completed == 20; }, "all kernels");
+}
+
+TEST_CASE("waiting inside a turn is an error that says what to do", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u);
+  std::atomic<int> refused{0};
+  System system({.threads = threads});
+  system.spawn<Waiter>(refused).send(Token{});
+  system.wait_until([&] { return refused == 1; }, "the refusal");
+}
+
+TEST_CASE("who waits for what cannot come is told", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u, 4u);
+  System system({.threads = threads});
+  for (int i = 0; i < 5; ++i) {
+    try {
+      system.wait_until([] { return false; }, "the loss of step 3");
+      FAIL("it came");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::stalled);
+      CHECK(error.message().find("the loss of step 3") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("two who wait in vain are both told", "[core]") {
+  System system({.threads = 2});
+  std::atomic<int> told{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 2; ++i) {
+    callers.emplace_back([&] {
+      try {
+        system.wait_until([] { return false; }, "nothing");
+      } catch (const Error&) {
+        told.fetch_add(1);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(told == 2);
+}
+
+TEST_CASE("what is pending outside is waited for", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u);
+  std::atomic<int> arrived{0};
+  System system({.threads = threads});
+  auto station = system.spawn<Station>(arrived);
+  system.pending_outside(1);
+  std::thread device([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    station.send(Token{0});
+    system.pending_outside(-1);
+  });
+  system.wait_until([&] { return arrived == 1; }, "the device");
+  device.join();
+}
+
+TEST_CASE("a stall is noticed when the last thing outside ends without a word", "[core]") {
+  System system({.threads = 2});
+  system.pending_outside(1);
+  std::thread device([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    system.pending_outside(-1);
+  });
+  CHECK_THROWS_AS(system.wait_until([] { return false; }, "the device"), Error);
+  device.join();
+}
+
+TEST_CASE("what a caller leaves in its queue is run by others", "[core]") {
+  std::atomic<int> arrived{0};
+  System system({.threads = 2});
+  auto station = system.spawn<Station>(arrived);
+  for (int round = 0; round < 20; ++round) {
+    {
+      Scheduler::CallerGuard guard(system);
+      station.send(Token{0});
+    }
+    // This thread does nothing for the system any more.
+    for (int i = 0; i < 2'000 && arrived != round + 1; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    REQUIRE(arrived == round + 1);
+  }
+}
+
+TEST_CASE("heavy actors are spread over sleeping workers", "[core]") {
+  std::atomic<int> arrived{0};
+  System system({.threads = 4});
+  std::vector<Address<Token>> heavy;
+  for (int i = 0; i < 4; ++i) heavy.push_back(system.spawn<Heavy>(arrived));
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the workers fall asleep
+  const auto begin = std::chrono::steady_clock::now();
+  Scheduler::CallerGuard guard(system);
+  for (const auto& actor : heavy) actor.send(Token{});
+  system.wait_until([&] { return arrived == 4; }, "all four");
+  // They sleep, so even two cores run four at once; one after another takes 120 ms.
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(110));
+}
+
+TEST_CASE("threads can be added and taken away at any time", "[core][stress]") {
+  std::atomic<int> arrived{0};
+  System system({.threads = 2});
+  const auto stations = Station::ring(system, 10, arrived);
+  std::atomic<bool> stop_resizing{false};
+  std::thread resizer([&] {
+    for (unsigned n = 0; !stop_resizing; ++n) system.resize(1 + n % 4);
+  });
+  for (int round = 0; round < 20; ++round) {
+    arrived = 0;
+    for (int i = 0; i < 4; ++i) stations[i].send(Token{1'000});
+    system.pending_outside(1);
+    system.wait_until([&] { return arrived == 4; }, "all tokens");
+    system.pending_outside(-1);
+  }
+  stop_resizing = true;
+  resizer.join();
+  for (const auto& station : stations) stop(station);
+}
+
+TEST_CASE("a host may lend its own threads, or none", "[core]") {
+  SECTION("none: everything runs in the caller") {
+    const auto executor = make_caller_executor();
+    std::atomic<int> arrived{0};
+    System system({.threads = 8, .executor = executor.get()});
+    CHECK(system.threads() == 1);
+    system.spawn<Station>(arrived).send(Token{0});
+    CHECK(arrived == 0);
+    system.run_ready();
+    CHECK(arrived == 1);
+  }
+  SECTION("its own") {
+    class Host final : public Executor {
+     public:
+      unsigned threads_max() const noexcept override { return 2; }
+      void run(std::function<void()> loop) override { threads.emplace_back(std::move(loop)); }
+      std::vector<std::thread> threads;
+    } host;
+    std::atomic<int> arrived{0};
+    {
+      System system({.threads = 8, .executor = &host});
+      CHECK(system.threads() == 3);
+      system.spawn<Station>(arrived).send(Token{0});
+      system.wait_until([&] { return arrived == 1; }, "the token");
+    }
+    CHECK(host.threads.size() == 2);
+    for (std::thread& thread : host.threads) thread.join();
+  }
+}
+
+TEST_CASE("two systems in one thread do not mix", "[core]") {
+  std::atomic<int> arrived_a{0};
+  std::atomic<int> arrived_b{0};
+  System a({.threads = 1});
+  System b({.threads = 2});
+  Scheduler::CallerGuard in_a(a);
+  Scheduler::CallerGuard in_b(b);
+  auto station_a = a.spawn<Station>(arrived_a);
+  auto station_b = b.spawn<Station>(arrived_b);
+  station_a.send(Token{0});
+  station_b.send(Token{0});
+  a.run_ready();
+  CHECK(arrived_a == 1);
+  b.wait_until([&] { return arrived_b == 1; }, "b");
+}
+
+TEST_CASE("an actor with endless messages does not keep others waiting", "[core]") {
+  class Endless final : public Actor<Token> {
+   public:
+    explicit Endless(std::atomic<bool>& enough) : enough_(enough) {}
+
+   private:
+    friend ActorAccess;
+    void on(const Token& token) {
+      if (!enough_) self().send(token);
+    }
+    std::atomic<bool>& enough_;
+  };
+  std::atomic<bool> enough{false};
+  std::atomic<int> arrived{0};
+  System system({.threads = 1});
+  Scheduler::CallerGuard guard(system);
+  system.spawn<Endless>(enough).send(Token{});
+  auto station = system.spawn<Station>(arrived);
+  station.send(Token{0});
+  system.wait_until([&] { return arrived == 1; }, "the other actor");
+  enough = true;
+}
+
+TEST_CASE(
+    "a long chain of actors that only the one before knows ends without recursion", "[core]") {
+  class Knows final : public Actor<Token> {
+   public:
+    explicit Knows(Address<Token> next) : next_(std::move(next)) {}
+
+   private:
+    friend ActorAccess;
+    void on(const Token&) {}
+    Address<Token> next_;
+  };
+  System system({.threads = 1});
+  {
+    Scheduler::CallerGuard guard(system);
+    Address<Token> first;
+    for (int i = 0; i < 200'000; ++i) first = system.spawn<Knows>(std::move(first));
+    CHECK(system.actors_alive() == 200'000);
+  }
+  CHECK(system.actors_alive() == 0);
+  CHECK(system.blocks_in_use() == 0);
+}
+
+}  // namespace troupe::testing

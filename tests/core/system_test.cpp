@@ -1,0 +1,114 @@
+#include "messages.hpp"
+
+#include <troupe/core/monitor.hpp>
+#include <troupe/core/system.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+namespace troupe::testing {
+namespace {
+
+struct Journal {
+  std::string lines;
+};
+
+class First final : public Service {
+ public:
+  explicit First(Journal& journal) : journal_(journal) {}
+  void stop() noexcept override { journal_.lines += "first "; }
+
+ private:
+  Journal& journal_;
+};
+
+class Second final : public Service {
+ public:
+  explicit Second(Journal& journal) : journal_(journal) {}
+  void stop() noexcept override { journal_.lines += "second "; }
+  void describe_stall(std::string& report) const override {
+    report += "\n  second: waits for first";
+  }
+
+ private:
+  Journal& journal_;
+};
+
+/// Two that know each other: neither ever becomes unreachable by itself.
+class Friend final : public Actor<Question, Held> {
+ public:
+  explicit Friend(int& alive) : alive_(alive) { ++alive_; }
+  ~Friend() { --alive_; }
+  Address<Held> other;
+
+ private:
+  friend ActorAccess;
+  void on(Question) {}
+  void on(Held&&) {}
+  int& alive_;
+};
+
+}  // namespace
+
+TEST_CASE("services are found by type and stopped in reverse order", "[core]") {
+  Journal journal;
+  {
+    System system({.threads = 1});
+    First& first = system.attach<First>(journal);
+    CHECK(system.find<Second>() == nullptr);
+    Second& second = system.attach<Second>(journal);
+    CHECK(system.find<First>() == &first);
+    CHECK(system.find<Second>() == &second);
+    CHECK_THROWS_AS(system.attach<First>(journal), Error);
+    try {
+      system.wait_until([] { return false; }, "anything");
+      FAIL("it came");
+    } catch (const Error& error) {
+      CHECK(error.message().find("second: waits for first") != std::string::npos);
+    }
+  }
+  CHECK(journal.lines == "second first ");
+}
+
+TEST_CASE("stopping ends actors that know each other and drops what is queued", "[core]") {
+  const unsigned threads = GENERATE(1u, 3u);
+  int alive = 0;
+  auto what = std::make_shared<int>(0);
+  std::string logged;
+  {
+    System system(
+        {.threads = threads, .log = [&](LogLevel, std::string_view line) { logged += line; }});
+    for (int i = 0; i < 50; ++i) {
+      auto a = system.spawn<Friend>(alive);
+      auto b = system.spawn<Friend>(alive);
+      ActorAccess::body_if<Friend>(*a.cell())->other = b;
+      ActorAccess::body_if<Friend>(*b.cell())->other = a;
+      a.send(Held{what});
+      b.send(Held{what});
+    }
+    CHECK(alive == 100);
+  }
+  CHECK(alive == 0);
+  CHECK(what.use_count() == 1);
+  CHECK(logged.empty());
+}
+
+TEST_CASE("systems come and go without a trace", "[core]") {
+  for (int i = 0; i < 50; ++i) {
+    System system({.threads = 1 + static_cast<unsigned>(i) % 4});
+    auto adder = system.spawn<Adder>();
+    adder.send(Number{1});
+  }
+}
+
+TEST_CASE("what an actor throws is logged with its name", "[core]") {
+  std::string logged;
+  System system({.threads = 1, .log = [&](LogLevel, std::string_view line) { logged += line; }});
+  auto faulty = system.spawn_named<Faulty>("the tenth");
+  faulty.send(Fault{"broken"});
+  system.run_ready();
+  CHECK(logged.find("broken") != std::string::npos);
+  CHECK(logged.find("the tenth") != std::string::npos);
+}
+
+}  // namespace troupe::testing
