@@ -1,0 +1,87 @@
+#pragma once
+
+#include <troupe/tensor/scope.hpp>
+#include <troupe/tensor/tensor.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+/// A function of tensors, as people write it: it may read parameters, go backward and step
+/// optimizers.
+using GraphFunction = std::function<std::vector<Tensor>(std::span<const Tensor> inputs)>;
+
+/// A captured graph, compiled once, driven by messages many times. Each run gives the same bits as
+/// the same calls made define-by-run.
+///
+/// The function is called once, with tensors that have no data; what it returns are the program's
+/// outputs. A host `if` in it is frozen as it went; `item()` in it is an error. Numbers that change
+/// from step to step, a learning rate say, enter by `Capture::scalars`, as the optimizers do.
+///
+/// Threads   captured and run by one thread at a time.
+/// Memory    the tables keep small outputs from run to run; a steady run allocates nothing.
+class Program {
+ public:
+  struct Options {};
+
+  /// Captures on the current scope's device. Throws what the function throws; `unsupported` for
+  /// what cannot be captured.
+  [[nodiscard]] static Program capture(
+      const GraphFunction& function,
+      std::span<const Meta> inputs,
+      Options options = {},
+      Where where = Where::here());
+
+  /// Runs one step and returns its outputs, which come when they are done; several runs may be
+  /// asked for before the first is finished, and happen in their order. Throws `shape_mismatch`
+  /// unless the inputs are as captured.
+  std::vector<Tensor> run(std::span<const Tensor> inputs, Where where = Where::here());
+  /// The same into the caller's `outputs`, as many as the function returned; allocates nothing.
+  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Where where = Where::here());
+
+  [[nodiscard]] std::size_t output_count() const noexcept;
+  /// Ops in the tables.
+  [[nodiscard]] std::size_t op_count() const noexcept;
+  /// One line an op: number, name, inputs, dtype and shape.
+  [[nodiscard]] std::string to_string() const;
+
+ private:
+  struct Shared;
+  explicit Program(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  std::shared_ptr<Shared> shared_;
+};
+
+/// A function that is captured anew for each signature it meets: dtypes and shapes of the inputs,
+/// gradient mode, and a key of the caller's, such as whether the model is training.
+class CompiledFunction {
+ public:
+  explicit CompiledFunction(GraphFunction function, Program::Options options = {})
+      : function_(std::move(function)), options_(options) {}
+
+  /// The program for these inputs, captured if it is the first time.
+  Program& program(
+      std::span<const Tensor> inputs, std::uint64_t key = 0, Where where = Where::here());
+  std::vector<Tensor> operator()(
+      std::span<const Tensor> inputs, std::uint64_t key = 0, Where where = Where::here()) {
+    return program(inputs, key, where).run(inputs, where);
+  }
+  [[nodiscard]] std::size_t programs() const noexcept { return cached_.size(); }
+
+ private:
+  struct Cached {
+    std::vector<Meta> inputs;
+    bool grad_enabled;
+    std::uint64_t key;
+    Program program;
+  };
+  GraphFunction function_;
+  Program::Options options_;
+  std::vector<Cached> cached_;
+};
+
+}  // namespace troupe

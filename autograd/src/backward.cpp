@@ -1,0 +1,164 @@
+#include "walk.hpp"
+
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/capture.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/record.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace troupe {
+
+namespace {
+
+/// Edge numbers begin at 0; the gradient that a pass starts from comes after all of them.
+constexpr std::uint32_t root_ordinal = ~0u;
+
+void check_outside(Scope& scope, Where where) {
+  if (scope.system().inside_actor())
+    throw Error(ErrorCode::inside_actor, "a backward pass was started inside an actor's turn")
+        .at(where.file, where.line)
+        .hint("start it from outside, or send a message to whoever may");
+}
+
+void free_graph(const Walk& walk) {
+  // Roots first: each lets go of its inputs' records, which are still held by the walk's order only
+  // as long as someone else holds them, so references are taken first.
+  std::vector<Ref<Record>> held;
+  held.reserve(walk.order().size());
+  for (Record* record : walk.order()) held.push_back(Ref<Record>::share(record));
+  for (const Ref<Record>& record : held)
+    if (!record->is_leaf()) record->free_graph();
+}
+
+/// Announces the pass to every actor on the way. A parameter that was read more than once, at
+/// several versions, has several leaves but is told once, or it might think itself done too early.
+template <class Fill>
+void announce(const Walk& walk, std::uint64_t pass, bool retain, Fill&& fill) {
+  std::vector<std::pair<Ref<ActorCell>, Expect>> leaves;
+  for (Record* record : walk.order()) {
+    Expect expect;
+    expect.pass = pass;
+    expect.count = record->walk_count;
+    expect.retain = retain;
+    fill(*record, expect);
+    if (record->is_leaf())
+      leaves.emplace_back(record->gradients_to(), std::move(expect));
+    else
+      Address<Expect>(record->gradients_to()).send(std::move(expect));
+  }
+  std::stable_sort(leaves.begin(), leaves.end(), [](const auto& a, const auto& b) {
+    return std::less<>{}(a.first.get(), b.first.get());
+  });
+  for (std::size_t i = 0; i < leaves.size();) {
+    Expect expect = std::move(leaves[i].second);
+    const Ref<ActorCell>& cell = leaves[i].first;
+    for (++i; i < leaves.size() && leaves[i].first == cell; ++i) {
+      expect.count += leaves[i].second.count;
+      for (Expect::Delivery& wish : leaves[i].second.deliver) expect.deliver.push_back(wish);
+    }
+    Address<Expect>(cell).send(std::move(expect));
+  }
+}
+
+}  // namespace
+
+void backward(const Tensor& root, const Tensor& gradient, BackwardOptions options, Where where) {
+  Scope& scope = Scope::current();
+  if (Capture* capture = Capture::current()) {
+    capture->backward(root, gradient, where);
+    return;
+  }
+  // Also inside an actor's turn: nothing here waits, and what it sends runs after the turn.
+  const Tensor start = root_gradient(root, gradient, where);
+  Engine& engine = Engine::of(scope.system());
+  const std::uint64_t pass = engine.next_pass();
+  {
+    const Walk walk(engine, pass, std::span(&root, 1), {}, where);
+    announce(walk, pass, options.retain_graph, [](Record&, Expect&) {});
+    subscribe_gradient(start, root.record()->gradients_to(), pass, root.output(), root_ordinal);
+    if (!options.retain_graph) free_graph(walk);
+  }
+  scope.system().run_ready();
+}
+
+std::vector<Tensor> grad(
+    std::span<const Tensor> outputs,
+    std::span<const Tensor> inputs,
+    std::span<const Tensor> output_gradients,
+    GradOptions options,
+    Where where) {
+  Scope& scope = Scope::current();
+  if (!output_gradients.empty() && output_gradients.size() != outputs.size())
+    throw Error(
+        ErrorCode::invalid_argument,
+        std::to_string(output_gradients.size()) + " gradients for " +
+            std::to_string(outputs.size()) + " outputs")
+        .at(where.file, where.line);
+  std::vector<Tensor> starts;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    starts.push_back(root_gradient(
+        outputs[i], output_gradients.empty() ? Tensor() : output_gradients[i], where));
+  const auto check_used = [&](const Tensor& input, bool used) {
+    if (!used && !options.allow_unused)
+      throw Error(
+          ErrorCode::not_differentiable,
+          "the outputs do not depend on the input " + to_string(input.meta()) +
+              (input.requires_grad() ? "" : ", which does not require a gradient"))
+          .at(where.file, where.line)
+          .hint("allow_unused = true gives an undefined tensor for it");
+  };
+  std::vector<Tensor> gradients;
+  if (options.create_graph || scope.builder()) {
+    gradients = symbolic_backward(outputs, starts, inputs, nullptr, nullptr, where);
+    for (std::size_t i = 0; i < inputs.size(); ++i) check_used(inputs[i], gradients[i].defined());
+    return gradients;
+  }
+  check_outside(scope, where);
+  Engine& engine = Engine::of(scope.system());
+  const std::uint64_t pass = engine.next_pass();
+  const Walk walk(engine, pass, outputs, inputs, where);
+  gradients.resize(inputs.size());
+  std::vector<Ref<ActorCell>> deliver_to(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Record& record = *inputs[i].record();
+    const bool used = walk.visited(record) && record.walk_index == 1;
+    check_used(inputs[i], used);
+    if (!used) continue;
+    for (std::size_t j = 0; j < i; ++j)
+      if (deliver_to[j] && inputs[j].record() == inputs[i].record() &&
+          inputs[j].output() == inputs[i].output())
+        gradients[i] = gradients[j];
+    if (gradients[i]) continue;
+    Awaiting awaiting = make_awaiting(record.device(), inputs[i].meta(), nullptr, 0, where);
+    gradients[i] = std::move(awaiting.tensor);
+    deliver_to[i] = std::move(awaiting.cell);
+  }
+  announce(walk, pass, options.retain_graph, [&](Record& record, Expect& expect) {
+    expect.needed = walk.needed(record);
+    expect.accumulate = false;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (deliver_to[i] && inputs[i].record() == &record)
+        expect.deliver.push_back({inputs[i].output(), deliver_to[i]});
+  });
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (walk.visited(*outputs[i].record()) && outputs[i].record()->walk_index == 1)
+      subscribe_gradient(
+          starts[i],
+          outputs[i].record()->gradients_to(),
+          pass,
+          outputs[i].output(),
+          root_ordinal - static_cast<std::uint32_t>(outputs.size() - 1 - i));
+  if (!options.retain_graph) free_graph(walk);
+  scope.system().run_ready();
+  return gradients;
+}
+
+}  // namespace troupe

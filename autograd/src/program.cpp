@@ -1,0 +1,151 @@
+#include "parameter_actor.hpp"
+#include "program_actor.hpp"
+#include "tables.hpp"
+
+#include <troupe/autograd/capture.hpp>
+#include <troupe/autograd/program.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/record.hpp>
+
+#include <algorithm>
+
+namespace troupe {
+
+struct Program::Shared {
+  Device* device;
+  std::shared_ptr<const Tables> tables;
+  std::shared_ptr<RequestPool> requests = std::make_shared<RequestPool>();
+  Address<RunStep> actor;
+};
+
+namespace {
+
+/// Records into a capture for as long as it lives.
+class WhileCapturing : ScopeChange {
+ public:
+  explicit WhileCapturing(Capture& capture) { set_builder(&capture); }
+};
+
+}  // namespace
+
+Program Program::capture(
+    const GraphFunction& function, std::span<const Meta> inputs, Options, Where where) {
+  Scope& scope = Scope::current();
+  if (scope.builder())
+    throw Error(ErrorCode::in_capture, "a capture was begun inside another")
+        .at(where.file, where.line);
+  auto shared = std::make_shared<Shared>();
+  shared->device = &scope.device();
+  // The numbers of random calls belong to the runs: what the capture would have drawn is not drawn.
+  const RandomState random = scope.random();
+  {
+    Capture capture(scope.device());
+    std::vector<Tensor> given, returned;
+    {
+      const WhileCapturing capturing(capture);
+      for (const Meta& meta : inputs) given.push_back(capture.input(meta, where));
+      returned = function(given);
+    }
+    for (const Tensor& tensor : returned)
+      if (!tensor)
+        throw Error(
+            ErrorCode::invalid_argument, "the captured function returned an undefined tensor")
+            .at(where.file, where.line);
+    shared->tables = std::make_shared<const Tables>(capture, returned);
+  }
+  scope.random() = random;
+  for (const Tables::Held& held : shared->tables->held)
+    if (held.states > states_max)
+      throw Error(
+          ErrorCode::unsupported,
+          "an update rule with more than " + std::to_string(states_max) + " states in a program")
+          .at(where.file, where.line);
+  shared->actor =
+      scope.system().spawn<ProgramActor>(scope.device(), shared->tables, shared->requests);
+  return Program(std::move(shared));
+}
+
+std::vector<Tensor> Program::run(std::span<const Tensor> inputs, Where where) {
+  std::vector<Tensor> outputs(output_count());
+  run(inputs, outputs, where);
+  return outputs;
+}
+
+void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Where where) {
+  Scope& scope = Scope::current();
+  const Tables& tables = *shared_->tables;
+  if (inputs.size() != tables.inputs.size() || outputs.size() != tables.outputs.size())
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a program of " + std::to_string(tables.inputs.size()) + " inputs and " +
+            std::to_string(tables.outputs.size()) + " outputs was run with " +
+            std::to_string(inputs.size()) + " and " + std::to_string(outputs.size()))
+        .at(where.file, where.line);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Meta& meta = tables.metas[tables.inputs[i]];
+    if (inputs[i].meta() != meta)
+      throw Error(
+          ErrorCode::shape_mismatch,
+          "input " + std::to_string(i) + " was captured as " + troupe::to_string(meta) +
+              ", given as " + troupe::to_string(inputs[i].meta()))
+          .at(where.file, where.line)
+          .hint("CompiledFunction captures anew for each signature");
+  }
+  StepRequest* request = shared_->requests->take();
+  request->inputs.assign(inputs.begin(), inputs.end());
+  request->random = scope.random();
+  scope.random().calls += tables.random_ops;
+  request->step = Engine::of(scope.system()).step.load(std::memory_order_relaxed);
+  request->scalars.resize(tables.scalars.size());
+  for (std::size_t i = 0; i < tables.scalars.size(); ++i) {
+    request->scalars[i].resize(
+        static_cast<std::size_t>(tables.metas[tables.scalars[i].first].elements()));
+    tables.scalars[i].second(request->scalars[i]);
+  }
+  request->outputs.clear();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Awaiting awaiting =
+        make_awaiting(*shared_->device, tables.metas[tables.outputs[i]], nullptr, 0, where);
+    outputs[i] = std::move(awaiting.tensor);
+    request->outputs.push_back(std::move(awaiting.cell));
+  }
+  // What the handles cached of the parameters is of before this step.
+  for (const Tables::Held& held : tables.held)
+    if (held.written) held.parameter.forget_read();
+  shared_->actor.send(RunStep{request});
+  // Asked for by the caller, not by the program when the step begins: a step of another program, or
+  // a read, that is asked for later must not come to a parameter before this one.
+  for (const Tables::Held& held : tables.held)
+    Address<Lend>(held.parameter.cell())
+        .send(Lend{shared_->actor.cell(), held.first_cell, held.states});
+  scope.system().run_ready();
+}
+
+std::size_t Program::output_count() const noexcept { return shared_->tables->outputs.size(); }
+std::size_t Program::op_count() const noexcept { return shared_->tables->ops.size(); }
+std::string Program::to_string() const { return shared_->tables->to_string(); }
+
+Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t key, Where where) {
+  const bool grad_enabled = Scope::current().grad_enabled();
+  for (Cached& cached : cached_) {
+    if (cached.key != key || cached.grad_enabled != grad_enabled ||
+        cached.inputs.size() != inputs.size())
+      continue;
+    if (std::equal(
+            inputs.begin(),
+            inputs.end(),
+            cached.inputs.begin(),
+            [](const Tensor& t, const Meta& m) { return t.meta() == m; }))
+      return cached.program;
+  }
+  std::vector<Meta> metas;
+  for (const Tensor& input : inputs) metas.push_back(input.meta());
+  Program program = Program::capture(function_, metas, options_, where);
+  cached_.push_back({std::move(metas), grad_enabled, key, std::move(program)});
+  return cached_.back().program;
+}
+
+}  // namespace troupe

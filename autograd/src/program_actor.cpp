@@ -1,0 +1,283 @@
+#include "program_actor.hpp"
+
+#include "parameter_actor.hpp"
+
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/launch.hpp>
+#include <troupe/tensor/record.hpp>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <utility>
+
+namespace troupe {
+
+namespace {
+
+/// Outputs up to this size are kept from step to step; larger ones go back to the device's
+/// allocator, so that what is used next is what was used last and still lies in a cache.
+constexpr std::size_t spare_bytes_max = 4096;
+
+constexpr std::size_t operands_on_stack = 12;
+
+}  // namespace
+
+RequestPool::~RequestPool() {
+  while (free_) delete std::exchange(free_, free_->next);
+}
+
+StepRequest* RequestPool::take() {
+  const std::lock_guard lock(mutex_);
+  if (!free_) return new StepRequest;
+  return std::exchange(free_, free_->next);
+}
+
+void RequestPool::give_back(StepRequest* request) noexcept {
+  const std::lock_guard lock(mutex_);
+  request->next = std::exchange(free_, request);
+}
+
+ProgramActor::ProgramActor(
+    Device& device, std::shared_ptr<const Tables> tables, std::shared_ptr<RequestPool> pool)
+    : device_(&device), tables_(std::move(tables)), pool_(std::move(pool)) {
+  cells_.resize(tables_->metas.size());
+  spare_.resize(tables_->metas.size());
+  lent_.resize(tables_->metas.size());
+  uses_ = tables_->uses;
+  awaited_ = tables_->awaited;
+  ready_.reserve(tables_->ops.size());
+  ready_in_place_.reserve(tables_->ops.size());
+}
+
+ProgramActor::~ProgramActor() {
+  while (waiting_first_) pool_->give_back(std::exchange(waiting_first_, waiting_first_->next));
+  if (current_) pool_->give_back(current_);
+}
+
+void ProgramActor::on(RunStep&& run) {
+  StepRequest* request = run.request;
+  request->next = nullptr;
+  if (current_) {
+    (waiting_last_ ? waiting_last_->next : waiting_first_) = request;
+    waiting_last_ = request;
+  } else {
+    begin(*request);
+  }
+}
+
+void ProgramActor::begin(StepRequest& request) {
+  current_ = &request;
+  const Tables& tables = *tables_;
+  std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
+  std::copy(tables.awaited.begin(), tables.awaited.end(), awaited_.begin());
+  in_place_left_ = tables.in_place_ops;
+  ops_left_ = static_cast<std::uint32_t>(tables.ops.size()) - in_place_left_;
+  failure_.reset();
+  for (const auto& [cell, value] : tables.constants) cells_[cell] = value;
+
+  outside_left_ = static_cast<std::uint32_t>(tables.inputs.size());
+  for (const Tables::Held& held : tables.held) outside_left_ += 1 + held.states;
+  for (std::size_t i = 0; i < tables.scalars.size(); ++i) {
+    const Tables::Cell cell = tables.scalars[i].first;
+    arrive(
+        cell,
+        device_->upload(
+            tables.metas[cell], std::as_bytes(std::span<const double>(request.scalars[i]))));
+  }
+  for (std::size_t i = 0; i < tables.inputs.size(); ++i)
+    subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.inputs[i]);
+  for (Tensor& input : request.inputs) input = Tensor();
+  // Ops that read constants alone wait for nothing.
+  for (std::uint32_t o = 0; o < tables.ops.size(); ++o)
+    if (awaited_[o] == 0 && tables.awaited[o] == 0)
+      (tables.ops[o].in_place ? ready_in_place_ : ready_).push_back(o);
+  std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
+  run_ready_ops();
+}
+
+void ProgramActor::on(Input&& input) {
+  --outside_left_;
+  if (input.value && input.value->error()) {
+    if (!failure_) failure_ = std::move(input.value);
+  } else {
+    arrive(input.slot, std::move(input.value));
+  }
+  run_ready_ops();
+}
+
+void ProgramActor::on(Completed&& completed) {
+  --under_way_;
+  finish_op(static_cast<std::uint32_t>(completed.token));
+  run_ready_ops();
+}
+
+void ProgramActor::arrive(Tables::Cell cell, Value value) {
+  for (const Tables::Held& held : tables_->held)
+    if (cell >= held.first_cell && cell <= held.first_cell + held.states) lent_[cell] = value;
+  cells_[cell] = std::move(value);
+  made(cell);
+}
+
+void ProgramActor::made(Tables::Cell cell) {
+  const Tables& tables = *tables_;
+  const Tables::Range range = tables.consumers[cell];
+  for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
+    const std::uint32_t op = tables.consuming[i];
+    if (--awaited_[op] != 0) continue;
+    if (tables.ops[op].in_place) {
+      ready_in_place_.push_back(op);
+    } else {
+      ready_.push_back(op);
+      std::push_heap(ready_.begin(), ready_.end(), std::greater<>{});
+    }
+  }
+  if (uses_[cell] == 0) cells_[cell].reset();
+}
+
+void ProgramActor::run_ready_ops() {
+  while (true) {
+    while (!ready_.empty() && !failure_) {
+      std::pop_heap(ready_.begin(), ready_.end(), std::greater<>{});
+      const std::uint32_t op = ready_.back();
+      ready_.pop_back();
+      launch(op);
+    }
+    if (failure_ || ops_left_ != 0 || under_way_ != 0 || ready_in_place_.empty()) break;
+    // Nothing can fail any more: what the parameters lent need not be kept, and may be written
+    // over.
+    for (const Tables::Held& held : tables_->held)
+      for (std::uint32_t i = 0; i <= held.states; ++i) lent_[held.first_cell + i].reset();
+    ready_.swap(ready_in_place_);
+    std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
+  }
+  end_if_done();
+}
+
+void ProgramActor::launch(std::uint32_t number) {
+  const Tables& tables = *tables_;
+  const Tables::Op& op = tables.ops[number];
+  std::array<Value, operands_on_stack> few;
+  std::vector<Value> many;
+  if (op.input_count > operands_on_stack) many.resize(op.input_count);
+  Value* inputs = many.empty() ? few.data() : many.data();
+  for (std::uint32_t i = 0; i < op.input_count; ++i) {
+    const Tables::Cell cell = tables.operands[op.first_input + i];
+    // The last reader takes the value along, so that its memory may be used again, or in place.
+    inputs[i] = --uses_[cell] == 0 ? std::move(cells_[cell]) : cells_[cell];
+  }
+  std::array<Value, outputs_max> outputs;
+  for (std::uint32_t k = 0; k < op.output_count; ++k) {
+    Value& spare = spare_[op.first_output + k];
+    if (spare && spare->unique() && spare->buffer()->unique()) outputs[k] = std::move(spare);
+  }
+  Ticket ticket;
+  try {
+    ticket = launch_op(
+        *device_,
+        *op.op,
+        {inputs, op.input_count},
+        {tables.metas.data() + op.first_output, op.output_count},
+        current_->random.seed,
+        current_->random.calls + op.random,
+        {outputs.data(), op.output_count});
+  } catch (...) {
+    fail(number);
+    return;
+  }
+  for (std::uint32_t k = 0; k < op.output_count; ++k)
+    cells_[op.first_output + k] = std::move(outputs[k]);
+  if (ticket) {
+    ++under_way_;
+    ticket->notify(Address<Completed>(Ref<ActorCell>::share(&cell())), number);
+  } else {
+    finish_op(number);
+  }
+}
+
+void ProgramActor::finish_op(std::uint32_t number) {
+  const Tables::Op& op = tables_->ops[number];
+  --(op.in_place ? in_place_left_ : ops_left_);
+  if (failure_) return;
+  if (Engine* engine = system().find<Engine>();
+      engine && engine->trap_nan.load(std::memory_order_relaxed))
+    check_nan(number);
+  for (std::uint32_t k = 0; k < op.output_count; ++k) {
+    const Tables::Cell cell = op.first_output + k;
+    if (!op.in_place && op.op->info().family != OpFamily::view &&
+        tables_->metas[cell].bytes() <= spare_bytes_max)
+      spare_[cell] = cells_[cell];
+    made(cell);
+  }
+}
+
+void ProgramActor::check_nan(std::uint32_t number) {
+  const Tables::Op& op = tables_->ops[number];
+  for (std::uint32_t k = 0; k < op.output_count; ++k) {
+    const Value& value = cells_[op.first_output + k];
+    if (!value || !has_nan(value)) continue;
+    failure_ = ValueBody::failed(
+        system(),
+        Error(ErrorCode::nan_found, "made a NaN in its output " + to_string(value->meta()))
+            .op(op.op->info().name)
+            .at(op.where.file, op.where.line)
+            .step(current_->step)
+            .hint("a smaller learning rate or clipping often helps"));
+    return;
+  }
+}
+
+void ProgramActor::fail(std::uint32_t number) {
+  const Tables::Op& op = tables_->ops[number];
+  Error error;
+  try {
+    throw;
+  } catch (const Error& thrown) {
+    error = thrown;
+  } catch (const std::exception& thrown) {
+    error = Error(ErrorCode::op_failed, thrown.what());
+  } catch (...) {
+    error = Error(ErrorCode::op_failed, "an exception that is no std::exception");
+  }
+  if (error.op().empty()) error.op(op.op->info().name);
+  if (error.file().empty()) error.at(op.where.file, op.where.line);
+  if (error.step() < 0) error.step(current_->step);
+  failure_ = ValueBody::failed(system(), std::move(error));
+}
+
+void ProgramActor::end_if_done() {
+  if (!current_ || outside_left_ != 0 || under_way_ != 0) return;
+  if (!failure_ && (ops_left_ != 0 || in_place_left_ != 0)) return;
+  end();
+}
+
+void ProgramActor::end() {
+  const Tables& tables = *tables_;
+  StepRequest* done = std::exchange(current_, nullptr);
+  // A result may stand in more than one place, so parameters come last and may take it along.
+  for (std::size_t i = 0; i < tables.outputs.size(); ++i)
+    Address<Input>(done->outputs[i])
+        .send(Input{0, failure_ ? failure_ : cells_[tables.outputs[i]]});
+  done->outputs.clear();
+  for (const Tables::Held& held : tables.held) {
+    GiveBack back;
+    for (std::size_t i = 0; i < held.results.size(); ++i)
+      back.values[i] = std::move(failure_ ? lent_[held.first_cell + i] : cells_[held.results[i]]);
+    Address<GiveBack>(held.parameter.cell()).send(std::move(back));
+  }
+  for (Value& value : cells_) value.reset();
+  for (Value& value : lent_) value.reset();
+  ready_.clear();
+  ready_in_place_.clear();
+  failure_.reset();
+  pool_->give_back(done);
+  if (waiting_first_) {
+    StepRequest* next = std::exchange(waiting_first_, waiting_first_->next);
+    if (!waiting_first_) waiting_last_ = nullptr;
+    begin(*next);
+  }
+}
+
+}  // namespace troupe

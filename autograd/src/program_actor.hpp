@@ -1,0 +1,107 @@
+#pragma once
+
+#include "tables.hpp"
+
+#include <troupe/core/actor.hpp>
+#include <troupe/core/completion.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/scope.hpp>
+#include <troupe/tensor/tensor.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace troupe {
+
+/// One run that was asked for: what the tables are filled with, and who waits for the outputs. Made
+/// by the caller, used again and again.
+struct StepRequest {
+  std::vector<Tensor> inputs;
+  std::vector<std::vector<double>> scalars;
+  std::vector<Ref<ActorCell>> outputs;
+  RandomState random;
+  std::int64_t step = -1;
+  StepRequest* next = nullptr;
+};
+
+/// Asks a program for one step.
+struct RunStep {
+  static constexpr MessageId id{30};
+  static constexpr std::string_view name = "run_step";
+  StepRequest* request = nullptr;
+  template <class V>
+  void fields(V&) {}
+};
+
+/// The free requests of a program; shared by caller and actor.
+class RequestPool {
+ public:
+  ~RequestPool();
+  [[nodiscard]] StepRequest* take();
+  void give_back(StepRequest* request) noexcept;
+
+ private:
+  std::mutex mutex_;
+  StepRequest* free_ = nullptr;
+};
+
+/// Drives a captured graph through its tables, one step at a time, in the order asked for.
+///
+/// Receives  `RunStep`; `Input` for cells that come from outside: the step's inputs, and the values
+/// and
+///           states that parameters lend it; `Completed` with an op's number.
+/// Sends     `GiveBack` to parameters, whose `Lend` the caller sent; `Input` to those who wait for
+/// outputs. Failing   a step in which an op fails writes nothing: parameters get back what they
+/// lent, and every
+///           output is the error. The next step runs as if nothing had been.
+class ProgramActor final : public Actor<RunStep, Input, Completed> {
+ public:
+  static constexpr std::string_view name = "program";
+
+  ProgramActor(
+      Device& device, std::shared_ptr<const Tables> tables, std::shared_ptr<RequestPool> pool);
+  ~ProgramActor();
+
+ private:
+  friend ActorAccess;
+
+  void on(RunStep&& run);
+  void on(Input&& input);
+  void on(Completed&& completed);
+
+  void begin(StepRequest& request);
+  void arrive(Tables::Cell cell, Value value);
+  void made(Tables::Cell cell);
+  void run_ready_ops();
+  void launch(std::uint32_t op);
+  void finish_op(std::uint32_t op);
+  void check_nan(std::uint32_t op);
+  void fail(std::uint32_t op);
+  void end_if_done();
+  void end();
+
+  Device* device_;
+  std::shared_ptr<const Tables> tables_;
+  std::shared_ptr<RequestPool> pool_;
+  StepRequest* current_ = nullptr;
+  StepRequest* waiting_first_ = nullptr;
+  StepRequest* waiting_last_ = nullptr;
+
+  // The step context: cells, countdowns, what is ready, what is under way.
+  std::vector<Value> cells_;
+  std::vector<std::uint32_t> uses_;
+  std::vector<std::uint32_t> awaited_;
+  std::vector<std::uint32_t> ready_;           // a heap: the earliest call first
+  std::vector<std::uint32_t> ready_in_place_;  // held back until nothing can fail any more
+  std::vector<Value> lent_;                    // for each held cell: what came from the parameter
+  std::vector<Value> spare_;    // for each cell: a small output of the last step, to use again
+  std::uint32_t ops_left_ = 0;  // not in place
+  std::uint32_t in_place_left_ = 0;
+  std::uint32_t outside_left_ = 0;  // inputs and lent values still to come
+  std::uint32_t under_way_ = 0;
+  Value failure_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,469 @@
+#include "conv2d_patch.hpp"
+#include "gemm.hpp"
+#include "gemm_panel.hpp"
+#include "unsupported.hpp"
+
+#include <troupe/tensor/ops/conv2d.hpp>
+
+#include <algorithm>
+
+/// Convolution forward, and backward to the input, as one algorithm: a correlation of images,
+/// computed as a product of the packed weights with panels of places that are made on the fly and
+/// never leave the first-level cache.
+///
+/// Backward to the input is the correlation of dy, with zeros inserted between its elements where
+/// the convolution had a stride, with the weights turned over. The zeros around and between take
+/// part in sums as zeros: an infinite weight times padding is NaN, as the definition says.
+namespace troupe::cpu {
+namespace {
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Which op a plan is of.
+enum class Kind : std::int64_t { forward, backward_input };
+
+/// The correlation that a call asks for. `rows` are the channels of the result in a group, as in
+/// the product's A.
+template <class A>
+struct Correlation {
+  std::int64_t images = 0;
+  std::int64_t groups = 1;
+  std::int64_t rows = 0;
+  std::int64_t channels = 0;  ///< of the source, in a group
+  Axis y;
+  Axis x;
+  // Elements between weights; the taps' may be negative.
+  std::int64_t weight_start = 0;
+  std::int64_t weight_group = 0;
+  std::int64_t weight_row = 0;
+  std::int64_t weight_channel = 0;
+  std::int64_t weight_y = 0;
+  std::int64_t weight_x = 0;
+
+  [[nodiscard]] std::int64_t taps() const noexcept { return y.taps * x.taps; }
+  [[nodiscard]] std::int64_t depth() const noexcept { return channels * taps(); }
+  [[nodiscard]] std::int64_t places() const noexcept { return y.dest * x.dest; }
+
+  static Correlation of(const KernelCall& call, Kind kind) noexcept {
+    return kind == Kind::forward ? forward(call) : backward_input(call);
+  }
+
+ private:
+  static Correlation forward(const KernelCall& call) noexcept {
+    const auto& op = call.op<Conv2d>();
+    const Shape& x = call.in[0].shape;
+    const Shape& weight = call.in[1].shape;
+    const Shape& y = call.out[0].shape;
+    const Dims& step = call.in[1].strides;
+    Correlation c;
+    c.images = x[0];
+    c.groups = op.groups;
+    c.rows = weight[0] / op.groups;
+    c.channels = weight[1];
+    c.y = {x[2], y[2], weight[2], op.stride[0], 1, op.dilation[0], op.padding[0]};
+    c.x = {x[3], y[3], weight[3], op.stride[1], 1, op.dilation[1], op.padding[1]};
+    c.weight_group = c.rows * step[0];
+    c.weight_row = step[0];
+    c.weight_channel = step[1];
+    c.weight_y = step[2];
+    c.weight_x = step[3];
+    return c;
+  }
+  static Correlation backward_input(const KernelCall& call) noexcept {
+    const auto& op = call.op<Conv2dBackwardInput>();
+    const Shape& dy = call.in[0].shape;
+    const Shape& weight = call.in[1].shape;
+    const Shape& dx = call.out[0].shape;
+    const Dims& step = call.in[1].strides;
+    Correlation c;
+    c.images = dy[0];
+    c.groups = op.groups;
+    c.rows = weight[1];
+    c.channels = weight[0] / op.groups;
+    const auto axis = [&](std::size_t i) -> Axis {
+      const std::int64_t padding = (weight[2 + i] - 1) * op.dilation[i] - op.padding[i];
+      return {dy[2 + i], dx[2 + i], weight[2 + i], 1, op.stride[i], op.dilation[i], padding};
+    };
+    c.y = axis(0);
+    c.x = axis(1);
+    c.weight_start = (weight[2] - 1) * step[2] + (weight[3] - 1) * step[3];
+    c.weight_group = c.channels * step[0];
+    c.weight_row = step[1];
+    c.weight_channel = step[0];
+    c.weight_y = -step[2];
+    c.weight_x = -step[3];
+    return c;
+  }
+};
+
+/// Bytes of a chunk's window of the source: most of a second-level cache is left to the weights,
+/// and a worker's stack is not strained.
+constexpr std::int64_t window_bytes = 48 * 1024;
+
+/// How a correlation is cut: the depth (channels × taps) into blocks, images into strips of rows,
+/// and strips of all images into chunks.
+template <class T, class A>
+struct Strips : Correlation<A> {
+  /// Deeper than in products: with 3×3 taps, 32 channels are one block.
+  static constexpr std::int64_t depth_max = 320;
+  static constexpr std::int64_t width = Tile<T, A>::columns;
+  static constexpr std::int64_t window_max = window_bytes / sizeof(T);
+  /// Elements of the panels that are made before they are used: one of full depth, or several
+  /// shallow ones, so that a tile writes long rows.
+  static constexpr std::int64_t panels_max =
+      std::max<std::int64_t>(depth_max * width, 28 * 1024 / sizeof(T));
+
+  Strips(const KernelCall& call, const Plan& plan) noexcept
+      : Correlation<A>(Correlation<A>::of(call, static_cast<Kind>(plan.numbers[0]))),
+        tiles(RowTiles<A>::cut(this->rows, Tile<T, A>::rows)),
+        blocks(plan.numbers[1]),
+        strip_rows(plan.numbers[2]),
+        strips(plan.numbers[3]),
+        chunk_strips(plan.numbers[4]),
+        chunk_tiles(plan.numbers[5]),
+        windowed(plan.numbers[6] != 0),
+        flat(windowed && FlatPlaces<T, A>::fits(this->y, this->x)) {}
+
+  /// Cuts by shape.
+  Strips(const Correlation<A>& correlation, Kind kind, Plan& plan) noexcept
+      : Correlation<A>(correlation),
+        tiles(RowTiles<A>::cut(this->rows, Tile<T, A>::rows)),
+        flat(FlatPlaces<T, A>::fits(this->y, this->x)) {
+    cut_depth();
+    strips = ceil_div(this->y.dest, strip_rows);
+    strip_rows = ceil_div(this->y.dest, strips);
+    const double strip_flops = 2.0 * this->rows * this->depth() * strip_rows * this->x.dest;
+    const double target = 2 * chunk_flops<A>(strip_flops * strips * this->images * this->groups);
+    chunk_strips =
+        std::clamp<std::int64_t>(target / std::max(strip_flops, 1.0), 1, strips * this->images);
+    // Many rows of weights are cut too, for each chunk makes its panels anew and must use them
+    // well.
+    const std::int64_t row_blocks =
+        std::clamp<std::int64_t>(strip_flops / (2 * target), 1, ceil_div(this->rows, 128));
+    chunk_tiles = ceil_div(tiles.count, row_blocks);
+    plan.numbers = {
+        static_cast<std::int64_t>(kind),
+        blocks,
+        strip_rows,
+        strips,
+        chunk_strips,
+        chunk_tiles,
+        windowed};
+  }
+
+  /// First k of a block; whole channels where a channel's taps fit into one.
+  [[nodiscard]] std::int64_t block_begin(std::int64_t block) const noexcept {
+    if (this->taps() > depth_max) return block * this->depth() / blocks;
+    return block * this->channels / blocks * this->taps();
+  }
+  [[nodiscard]] std::int64_t row_blocks() const noexcept {
+    return ceil_div(tiles.count, chunk_tiles);
+  }
+  /// Columns of a chunk's window, and the column of v that is its first.
+  [[nodiscard]] std::int64_t window_width() const noexcept {
+    return flat ? this->x.source : reach<A>(this->x, this->x.dest);
+  }
+  [[nodiscard]] std::int64_t window_left() const noexcept { return flat ? 0 : -this->x.padding; }
+  [[nodiscard]] std::int64_t unit_chunks() const noexcept {
+    return ceil_div(strips * this->images, chunk_strips);
+  }
+  [[nodiscard]] std::int64_t packed_size() const noexcept {
+    constexpr std::int64_t line = 64 / sizeof(T);
+    return ceil_div(this->rows * this->depth(), line) * line;
+  }
+
+  RowTiles<A> tiles;
+  std::int64_t blocks = 1;
+  std::int64_t strip_rows = 1;    ///< of the result, in a strip; the last may have fewer
+  std::int64_t strips = 1;        ///< in an image
+  std::int64_t chunk_strips = 1;  ///< in a chunk, perhaps of several images
+  std::int64_t chunk_tiles = 1;
+  bool windowed = false;  ///< chunks copy windows of the source; else panels are gathered from it
+  bool flat = false;      ///< windows are as wide as the source, without padding at the sides
+
+ private:
+  void cut_depth() noexcept {
+    const std::int64_t taps = std::max<std::int64_t>(this->taps(), 1);
+    if (taps > depth_max) {
+      blocks = ceil_div(std::max<std::int64_t>(this->depth(), 1), depth_max);
+      windowed = false;
+      strip_rows = std::clamp<std::int64_t>(8 * width / this->x.dest, 1, this->y.dest);
+      return;
+    }
+    blocks = ceil_div(std::max<std::int64_t>(this->channels, 1), depth_max / taps);
+    const std::int64_t wanted = std::min(this->y.dest, ceil_div(4 * width, this->x.dest));
+    for (;; ++blocks) {
+      const std::int64_t block_channels = ceil_div(this->channels, blocks);
+      const std::int64_t row = std::max<std::int64_t>(block_channels, 1) * window_width();
+      std::int64_t fit = window_max / row - reach<A>(this->y, 1);
+      fit = fit < 0 ? 0 : fit / this->y.step + 1;
+      strip_rows = std::min(fit, this->y.dest);
+      windowed = strip_rows > 0;
+      if (strip_rows >= wanted || block_channels <= 1) break;
+    }
+    if (!windowed) strip_rows = 1;
+  }
+};
+
+/// Tiles of weights that one chunk of the packing phase packs.
+template <class T, class A>
+std::int64_t pack_tiles(const Strips<T, A>& s) noexcept {
+  const std::int64_t tile = std::max<std::int64_t>(s.depth() * Tile<T, A>::rows, 1);
+  return std::clamp<std::int64_t>(16 * 1024 / tile, 1, s.groups * s.tiles.count);
+}
+
+/// Packs the weights as [group][block][tile][k][row]; the bias follows.
+template <class T, class A>
+void run_pack_weights(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Strips<T, A> s(call, plan);
+  if (chunk == 0 && call.in_count > 2) {
+    const View& bias = call.in[2];
+    T* const to = reinterpret_cast<T*>(scratch) + s.packed_size() * s.groups;
+    for (std::int64_t i = 0; i < s.rows * s.groups; ++i)
+      to[i] = bias.as<const T>()[i * bias.strides[0]];
+  }
+  const std::int64_t count = pack_tiles(s);
+  const std::int64_t end = std::min((chunk + 1) * count, s.groups * s.tiles.count);
+  for (std::int64_t i = chunk * count; i < end; ++i) {
+    const std::int64_t group = i / s.tiles.count;
+    const std::int64_t row = s.tiles.begin(i % s.tiles.count);
+    const std::int64_t rows = s.tiles.begin(i % s.tiles.count + 1) - row;
+    const T* const from =
+        call.in[1].as<const T>() + s.weight_start + group * s.weight_group + row * s.weight_row;
+    T* const to = reinterpret_cast<T*>(scratch) + group * s.packed_size();
+    for (std::int64_t block = 0; block < s.blocks; ++block) {
+      const std::int64_t k0 = s.block_begin(block);
+      const std::int64_t k1 = s.block_begin(block + 1);
+      T* at = to + k0 * s.rows + row * (k1 - k0);
+      for (std::int64_t k = k0; k < k1; ++k) {
+        const std::int64_t tap = k % s.taps();
+        const T* const weight = from + k / s.taps() * s.weight_channel +
+                                tap / s.x.taps * s.weight_y + tap % s.x.taps * s.weight_x;
+        for (std::int64_t r = 0; r < rows; ++r) *at++ = weight[r * s.weight_row];
+      }
+    }
+  }
+}
+
+/// Rows [k][place] of a panel for windows that do not fit anywhere: each element is looked up.
+template <class T, class A>
+[[gnu::noinline]] void gather_panel(
+    const Strips<T, A>& s,
+    const Plane<T>& plane,
+    std::int64_t channel_step,
+    std::int64_t top_place,
+    std::int64_t first,
+    std::int64_t count,
+    std::int64_t k0,
+    std::int64_t k1,
+    T* to) noexcept {
+  for (std::int64_t k = k0; k < k1; ++k) {
+    const std::int64_t tap = k % s.taps();
+    const T* const channel = plane.data + k / s.taps() * channel_step;
+    for (std::int64_t j = 0; j < s.width; ++j) {
+      const std::int64_t place = first + std::min(j, count - 1);
+      const std::int64_t y =
+          (top_place + place / s.x.dest) * s.y.step + tap / s.x.taps * s.y.dilation - s.y.padding;
+      const std::int64_t x =
+          place % s.x.dest * s.x.step + tap % s.x.taps * s.x.dilation - s.x.padding;
+      const bool inside = y >= 0 && x >= 0 && y % s.y.insert == 0 && x % s.x.insert == 0 &&
+                          y / s.y.insert < s.y.source && x / s.x.insert < s.x.source;
+      *to++ = inside ? channel[y / s.y.insert * plane.row + x / s.x.insert * plane.column] : T(0);
+    }
+  }
+}
+
+/// Copies the windows of a block's channels, one behind the other, with numbers behind the last.
+template <class T, class A>
+void copy_windows(
+    const Strips<T, A>& s,
+    Plane<T> plane,
+    std::int64_t channel_step,
+    std::int64_t top,
+    std::int64_t rows,
+    std::int64_t k0,
+    std::int64_t k,
+    T* window) noexcept {
+  const std::int64_t taps = std::max<std::int64_t>(s.taps(), 1);
+  const std::int64_t window_rows = reach<A>(s.y, rows);
+  const std::int64_t columns = s.window_width();
+  const std::int64_t first = top * s.y.step - s.y.padding;
+  plane.data += k0 / taps * channel_step;
+  for (std::int64_t c = 0; c < k / taps; ++c, plane.data += channel_step) {
+    if (s.flat && plane.column == 1 && plane.row == columns) {
+      const std::int64_t begin = std::clamp<std::int64_t>(-first, 0, window_rows);
+      const std::int64_t end = std::clamp<std::int64_t>(s.y.source - first, begin, window_rows);
+      std::fill_n(window, begin * columns, T(0));
+      copy_row<T, A>(
+          plane.data + (first + begin) * columns,
+          (end - begin) * columns,
+          window + begin * columns);
+      std::fill_n(window + end * columns, (window_rows - end) * columns, T(0));
+    } else {
+      copy_window<T, A>(plane, s.y, s.x, first, s.window_left(), window_rows, columns, window);
+    }
+    window += window_rows * columns;
+  }
+  std::fill_n(window, 2 * Strips<T, A>::width, T(0));
+}
+
+// The packing functions are kept apart: inlined into the chunk's loop, their few pointers end up in
+// memory.
+
+/// Packs the panel of the places from `first` on, from flat windows.
+template <class T, class A>
+[[gnu::noinline]] void pack_flat(
+    const Strips<T, A>& s,
+    const T* window,
+    std::int64_t rows,
+    std::int64_t first,
+    std::int64_t k,
+    T* to) noexcept {
+  const FlatPlaces<T, A> at(first, s.x);
+  const std::int64_t size = reach<A>(s.y, rows) * s.x.source;
+  const std::int64_t row = s.y.dilation * s.x.source;
+  const T* channel = window + first - s.x.padding;
+  for (const T* const end = to + k * s.width; to < end; channel += size)
+    for (std::int64_t tap = 0; tap < s.y.taps; ++tap, to += s.x.taps * s.width) {
+      const T* const from = channel + tap * row;
+      if (s.x.taps == 3)
+        at.template pack<3>(from, s.x.dilation, to);
+      else
+        at.pack(from, s.x.taps, s.x.dilation, to);
+    }
+}
+
+/// Packs the panel of the places from `first` on, from padded windows.
+template <class T, class A>
+[[gnu::noinline]] void pack_windowed(
+    const Strips<T, A>& s,
+    const T* window,
+    std::int64_t rows,
+    std::int64_t first,
+    std::int64_t count,
+    std::int64_t k,
+    T* to) noexcept {
+  const std::int64_t columns = s.window_width();
+  const PanelPlaces<T, A> at(first, count, s.x.dest, s.y.step, s.x.step, columns);
+  const std::int64_t size = reach<A>(s.y, rows) * columns;
+  for (const T* const end = to + k * s.width; to < end; window += size)
+    for (std::int64_t down = 0; down < s.y.taps; ++down) {
+      const T* from = window + down * s.y.dilation * columns;
+      for (std::int64_t across = 0; across < s.x.taps;
+           ++across, from += s.x.dilation, to += s.width)
+        at.pack(from, to);
+    }
+}
+
+/// Computes strips of images for some of a group's channels.
+template <class T, class A>
+void run_correlate(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  constexpr std::int64_t width = Tile<T, A>::columns;
+  const Strips<T, A> s(call, plan);
+  const View& source = call.in[0];
+  const std::int64_t per_group = s.row_blocks() * s.unit_chunks();
+  const std::int64_t group = chunk / per_group;
+  const std::int64_t row_block = chunk % per_group / s.unit_chunks();
+  const std::int64_t first_unit = chunk % s.unit_chunks() * s.chunk_strips;
+  const std::int64_t end_unit = std::min(first_unit + s.chunk_strips, s.strips * s.images);
+  const std::int64_t first_tile = row_block * s.chunk_tiles;
+  const std::int64_t end_tile = std::min(first_tile + s.chunk_tiles, s.tiles.count);
+  const T* const weights = reinterpret_cast<const T*>(scratch) + group * s.packed_size();
+  const T* const bias = call.in_count > 2
+                            ? reinterpret_cast<const T*>(scratch) + s.groups * s.packed_size()
+                            : nullptr;
+  // Flat windows are read beside their ends; what is read there is masked off.
+  alignas(64) T window_buffer[Strips<T, A>::window_max + 4 * width];
+  T* const window = window_buffer + 2 * width;
+  alignas(64) T panels[Strips<T, A>::panels_max];
+  std::fill_n(window_buffer, 2 * width, T(0));
+
+  for (std::int64_t unit = first_unit; unit < end_unit; ++unit) {
+    const std::int64_t image = unit / s.strips;
+    const std::int64_t top = unit % s.strips * s.strip_rows;
+    const std::int64_t rows = std::min(s.strip_rows, s.y.dest - top);
+    const std::int64_t places = rows * s.x.dest;
+    const Plane<T> plane{
+        source.as<const T>() + image * source.strides[0] + group * s.channels * source.strides[1],
+        source.strides[2],
+        source.strides[3]};
+    T* const result =
+        call.out[0].as<T>() + (image * s.groups + group) * s.rows * s.places() + top * s.x.dest;
+    for (std::int64_t block = 0; block < s.blocks; ++block) {
+      const std::int64_t k0 = s.block_begin(block);
+      const std::int64_t k = s.block_begin(block + 1) - k0;
+      if (s.windowed) copy_windows<T, A>(s, plane, source.strides[1], top, rows, k0, k, window);
+      TileCall<T> tile;
+      tile.b = panels;
+      tile.b_row = width;
+      tile.k = k;
+      tile.c_row = s.places();
+      if (bias) tile.row_bias = bias + group * s.rows;
+      const LeftRows<T> left{weights + k0 * s.rows, true};
+      const std::int64_t step =
+          std::max<std::int64_t>(s.panels_max / std::max<std::int64_t>(k * width, 1), 1) * width;
+      for (std::int64_t first = 0; first < places; first += step) {
+        const std::int64_t end = std::min(first + step, places);
+        T* to = panels;
+        for (std::int64_t at = first; at < end; at += width, to += k * width) {
+          const std::int64_t count = std::min(width, end - at);
+          if (s.flat)
+            pack_flat<T, A>(s, window, rows, at, k, to);
+          else if (s.windowed)
+            pack_windowed<T, A>(s, window, rows, at, count, k, to);
+          else
+            gather_panel<T, A>(s, plane, source.strides[1], top, at, count, k0, k0 + k, to);
+        }
+        tile.c = result + first;
+        multiply_panels<T, A>(
+            tile,
+            s.tiles,
+            first_tile,
+            end_tile,
+            left,
+            end - first,
+            {block == 0, block + 1 == s.blocks, nullptr});
+      }
+    }
+  }
+}
+
+template <class T, class A>
+void plan_correlate(const KernelCall& call, Kind kind, Plan& plan) {
+  const Correlation<A> correlation = Correlation<A>::of(call, kind);
+  if (call.out[0].elements() == 0) return;
+  const Strips<T, A> s(correlation, kind, plan);
+  const std::int64_t bias = call.in_count > 2 ? s.rows * s.groups : 0;
+  plan.scratch_bytes = static_cast<std::size_t>(s.packed_size() * s.groups + bias) * sizeof(T);
+  plan.cost_ns = 100 + 2.0 * s.images * s.groups * s.rows * s.depth() * s.places() / flops_per_ns;
+  plan.add(&run_pack_weights<T, A>, ceil_div(s.groups * s.tiles.count, pack_tiles(s)));
+  plan.add(&run_correlate<T, A>, s.groups * s.row_blocks() * s.unit_chunks());
+}
+
+template <class A>
+void plan_floating(const KernelCall& call, Kind kind, std::string_view name, Plan& plan) {
+  switch (call.in[0].dtype) {
+    case DType::float32:
+      return plan_correlate<float, A>(call, kind, plan);
+    case DType::float64:
+      return plan_correlate<double, A>(call, kind, plan);
+    default:
+      throw_unsupported(name, call.in[0].dtype);
+  }
+}
+
+}  // namespace
+
+template <>
+void Kernel<Conv2d, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_floating<Arch>(call, Kind::forward, "conv2d", plan);
+}
+
+template <>
+void Kernel<Conv2dBackwardInput, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_floating<Arch>(call, Kind::backward_input, "conv2d_backward_input", plan);
+}
+
+}  // namespace troupe::cpu

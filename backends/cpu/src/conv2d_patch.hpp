@@ -1,0 +1,218 @@
+#pragma once
+
+#include "gemm_pack.hpp"
+#include "kernel.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace troupe::cpu {
+
+/// One axis of a correlation y[i] = Σ_t w[t]·v[i·step + t·dilation − padding], v being x with
+/// `insert` − 1 zeros between its elements (insert > 1: the gradient of a strided convolution), and
+/// zeros outside.
+struct Axis {
+  std::int64_t source = 0;  ///< size of x
+  std::int64_t dest = 0;    ///< size of y
+  std::int64_t taps = 0;    ///< size of w
+  std::int64_t step = 1;
+  std::int64_t insert = 1;
+  std::int64_t dilation = 1;
+  std::int64_t padding = 0;  ///< may be negative
+};
+
+/// How far `count` places of y, and the taps of each, reach over v.
+template <class A>
+std::int64_t reach(const Axis& axis, std::int64_t count) noexcept {
+  return (count - 1) * axis.step + (axis.taps - 1) * axis.dilation + 1;
+}
+
+/// One channel of a source image.
+template <class T>
+struct Plane {
+  const T* data = nullptr;
+  std::int64_t row = 0;     ///< elements between rows
+  std::int64_t column = 1;  ///< elements between columns
+};
+
+/// Copies a short row: whole vectors, the last one overlapping.
+template <class T, class A>
+inline void copy_row(const T* from, std::int64_t count, T* to) noexcept {
+  constexpr std::int64_t lanes = transpose_size<T, A>;
+  using Register [[gnu::vector_size(lanes * sizeof(T))]] = T;
+  const auto move = [&](std::int64_t i) {
+    Register row;
+    std::memcpy(&row, from + i, sizeof row);
+    std::memcpy(to + i, &row, sizeof row);
+  };
+  if (count < lanes) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+    return;
+  }
+  for (std::int64_t i = 0; i + lanes < count; i += lanes) move(i);
+  move(count - lanes);
+}
+
+/// Copies the window of v that starts at (top, left) into a dense block, zeros where x has nothing.
+template <class T, class A>
+void copy_window(
+    const Plane<T>& from,
+    const Axis& y_axis,
+    const Axis& x_axis,
+    std::int64_t top,
+    std::int64_t left,
+    std::int64_t rows,
+    std::int64_t columns,
+    T* to) noexcept {
+  for (std::int64_t r = 0; r < rows; ++r, to += columns) {
+    const std::int64_t y = top + r;
+    if (y < 0 || y % y_axis.insert != 0 || y / y_axis.insert >= y_axis.source) {
+      std::fill_n(to, columns, T(0));
+      continue;
+    }
+    const T* const row = from.data + y / y_axis.insert * from.row;
+    if (x_axis.insert == 1 && from.column == 1) {
+      const std::int64_t begin = std::clamp<std::int64_t>(-left, 0, columns);
+      const std::int64_t end = std::clamp<std::int64_t>(x_axis.source - left, begin, columns);
+      for (std::int64_t c = 0; c < begin; ++c) to[c] = T(0);
+      copy_row<T, A>(row + left + begin, end - begin, to + begin);
+      for (std::int64_t c = end; c < columns; ++c) to[c] = T(0);
+      continue;
+    }
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const std::int64_t x = left + c;
+      const bool inside = x >= 0 && x % x_axis.insert == 0 && x / x_axis.insert < x_axis.source;
+      to[c] = inside ? row[x / x_axis.insert * from.column] : T(0);
+    }
+  }
+}
+
+/// The places of y that one panel of columns stands for, as offsets in a window of v.
+///
+/// Where neighbours in a vector are neighbours in the window but for one break (the end of a row of
+/// y), the vector is blended from two loads; else it is gathered element by element.
+template <class T, class A>
+struct PanelPlaces {
+  static constexpr int lanes = transpose_size<T, A>;
+  static constexpr int width = Tile<T, A>::columns;
+  static constexpr int vectors = width / lanes;
+  using Register [[gnu::vector_size(lanes * sizeof(T))]] = T;
+  using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  using Mask [[gnu::vector_size(lanes * sizeof(T))]] = Index;
+
+  /// Panel of the places from `first` on, `count` of which exist, in rows of `dest_width` places.
+  PanelPlaces(
+      std::int64_t first,
+      std::int64_t count,
+      std::int64_t dest_width,
+      std::int64_t step_y,
+      std::int64_t step_x,
+      std::int64_t window_width) noexcept {
+    std::int64_t y = first / dest_width;
+    std::int64_t x = first % dest_width;
+    for (int j = 0; j < width; ++j) {
+      // Lanes without a place go on behind the last one; nobody reads what becomes of them.
+      offset[j] = j < count ? y * step_y * window_width + x * step_x : offset[j - 1] + 1;
+      if (++x == dest_width) {
+        x = 0;
+        ++y;
+      }
+    }
+    smooth = true;
+    for (int v = 0; v < vectors; ++v) {
+      const std::int64_t* const at = offset + v * lanes;
+      int stop = 1;
+      while (stop < lanes && at[stop] == at[0] + stop) ++stop;
+      second[v] = stop < lanes ? at[stop] - stop : at[0];
+      for (int j = stop; j < lanes; ++j) smooth = smooth && at[j] == second[v] + j;
+      for (int j = 0; j < lanes; ++j) before[v][j] = j < stop ? -1 : 0;
+    }
+  }
+
+  /// Writes the panel's row for a tap at `window`, the window's place under the first place's tap.
+  /// Up to a panel's width behind the window is read, and must be numbers.
+  void pack(const T* window, T* to) const noexcept {
+    if (smooth) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        Register a;
+        Register b;
+        std::memcpy(&a, window + offset[v * lanes], sizeof a);
+        std::memcpy(&b, window + second[v], sizeof b);
+        const Register both = before[v] ? a : b;
+        std::memcpy(to + v * lanes, &both, sizeof both);
+      }
+    } else {
+      for (int j = 0; j < width; ++j) to[j] = window[offset[j]];
+    }
+  }
+
+  std::int64_t offset[width];
+  std::int64_t second[vectors];  ///< where the lanes after the break would start without it
+  Mask before[vectors];          ///< lanes before the break
+  bool smooth;
+};
+
+/// The places of a panel where y is as wide as x and neither has a step: then neighbours in y lie
+/// under neighbours in x for every tap, across the ends of rows too, and no padding need be copied.
+/// What a tap would take from beside the image is masked off.
+template <class T, class A>
+struct FlatPlaces {
+  using Places = PanelPlaces<T, A>;
+  using Register = typename Places::Register;
+  using Mask = typename Places::Mask;
+  static constexpr int lanes = Places::lanes;
+  static constexpr int vectors = Places::vectors;
+  static constexpr std::int64_t taps_max = 8;
+
+  /// Whether a correlation's axes allow it.
+  static bool fits(const Axis& y, const Axis& x) noexcept {
+    return x.source == x.dest && x.step == 1 && y.step == 1 && x.insert == 1 && y.insert == 1 &&
+           x.taps <= taps_max && x.padding >= 0 && x.padding <= Tile<T, A>::columns;
+  }
+
+  FlatPlaces(std::int64_t first, const Axis& x) noexcept {
+    using Index = typename Places::Index;
+    Index column = static_cast<Index>(first % x.dest);
+    for (int v = 0; v < vectors; ++v) {
+      Mask columns;
+      for (int j = 0; j < lanes; ++j) {
+        columns[j] = column;
+        if (++column == x.dest) column = 0;
+      }
+      for (std::int64_t tap = 0; tap < x.taps; ++tap) {
+        const Mask at = columns + static_cast<Index>(tap * x.dilation - x.padding);
+        inside[tap][v] = (at >= 0) & (at < static_cast<Index>(x.source));
+      }
+    }
+  }
+
+  /// Writes the panel's rows for the taps of one row of the kernel; `window` lies under the first
+  /// place's first tap. Up to two panels' width before and behind the window is read.
+  template <int Taps>
+  void pack(const T* window, std::int64_t dilation, T* to) const noexcept {
+#pragma GCC unroll 8
+    for (int tap = 0; tap < Taps; ++tap)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        Mask bits;
+        std::memcpy(&bits, window + tap * dilation + v * lanes, sizeof bits);
+        bits &= inside[tap][v];
+        std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
+      }
+  }
+  void pack(const T* window, std::int64_t taps, std::int64_t dilation, T* to) const noexcept {
+    for (std::int64_t tap = 0; tap < taps; ++tap)
+      for (int v = 0; v < vectors; ++v) {
+        Mask bits;
+        std::memcpy(&bits, window + tap * dilation + v * lanes, sizeof bits);
+        bits &= inside[tap][v];
+        std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
+      }
+  }
+
+  Mask inside[taps_max][vectors];
+};
+
+}  // namespace troupe::cpu

@@ -1,0 +1,298 @@
+#include "cpu_device.hpp"
+
+#include "host_buffer.hpp"
+#include "unsupported.hpp"
+
+#include <troupe/core/error.hpp>
+#include <troupe/tensor/ops/copy.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace troupe::cpu {
+
+namespace {
+
+/// A launch below this runs in the caller's turn: handing it over costs about as much.
+constexpr double at_once_ns = 10'000;
+/// Launches on so few elements take the shortest way.
+constexpr std::int64_t direct_elements_max = 1024;
+constexpr std::size_t stack_scratch_max = 4096;
+
+View view_of(const ValueBody& value) noexcept {
+  return {data_of(value), value.dtype(), value.contiguous(), value.shape(), value.strides()};
+}
+
+template <class Word>
+void repeat_word(const std::byte* from, std::byte* to, std::int64_t n) noexcept {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  std::fill_n(reinterpret_cast<Word*>(to), n, word);
+}
+
+void repeat(const std::byte* from, std::size_t bytes, std::byte* to, std::int64_t n) noexcept {
+  switch (bytes) {
+    case 8:
+      return repeat_word<std::uint64_t>(from, to, n);
+    case 4:
+      return repeat_word<std::uint32_t>(from, to, n);
+    case 2:
+      return repeat_word<std::uint16_t>(from, to, n);
+    default:
+      return repeat_word<std::uint8_t>(from, to, n);
+  }
+}
+
+/// Runs an elementwise op on few plain elements without a plan; false when it is not such a launch.
+bool run_directly(const Expressions& expressions, const Launch& launch) {
+  constexpr std::size_t inputs_max = 3;
+  const ValueBody& out = *launch.outputs[0];
+  const std::int64_t n = out.meta().elements();
+  if (n > direct_elements_max) return false;
+  const void* from[inputs_max];
+  bool repeats = false;
+  for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+    const ValueBody& in = *launch.inputs[i];
+    if (!in.contiguous()) return false;
+    const std::int64_t elements = in.meta().elements();
+    // As many elements as the output has: the shapes then differ in sizes of 1 only.
+    if (elements != n && elements != 1) return false;
+    repeats = repeats || elements != n;
+    from[i] = data_of(in);
+  }
+  const DType dtype = launch.inputs.back()->dtype();
+  const Expression expression = expressions.by_dtype[static_cast<std::size_t>(dtype)];
+  if (!expression) return false;
+  const void* attributes = launch.op->attributes();
+  if (!repeats) {
+    expression(attributes, data_of(out), from, n);
+    return true;
+  }
+  alignas(64) std::byte tiles[inputs_max][direct_elements_max * 8];
+  for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+    const ValueBody& in = *launch.inputs[i];
+    if (in.meta().elements() == n) continue;
+    repeat(static_cast<const std::byte*>(from[i]), size_of(in.dtype()), tiles[i], n);
+    from[i] = tiles[i];
+  }
+  expression(attributes, data_of(out), from, n);
+  return true;
+}
+
+}  // namespace
+
+/// A launch on its way: the call, its plan, and what they point at.
+class CpuDevice::KernelWork final : public Work {
+ public:
+  static Ref<KernelWork> make(CpuDevice& device, const Launch& launch) {
+    std::byte* block = device.memory_.allocate(sizeof(KernelWork));
+    return Ref<KernelWork>::adopt(new (block) KernelWork(device, launch));
+  }
+
+  KernelCall call;
+  Plan plan;
+
+  /// Takes memory for the plan, and counts its chunks.
+  void prepare() {
+    if (plan.scratch_bytes > 0) scratch_ = device_.memory_.allocate(plan.scratch_bytes);
+    phases = plan.phase_count;
+    for (std::size_t i = 0; i < plan.phase_count; ++i) chunks[i] = plan.phases[i].chunks;
+  }
+
+ private:
+  KernelWork(CpuDevice& device, const Launch& launch)
+      : Work(device.system()),
+        device_(device),
+        op_(OpRef::share(const_cast<OpInstance*>(launch.op))) {
+    for (std::size_t i = 0; i < launch.inputs.size(); ++i) inputs_[i] = launch.inputs[i];
+    for (std::size_t i = 0; i < launch.outputs.size(); ++i) outputs_[i] = launch.outputs[i];
+  }
+  ~KernelWork() override { drop(); }
+
+  void run_chunk(std::uint32_t phase, std::uint32_t chunk) noexcept override {
+    plan.phases[phase].run(call, plan, chunk, scratch_);
+  }
+  /// The inputs go before those who wait are told: their memory may serve what runs next.
+  void finished() noexcept override { drop(); }
+  void destroy() noexcept override {
+    Memory& memory = device_.memory_;
+    this->~KernelWork();
+    memory.free(reinterpret_cast<std::byte*>(this), sizeof(KernelWork));
+  }
+  void drop() noexcept {
+    if (scratch_) device_.memory_.free(scratch_, plan.scratch_bytes);
+    scratch_ = nullptr;
+    for (Value& value : inputs_) value.reset();
+    for (Value& value : outputs_) value.reset();
+  }
+
+  CpuDevice& device_;
+  OpRef op_;
+  Value inputs_[operands_max];
+  Value outputs_[operands_max];
+  std::byte* scratch_ = nullptr;
+};
+
+Ref<Buffer> CpuDevice::allocate(std::size_t bytes) { return make_buffer(*this, memory_, bytes); }
+
+Ref<Buffer> CpuDevice::borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  return borrow_buffer(*this, bytes, std::move(owner));
+}
+
+Value CpuDevice::upload(const Meta& meta, std::span<const std::byte> bytes) {
+  Ref<Buffer> buffer = allocate(bytes.size());
+  if (!bytes.empty())
+    std::memcpy(static_cast<HostBuffer&>(*buffer).data(), bytes.data(), bytes.size());
+  return ValueBody::make(system(), meta, std::move(buffer));
+}
+
+void CpuDevice::download(const Value& value, std::span<std::byte> into) {
+  if (into.empty()) return;
+  if (value->contiguous()) {
+    std::memcpy(into.data(), data_of(*value), into.size());
+    return;
+  }
+  KernelCall call;
+  call.in_count = call.out_count = 1;
+  call.in[0] = view_of(*value);
+  call.out[0] = {
+      into.data(), value->dtype(), true, value->shape(), contiguous_strides(value->shape())};
+  Plan copy;
+  table_.plans[index_of(Copy::id)](call, copy);
+  run_now(call, copy);
+}
+
+bool CpuDevice::supports(const OpInfo& op) const noexcept {
+  if (op.family == OpFamily::view) return true;
+  return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
+}
+
+void CpuDevice::plan(
+    std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const {
+  if (const Expressions* expressions = table_.expressions[index]) {
+    const DType dtype = call.in[call.in_count - 1].dtype;
+    const Expression expression = expressions->by_dtype[static_cast<std::size_t>(dtype)];
+    if (!expression) throw_unsupported(op.name, dtype);
+    table_.plan_elementwise(call, plan, expression);
+    return;
+  }
+  table_.plans[index](call, plan);
+}
+
+namespace {
+
+void fill_call(KernelCall& call, const Launch& launch) {
+  if (launch.inputs.size() > operands_max || launch.outputs.size() > operands_max)
+    throw Error(
+        ErrorCode::unsupported,
+        "the CPU takes at most " + std::to_string(operands_max) + " inputs, not " +
+            std::to_string(launch.inputs.size()))
+        .op(launch.op->info().name);
+  call.attributes = launch.op->attributes();
+  call.random_seed = launch.random_seed;
+  call.random_call = launch.random_call;
+  call.in_count = static_cast<std::uint8_t>(launch.inputs.size());
+  call.out_count = static_cast<std::uint8_t>(launch.outputs.size());
+  for (std::size_t i = 0; i < launch.inputs.size(); ++i) call.in[i] = view_of(*launch.inputs[i]);
+  for (std::size_t i = 0; i < launch.outputs.size(); ++i) call.out[i] = view_of(*launch.outputs[i]);
+}
+
+}  // namespace
+
+Ticket CpuDevice::launch(const Launch& launch) {
+  const OpInfo& op = launch.op->info();
+  const std::size_t index = index_of(op.id);
+  if (index == none) {
+    run_host_kernel(launch);
+    return nullptr;
+  }
+  if (const Expressions* expressions = table_.expressions[index])
+    if (run_directly(*expressions, launch)) return nullptr;
+
+  KernelCall call;
+  Plan plan;
+  fill_call(call, launch);
+  this->plan(index, op, call, plan);
+  if (plan.phase_count == 0) return nullptr;
+  if (plan.cost_ns < at_once_ns || system().threads() == 1) {
+    run_now(call, plan);
+    return nullptr;
+  }
+  Ref<KernelWork> work = KernelWork::make(*this, launch);
+  work->call = call;
+  work->plan = plan;
+  work->prepare();
+  system().submit(Ref<Work>::share(work.get()));
+  if (work->complete()) return nullptr;
+  return Ticket::share(work.get());
+}
+
+void CpuDevice::run_now(const KernelCall& call, const Plan& plan) {
+  const auto run = [&](std::byte* scratch) {
+    for (std::size_t phase = 0; phase < plan.phase_count; ++phase)
+      for (std::uint32_t chunk = 0; chunk < plan.phases[phase].chunks; ++chunk)
+        plan.phases[phase].run(call, plan, chunk, scratch);
+  };
+  if (plan.scratch_bytes <= stack_scratch_max) {
+    alignas(64) std::byte scratch[stack_scratch_max];
+    run(scratch);
+    return;
+  }
+  std::byte* scratch = memory_.allocate(plan.scratch_bytes);
+  run(scratch);
+  memory_.free(scratch, plan.scratch_bytes);
+}
+
+double CpuDevice::estimate_ns(
+    const OpInfo& op, std::span<const Value> inputs, std::span<const Meta> outputs) const noexcept {
+  const std::size_t index = index_of(op.id);
+  std::int64_t elements = 0;
+  for (const Meta& meta : outputs) elements = std::max(elements, meta.elements());
+  for (const Value& input : inputs) elements = std::max(elements, input->meta().elements());
+  if (index == none || !table_.expressions[index]) {
+    // Without its attributes a structured op can only be guessed at.
+    return 100 + static_cast<double>(elements) * (op.family == OpFamily::view ? 0 : 4);
+  }
+  return 30 + static_cast<double>(elements);
+}
+
+// --- kernels of the user's own
+// ------------------------------------------------------------------------
+
+void CpuDevice::add_kernel(const OpInfo& op, HostKernel kernel) {
+  if (static_cast<std::uint32_t>(op.id) < 65'536)
+    throw Error(ErrorCode::invalid_argument, "ids below 65,536 are Troupe's own").op(op.name);
+  host_kernels_[static_cast<std::uint32_t>(op.id)] = kernel;
+}
+
+void CpuDevice::run_host_kernel(const Launch& launch) {
+  const OpInfo& op = launch.op->info();
+  const auto found = host_kernels_.find(static_cast<std::uint32_t>(op.id));
+  if (found == host_kernels_.end())
+    throw Error(ErrorCode::unsupported, "the CPU has no kernel for this op")
+        .op(op.name)
+        .hint("give it one with troupe::cpu::add_kernel");
+  HostTensor inputs[operands_max];
+  HostTensor outputs[operands_max];
+  Ref<Buffer> copies[operands_max];
+  KernelCall checked;
+  fill_call(checked, launch);  // the number of operands
+  for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+    const Value& value = launch.inputs[i];
+    inputs[i] = {data_of(*value), value->meta()};
+    if (value->contiguous()) continue;
+    copies[i] = allocate(value->meta().bytes());
+    inputs[i].data = static_cast<HostBuffer&>(*copies[i]).data();
+    download(value, {static_cast<std::byte*>(inputs[i].data), value->meta().bytes()});
+  }
+  for (std::size_t i = 0; i < launch.outputs.size(); ++i)
+    outputs[i] = {data_of(*launch.outputs[i]), launch.outputs[i]->meta()};
+  found->second(
+      launch.op->attributes(), {inputs, launch.inputs.size()}, {outputs, launch.outputs.size()});
+}
+
+}  // namespace troupe::cpu

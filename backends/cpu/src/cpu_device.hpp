@@ -1,0 +1,61 @@
+#pragma once
+
+#include "kernel_table.hpp"
+#include "memory.hpp"
+
+#include <troupe/cpu/cpu.hpp>
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+
+namespace troupe::cpu {
+
+/// The processor. What is small runs at once in the caller's turn; the rest is cut into chunks for
+/// the scheduler's workers.
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(System& system, const Options& options);
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "cpu"; }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] Ref<Buffer> allocate(std::size_t bytes) override;
+  [[nodiscard]] Ref<Buffer> borrow(
+      std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override;
+  [[nodiscard]] Value upload(const Meta& meta, std::span<const std::byte> bytes) override;
+  void download(const Value& value, std::span<std::byte> into) override;
+  [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
+  [[nodiscard]] Ticket launch(const Launch& launch) override;
+  [[nodiscard]] double estimate_ns(
+      const OpInfo& op,
+      std::span<const Value> inputs,
+      std::span<const Meta> outputs) const noexcept override;
+
+  [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }
+  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+  [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
+  void add_kernel(const OpInfo& op, HostKernel kernel);
+
+ private:
+  class KernelWork;
+  static constexpr std::size_t own_ids_max = 1024;
+
+  [[nodiscard]] std::size_t index_of(OpId id) const noexcept {
+    const auto number = static_cast<std::uint32_t>(id);
+    return number < own_ids_max ? index_by_id_[number] : none;
+  }
+  void plan(std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const;
+  void run_now(const KernelCall& call, const Plan& plan);
+  void run_host_kernel(const Launch& launch);
+  [[nodiscard]] std::byte* gathered(const Value& value);
+
+  static constexpr std::uint16_t none = 0xffff;
+  std::string_view instruction_set_;
+  KernelTable table_;
+  std::array<std::uint16_t, own_ids_max> index_by_id_;
+  std::unordered_map<std::uint32_t, HostKernel> host_kernels_;
+  Memory memory_;
+};
+
+}  // namespace troupe::cpu

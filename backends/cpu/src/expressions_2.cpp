@@ -1,0 +1,10 @@
+#include "expression.hpp"
+
+namespace troupe::cpu {
+
+template <>
+void add_expressions<Arch, 2>(const Expressions** of_ops) {
+  add_expressions_of<Arch, 2>(of_ops, AllOps{}, std::make_index_sequence<AllOps::size>{});
+}
+
+}  // namespace troupe::cpu

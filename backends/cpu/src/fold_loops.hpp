@@ -1,0 +1,295 @@
+#pragma once
+
+#include "fold.hpp"
+#include "simd.hpp"
+
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+namespace troupe::cpu {
+
+/// What floats are added and multiplied in, so that rounding shows once, at the end; integers wrap.
+template <class T>
+using Wide = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
+template <class T>
+Wide<T> wide(T x) {
+  if constexpr (std::is_floating_point_v<T>)
+    return static_cast<double>(x);
+  else
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(x));
+}
+/// What a sum of `T` is stored as.
+template <class T>
+using Total = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
+
+template <class T, class A>
+struct SumFold {
+  using In = T;
+  using Sum = Wide<T>;
+  using Out = Total<T>;
+  static constexpr Sum identity = 0;
+  static Sum step(Sum sum, T x) { return sum + wide(x); }
+  static Sum join(Sum a, Sum b) { return a + b; }
+  static Out finish(Sum sum, std::int64_t) { return static_cast<Out>(sum); }
+};
+
+template <class T, class A>
+struct MeanFold : SumFold<T, A> {
+  static T finish(double sum, std::int64_t n) {
+    return static_cast<T>(sum / static_cast<double>(n));
+  }
+};
+
+template <class T, class A>
+struct ProdFold {
+  using In = T;
+  using Sum = Wide<T>;
+  using Out = Total<T>;
+  static constexpr Sum identity = 1;
+  static Sum step(Sum sum, T x) { return sum * wide(x); }
+  static Sum join(Sum a, Sum b) { return a * b; }
+  static Out finish(Sum sum, std::int64_t) { return static_cast<Out>(sum); }
+};
+
+/// A NaN is larger than all, so that it is found.
+template <class T, class A>
+struct MaxFold {
+  using In = T;
+  using Sum = T;
+  using Out = T;
+  static constexpr T identity = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
+                                                            : std::numeric_limits<T>::lowest();
+  static T step(T best, T x) { return (x > best) | (x != x) ? x : best; }
+  static T join(T a, T b) { return step(a, b); }
+  static T finish(T best, std::int64_t) { return best; }
+};
+
+template <class T, class A>
+struct MinFold {
+  using In = T;
+  using Sum = T;
+  using Out = T;
+  static constexpr T identity = std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
+                                                            : std::numeric_limits<T>::max();
+  static T step(T best, T x) { return (x < best) | (x != x) ? x : best; }
+  static T join(T a, T b) { return step(a, b); }
+  static T finish(T best, std::int64_t) { return best; }
+};
+
+template <class T, class A>
+struct AllFold {
+  using In = T;
+  using Sum = std::uint8_t;
+  using Out = bool;
+  static constexpr std::uint8_t identity = 1;
+  static std::uint8_t step(std::uint8_t yes, T x) { return yes & (x != T(0) ? 1 : 0); }
+  static std::uint8_t join(std::uint8_t a, std::uint8_t b) { return a & b; }
+  static bool finish(std::uint8_t yes, std::int64_t) { return yes != 0; }
+};
+
+template <class T, class A>
+struct AnyFold {
+  using In = T;
+  using Sum = std::uint8_t;
+  using Out = bool;
+  static constexpr std::uint8_t identity = 0;
+  static std::uint8_t step(std::uint8_t yes, T x) { return yes | (x != T(0) ? 1 : 0); }
+  static std::uint8_t join(std::uint8_t a, std::uint8_t b) { return a | b; }
+  static bool finish(std::uint8_t yes, std::int64_t) { return yes != 0; }
+};
+
+/// Folds a plain array. Sixteen partial results, each for every sixteenth element, are joined by
+/// halves: the order depends on `n` alone.
+template <class F>
+typename F::Sum fold_row(const typename F::In* x, std::int64_t n) {
+  using Sum = typename F::Sum;
+  constexpr std::int64_t lanes = 16;
+  Sum sums[lanes];
+  for (Sum& sum : sums) sum = F::identity;
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (std::int64_t j = 0; j < lanes; ++j) sums[j] = F::step(sums[j], x[i + j]);
+  for (std::int64_t j = 0; i < n; ++i, ++j) sums[j] = F::step(sums[j], x[i]);
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2)
+    for (std::int64_t j = 0; j < half; ++j) sums[j] = F::join(sums[j], sums[j + half]);
+  return sums[0];
+}
+
+inline constexpr std::int64_t fold_columns_max = 16;
+
+/// Folds `width` adjacent columns over `rows` rows, in order.
+template <class F>
+void fold_columns(
+    const typename F::In* x,
+    std::int64_t rows,
+    std::int64_t row_step,
+    std::int64_t width,
+    typename F::Sum* into) {
+  using Sum = typename F::Sum;
+  Sum sums[fold_columns_max];
+  for (Sum& sum : sums) sum = F::identity;
+  if (width == fold_columns_max) {
+    for (std::int64_t r = 0; r < rows; ++r, x += row_step)
+      for (std::int64_t j = 0; j < fold_columns_max; ++j) sums[j] = F::step(sums[j], x[j]);
+  } else {
+    for (std::int64_t r = 0; r < rows; ++r, x += row_step)
+      for (std::int64_t j = 0; j < width; ++j) sums[j] = F::step(sums[j], x[j]);
+  }
+  for (std::int64_t j = 0; j < width; ++j) into[j] = sums[j];
+}
+
+/// Copies a strided or oddly grouped input, kept dimensions first.
+template <class Op, class A, bool RowsOnly>
+void copy_for_fold(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
+  const View& x = call.in[0];
+  const FoldShape shape =
+      fold_shape<A>(x, folded_axes<A>(call.op<Op>().axes, x.shape.size()), RowsOnly);
+  KernelCall copy;
+  copy.in_count = copy.out_count = 1;
+  copy.in[0] = shape.permuted;
+  copy.out[0] = shape.permuted;
+  copy.out[0].data = scratch;
+  const std::int64_t total = shape.kept() * shape.folded();
+  const std::int64_t begin = chunk * ElementwiseLoops<A>::chunk_elements;
+  const std::int64_t left = total - begin;
+  const std::int64_t end =
+      begin +
+      (left < ElementwiseLoops<A>::chunk_elements ? left : ElementwiseLoops<A>::chunk_elements);
+  ElementwiseLoops<A>::copy(copy, begin, end);
+}
+
+/// The kernel of one way to fold, on one dtype.
+template <class Op, class F, class A>
+struct FoldKernel {
+  using T = typename F::In;
+  using Sum = typename F::Sum;
+  using Out = typename F::Out;
+  static constexpr std::int64_t chunk_elements = 32768;
+
+  static void plan(const KernelCall& call, Plan& plan) {
+    const View& x = call.in[0];
+    const FoldShape shape =
+        fold_shape<A>(x, folded_axes<A>(call.op<Op>().axes, x.shape.size()), false);
+    if (shape.kept() == 0) return;
+    const std::int64_t total = shape.kept() * shape.folded();
+    auto& n = plan.numbers;
+    n[fold_outer] = shape.outer;
+    n[fold_first] = shape.first;
+    n[fold_middle] = shape.middle;
+    n[fold_second] = shape.second;
+    n[fold_inner] = shape.inner;
+    n[fold_copied] = shape.copies;
+    if (shape.copies) {
+      plan.scratch_bytes = (static_cast<std::size_t>(total) * sizeof(T) + 63) / 64 * 64;
+      plan.add(&copy_for_fold<Op, A, false>, chunks(total, chunk_elements));
+    }
+    // Long folds are cut where there is not enough else to share out.
+    const std::int64_t tiles = shape.inner == 1 ? 1 : chunks(shape.inner, fold_columns_max);
+    const std::int64_t width = shape.inner < fold_columns_max ? shape.inner : fold_columns_max;
+    const std::int64_t segment_least = chunk_elements / width;
+    const bool cut = shape.first == 1 && shape.outer * tiles < 32 && shape.second > segment_least;
+    n[fold_segment] = cut ? segment_least : shape.second;
+    n[fold_segments] = cut ? chunks(shape.second, segment_least) : 1;
+    const std::int64_t lines = shape.outer * shape.first * shape.middle;
+    const std::int64_t items = lines * n[fold_segments] * tiles;
+    const std::int64_t item_elements = n[fold_segment] * width;
+    n[fold_items_per_chunk] = item_elements >= chunk_elements ? 1
+                              : item_elements == 0            ? items
+                                                              : chunk_elements / item_elements;
+    n[fold_sums_at] = static_cast<std::int64_t>(plan.scratch_bytes);
+    plan.add(&run_part, chunks(items, n[fold_items_per_chunk]));
+    plan.cost_ns = static_cast<double>(total) * (shape.copies ? 1.0 : 0.25) + 20;
+    if (shape.first > 1 || cut) {
+      plan.scratch_bytes +=
+          static_cast<std::size_t>(lines * n[fold_segments] * shape.inner) * sizeof(Sum);
+      plan.add(&run_join, chunks(shape.kept(), chunk_elements / 16));
+    }
+  }
+
+ private:
+  static std::int64_t chunks(std::int64_t n, std::int64_t each) { return (n + each - 1) / each; }
+
+  static void run_part(
+      const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+    const auto& n = plan.numbers;
+    const T* const x = n[fold_copied] ? reinterpret_cast<const T*>(scratch) : call.in[0].as<T>();
+    const bool joins = n[fold_first] > 1 || n[fold_segments] > 1;
+    Sum* const sums = reinterpret_cast<Sum*>(scratch + n[fold_sums_at]);
+    Out* const out = call.out[0].as<Out>();
+    const std::int64_t inner = n[fold_inner];
+    const std::int64_t tiles = inner == 1 ? 1 : chunks(inner, fold_columns_max);
+    const std::int64_t items =
+        n[fold_outer] * n[fold_first] * n[fold_middle] * n[fold_segments] * tiles;
+    const std::int64_t begin = chunk * n[fold_items_per_chunk];
+    const std::int64_t end =
+        items - begin < n[fold_items_per_chunk] ? items : begin + n[fold_items_per_chunk];
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t tile = item % tiles;
+      const std::int64_t segment = item / tiles % n[fold_segments];
+      const std::int64_t line = item / tiles / n[fold_segments];
+      const std::int64_t row = segment * n[fold_segment];
+      const std::int64_t rows =
+          n[fold_second] - row < n[fold_segment] ? n[fold_second] - row : n[fold_segment];
+      const std::int64_t column = tile * fold_columns_max;
+      const std::int64_t width =
+          inner - column < fold_columns_max ? inner - column : fold_columns_max;
+      const T* const from = x + (line * n[fold_second] + row) * inner + column;
+      const std::int64_t to = (line * n[fold_segments] + segment) * inner + column;
+      Sum part[fold_columns_max];
+      if (inner == 1)
+        part[0] = fold_row<F>(from, rows);
+      else
+        fold_columns<F>(from, rows, inner, width, part);
+      if (joins)
+        for (std::int64_t j = 0; j < width; ++j) sums[to + j] = part[j];
+      else
+        for (std::int64_t j = 0; j < width; ++j) out[to + j] = F::finish(part[j], n[fold_second]);
+    }
+  }
+
+  /// Joins partial results in their order: those of `first`, or of the segments.
+  static void run_join(
+      const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+    const auto& n = plan.numbers;
+    const bool segments = n[fold_segments] > 1;
+    const std::int64_t parts = segments ? n[fold_segments] : n[fold_first];
+    const std::int64_t inner = segments ? n[fold_inner] : n[fold_middle] * n[fold_inner];
+    const std::int64_t kept = n[fold_outer] * n[fold_middle] * n[fold_inner];
+    const Sum* const sums = reinterpret_cast<const Sum*>(scratch + n[fold_sums_at]);
+    Out* const out = call.out[0].as<Out>();
+    const std::int64_t begin = chunk * (chunk_elements / 16);
+    const std::int64_t end =
+        kept - begin < chunk_elements / 16 ? kept : begin + chunk_elements / 16;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Sum* part = sums + i / inner * parts * inner + i % inner;
+      Sum sum = part[0];
+      for (std::int64_t p = 1; p < parts; ++p) sum = F::join(sum, part[p * inner]);
+      out[i] = F::finish(sum, n[fold_first] * n[fold_second]);
+    }
+  }
+};
+
+/// The plan of a fold for whichever dtype the input has.
+template <class Op, template <class, class> class F, class A>
+void plan_fold(const KernelCall& call, Plan& plan) {
+  switch (call.in[0].dtype) {
+    case DType::float32:
+      return FoldKernel<Op, F<float, A>, A>::plan(call, plan);
+    case DType::float64:
+      return FoldKernel<Op, F<double, A>, A>::plan(call, plan);
+    case DType::int32:
+      return FoldKernel<Op, F<std::int32_t, A>, A>::plan(call, plan);
+    case DType::int64:
+      return FoldKernel<Op, F<std::int64_t, A>, A>::plan(call, plan);
+    case DType::uint8:
+      return FoldKernel<Op, F<std::uint8_t, A>, A>::plan(call, plan);
+    case DType::boolean:
+      return FoldKernel<Op, F<bool, A>, A>::plan(call, plan);
+    case DType::bfloat16:
+    case DType::float16:
+      break;  // refused by the shape rule
+  }
+}
+
+}  // namespace troupe::cpu

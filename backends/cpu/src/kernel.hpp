@@ -1,0 +1,92 @@
+#pragma once
+
+#include <troupe/tensor/dtype.hpp>
+#include <troupe/tensor/shape.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace troupe::cpu {
+
+/// A tensor in host memory as kernels see it: a pointer to its first element, sizes, strides.
+struct View {
+  void* data;
+  DType dtype;
+  bool contiguous;  ///< row-major without gaps: strides need not be looked at
+  Shape shape;
+  Dims strides;  ///< in elements; 0 along broadcast dimensions, may be negative never
+
+  template <class T>
+  [[nodiscard]] T* as() const noexcept {
+    return static_cast<T*>(data);
+  }
+  [[nodiscard]] std::int64_t elements() const noexcept { return elements_in(shape); }
+};
+
+inline constexpr std::size_t operands_max = 8;
+
+/// What a kernel is asked to compute: an op's attributes and its operands. Lives, unmoved, until
+/// the last chunk of the launch has run.
+struct KernelCall {
+  const void* attributes = nullptr;  ///< the op struct, `const Op*`
+  std::uint64_t random_seed = 0;     ///< for random ops: Philox key and
+  std::uint64_t random_call = 0;     ///< the number of the random call since seeding
+  std::uint8_t in_count = 0;
+  std::uint8_t out_count = 0;
+  View in[operands_max];
+  View out[operands_max];  ///< always contiguous, allocated, uninitialized
+
+  template <class Op>
+  [[nodiscard]] const Op& op() const noexcept {
+    return *static_cast<const Op*>(attributes);
+  }
+};
+
+/// How a kernel cut its work. Filled by the kernel's `plan` function, then run by the scheduler:
+/// all chunks of a phase, in any order and on any worker, before the first of the next phase.
+///
+/// The cut depends on shapes only, never on the number of threads: that is what makes results equal
+/// to the bit for any number of workers.
+struct Plan {
+  /// Runs one chunk. `scratch` is `scratch_bytes` of 64-byte aligned memory shared by all chunks
+  /// and phases of the launch. Must not throw.
+  using Run =
+      void (*)(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch);
+  struct Phase {
+    Run run = nullptr;
+    std::uint32_t chunks = 0;
+  };
+  static constexpr std::size_t phases_max = 4;
+
+  std::array<Phase, phases_max> phases;
+  std::uint8_t phase_count = 0;
+  std::size_t scratch_bytes = 0;
+  /// A rough estimate of one thread's time for the whole launch. Below a few microseconds the
+  /// launch runs at once on the calling thread instead of being handed to others.
+  double cost_ns = 0;
+  /// The kernel's own numbers (block sizes, counts), so that `run` need not derive them again.
+  std::array<std::int64_t, 12> numbers{};
+
+  void add(Run run, std::int64_t chunks) noexcept {
+    phases[phase_count++] = {run, static_cast<std::uint32_t>(chunks)};
+  }
+};
+
+/// Cuts the work of one op on one instruction set. Shapes and dtypes were checked by the op's shape
+/// rule; throws `Error{unsupported}` for a dtype the kernel does not have.
+using PlanFunction = void (*)(const KernelCall& call, Plan& plan);
+
+/// The kernel of one op on one instruction set. Declared for all, defined op by op: structured ops
+/// in a file of their own (`template <> void Kernel<Matmul, Arch>::plan`), elementwise ones by
+/// their family. A missing kernel is an error of the linker.
+///
+/// Every file that defines kernels is compiled once for each instruction set, with the macro
+/// `TROUPE_CPU_ARCH` naming its xsimd type. Whatever such a file calls must be a template over the
+/// architecture or have internal linkage, or the linker may pick the copy of the wrong one.
+template <class Op, class Arch>
+struct Kernel {
+  static void plan(const KernelCall& call, Plan& plan);
+};
+
+}  // namespace troupe::cpu

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "elementwise.hpp"
+#include "kernel.hpp"
+
+#include <troupe/tensor/all_ops.hpp>
+
+namespace troupe::cpu {
+
+/// The kernels of one instruction set, in the order of `AllOps`. An op has a plan of its own, or an
+/// expression for the loops that all elementwise ops share, or neither, if it is a view.
+struct KernelTable {
+  PlanFunction plans[AllOps::size] = {};
+  const Expressions* expressions[AllOps::size] = {};
+  void (*plan_elementwise)(const KernelCall& call, Plan& plan, Expression expression) = nullptr;
+};
+
+template <class A>
+KernelTable make_kernel_table();
+
+}  // namespace troupe::cpu

@@ -1,0 +1,357 @@
+#include "contiguous.hpp"
+#include "lanes.hpp"
+
+#include <troupe/tensor/ops/max_pool2d.hpp>
+
+#include <limits>
+#include <utility>
+
+// Max pooling by planes [H, W]. Windows of 2×2 that tile the plane, which convolutional networks
+// use most, run on whole registers: pairs of rows are parted into even and odd columns. Comparing
+// rounds nothing, so the two ways give the same bits.
+namespace troupe::cpu {
+namespace {
+
+/// What the chunks of the three kernels need to know.
+struct Windows {
+  std::int64_t height, width;  ///< of an input plane
+  std::int64_t out_height, out_width;
+  std::int64_t first_plane, end_plane;  ///< of this chunk
+  const MaxPool2dRule& rule;
+
+  Windows(const KernelCall& call, const Plan& plan, std::uint32_t chunk)
+      : height(plan.numbers[0]),
+        width(plan.numbers[1]),
+        out_height(plan.numbers[2]),
+        out_width(plan.numbers[3]),
+        first_plane(chunk * plan.numbers[5]),
+        end_plane(first_plane + plan.numbers[5]),
+        rule(call.op<MaxPool2dRule>()) {
+    if (end_plane > plan.numbers[4]) end_plane = plan.numbers[4];
+  }
+
+  /// Where the place `k` of the window at output (i, j) lies in its input plane; −1 for the
+  /// padding.
+  [[nodiscard]] std::int64_t input_of(std::int64_t i, std::int64_t j, std::int64_t k) const {
+    const std::int64_t y =
+        i * rule.stride[0] - rule.padding[0] + k / rule.kernel_size[1] * rule.dilation[0];
+    const std::int64_t x =
+        j * rule.stride[1] - rule.padding[1] + k % rule.kernel_size[1] * rule.dilation[1];
+    return y < 0 || y >= height || x < 0 || x >= width ? -1 : y * width + x;
+  }
+};
+
+/// Windows are cut to what lies inside the plane before they are looked at, and the comparison is a
+/// select: which element wins cannot be predicted.
+template <class T, class Place>
+void forward_plane(const Windows& windows, const T* x, T* y, Place* places) {
+  const MaxPool2dRule& rule = windows.rule;
+  /// The first place of a window along an axis that lies inside.
+  const auto first_inside = [&](std::int64_t begin, std::size_t axis) {
+    const std::int64_t step = rule.dilation[axis];
+    return begin < 0 ? (step - 1 - begin) / step : 0;
+  };
+  const auto end_inside = [&](std::int64_t begin, std::size_t axis, std::int64_t size) {
+    const std::int64_t fit = (size - begin + rule.dilation[axis] - 1) / rule.dilation[axis];
+    return fit < rule.kernel_size[axis] ? fit : rule.kernel_size[axis];
+  };
+  for (std::int64_t i = 0; i < windows.out_height; ++i) {
+    const std::int64_t top = i * rule.stride[0] - rule.padding[0];
+    const std::int64_t first_row = first_inside(top, 0);
+    const std::int64_t end_row = end_inside(top, 0, windows.height);
+    for (std::int64_t j = 0; j < windows.out_width; ++j) {
+      const std::int64_t left = j * rule.stride[1] - rule.padding[1];
+      const std::int64_t first_column = first_inside(left, 1);
+      const std::int64_t end_column = end_inside(left, 1, windows.width);
+      T most = -std::numeric_limits<T>::infinity();
+      std::int64_t where = first_row * rule.kernel_size[1] + first_column;
+      for (std::int64_t k = first_row; k < end_row; ++k) {
+        const T* row = x + (top + k * rule.dilation[0]) * windows.width + left;
+        for (std::int64_t l = first_column; l < end_column; ++l) {
+          const T value = row[l * rule.dilation[1]];
+          const bool better = (value > most) | (value != value);
+          most = better ? value : most;
+          where = better ? k * rule.kernel_size[1] + l : where;
+        }
+      }
+      *y++ = most;
+      *places++ = static_cast<Place>(where);
+    }
+  }
+}
+
+template <class T, class Place>
+void run_forward(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Windows windows(call, plan, chunk);
+  const T* x = Contiguous<Arch>::in<T>(call, scratch, 0);
+  const std::int64_t in_size = windows.height * windows.width;
+  const std::int64_t out_size = windows.out_height * windows.out_width;
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p)
+    forward_plane(
+        windows,
+        x + p * in_size,
+        call.out[0].as<T>() + p * out_size,
+        call.out[1].as<Place>() + p * out_size);
+}
+
+template <class T, class Place>
+void run_backward(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Windows windows(call, plan, chunk);
+  const std::int64_t in_size = windows.height * windows.width;
+  const std::int64_t out_size = windows.out_height * windows.out_width;
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p) {
+    const T* dy = Contiguous<Arch>::in<T>(call, scratch, 0) + p * out_size;
+    const Place* places = Contiguous<Arch>::in<Place>(call, scratch, 1) + p * out_size;
+    T* dx = call.out[0].as<T>() + p * in_size;
+    for (std::int64_t i = 0; i < in_size; ++i) dx[i] = T(0);
+    for (std::int64_t i = 0; i < windows.out_height; ++i)
+      for (std::int64_t j = 0; j < windows.out_width; ++j) {
+        const std::int64_t at = windows.input_of(i, j, *places++);
+        if (at >= 0) dx[at] += *dy;
+        ++dy;
+      }
+  }
+}
+
+template <class T, class Place>
+void run_take(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Windows windows(call, plan, chunk);
+  const std::int64_t in_size = windows.height * windows.width;
+  const std::int64_t out_size = windows.out_height * windows.out_width;
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p) {
+    const T* x = Contiguous<Arch>::in<T>(call, scratch, 0) + p * in_size;
+    const Place* places = Contiguous<Arch>::in<Place>(call, scratch, 1) + p * out_size;
+    T* y = call.out[0].as<T>() + p * out_size;
+    for (std::int64_t i = 0; i < windows.out_height; ++i)
+      for (std::int64_t j = 0; j < windows.out_width; ++j) {
+        const std::int64_t at = windows.input_of(i, j, *places++);
+        *y++ = at >= 0 ? x[at] : T(0);
+      }
+  }
+}
+
+/// Registers of `N` elements as the compiler's own vectors, whose shuffles work for any width.
+template <class T, int N>
+struct Pairs {
+  using Number = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  typedef T V __attribute__((vector_size(sizeof(T) * N)));
+  typedef Number I __attribute__((vector_size(sizeof(T) * N)));
+  typedef std::uint8_t Bytes __attribute__((vector_size(N)));
+
+  static V load(const T* from) {
+    V v;
+    std::memcpy(&v, from, sizeof(V));
+    return v;
+  }
+  static void store(T* to, V v) { std::memcpy(to, &v, sizeof(V)); }
+
+  template <std::size_t... L>
+  static V even(V a, V b, std::index_sequence<L...>) {
+    return __builtin_shufflevector(a, b, static_cast<int>(2 * L)...);
+  }
+  template <std::size_t... L>
+  static V odd(V a, V b, std::index_sequence<L...>) {
+    return __builtin_shufflevector(a, b, static_cast<int>(2 * L + 1)...);
+  }
+  /// The first (Half = 0) or second half of a0 b0 a1 b1 …
+  template <int Half, std::size_t... L>
+  static V mixed(V a, V b, std::index_sequence<L...>) {
+    return __builtin_shufflevector(a, b, static_cast<int>(L / 2 + L % 2 * N + Half * (N / 2))...);
+  }
+
+  /// Takes `value`, and its place, where it is larger or a NaN.
+  static void take(V& most, I& where, V value, Number place) {
+    const I better = (value > most) | (value != value);
+    most = better ? value : most;
+    where = better ? I{} + place : where;
+  }
+
+  static void forward(const T* upper, const T* lower, T* y, std::uint8_t* places) {
+    constexpr auto lanes = std::make_index_sequence<N>();
+    const V upper0 = load(upper);
+    const V upper1 = load(upper + N);
+    const V lower0 = load(lower);
+    const V lower1 = load(lower + N);
+    V most = even(upper0, upper1, lanes);
+    I where{};
+    take(most, where, odd(upper0, upper1, lanes), 1);
+    take(most, where, even(lower0, lower1, lanes), 2);
+    take(most, where, odd(lower0, lower1, lanes), 3);
+    store(y, most);
+    const Bytes bytes = __builtin_convertvector(where, Bytes);
+    std::memcpy(places, &bytes, N);
+  }
+
+  static void backward(const T* dy, const std::uint8_t* places, T* upper, T* lower) {
+    constexpr auto lanes = std::make_index_sequence<N>();
+    Bytes bytes;
+    std::memcpy(&bytes, places, N);
+    const I where = __builtin_convertvector(bytes, I);
+    const V d = load(dy);
+    const V zero{};
+    const V at0 = where == 0 ? d : zero;
+    const V at1 = where == 1 ? d : zero;
+    const V at2 = where == 2 ? d : zero;
+    const V at3 = where == 3 ? d : zero;
+    store(upper, mixed<0>(at0, at1, lanes));
+    store(upper + N, mixed<1>(at0, at1, lanes));
+    store(lower, mixed<0>(at2, at3, lanes));
+    store(lower + N, mixed<1>(at2, at3, lanes));
+  }
+};
+
+/// Calls `at(j)` for the beginnings of pieces of N that cover [0, size); the last one overlaps the
+/// one before rather than be shorter, and does the same work again. Needs size ≥ N.
+template <int N, class At>
+void for_pieces(std::int64_t size, const At& at) {
+  for (std::int64_t j = 0; j + N <= size; j += N) at(j);
+  if (size % N) at(size - N);
+}
+
+template <class T, int N>
+void run_pairs_forward(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Windows windows(call, plan, chunk);
+  const T* x = Contiguous<Arch>::in<T>(call, scratch, 0);
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p)
+    for (std::int64_t i = 0; i < windows.out_height; ++i) {
+      const T* upper = x + (p * windows.height + 2 * i) * windows.width;
+      const std::int64_t out = (p * windows.out_height + i) * windows.out_width;
+      T* y = call.out[0].as<T>() + out;
+      auto* places = call.out[1].as<std::uint8_t>() + out;
+      for_pieces<N>(windows.out_width, [&](std::int64_t j) {
+        Pairs<T, N>::forward(upper + 2 * j, upper + windows.width + 2 * j, y + j, places + j);
+      });
+    }
+}
+
+template <class T, int N>
+void run_pairs_backward(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Windows windows(call, plan, chunk);
+  const T* dys = Contiguous<Arch>::in<T>(call, scratch, 0);
+  const auto* all_places = Contiguous<Arch>::in<std::uint8_t>(call, scratch, 1);
+  const std::int64_t covered = 2 * windows.out_width;
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p) {
+    T* plane = call.out[0].as<T>() + p * windows.height * windows.width;
+    for (std::int64_t i = 0; i < windows.out_height; ++i) {
+      T* upper = plane + 2 * i * windows.width;
+      T* lower = upper + windows.width;
+      const std::int64_t out = (p * windows.out_height + i) * windows.out_width;
+      for_pieces<N>(windows.out_width, [&](std::int64_t j) {
+        Pairs<T, N>::backward(dys + out + j, all_places + out + j, upper + 2 * j, lower + 2 * j);
+      });
+      for (std::int64_t j = covered; j < windows.width; ++j) upper[j] = lower[j] = T(0);
+    }
+    // A last row or column that no window covers.
+    for (std::int64_t j = 2 * windows.out_height * windows.width;
+         j < windows.height * windows.width;
+         ++j)
+      plane[j] = T(0);
+  }
+}
+
+/// The widest pieces that the rows can fill.
+template <class T, bool Forward>
+Plan::Run pairs(std::int64_t out_width) {
+  constexpr int most = static_cast<int>(Lanes<T, Arch>::count);
+  const auto instance = []<int N>(std::integral_constant<int, N>) -> Plan::Run {
+    if constexpr (Forward)
+      return &run_pairs_forward<T, N>;
+    else
+      return &run_pairs_backward<T, N>;
+  };
+  if constexpr (most >= 16)
+    if (out_width >= 16) return instance(std::integral_constant<int, 16>());
+  if constexpr (most >= 8)
+    if (out_width >= 8) return instance(std::integral_constant<int, 8>());
+  if constexpr (most >= 4)
+    if (out_width >= 4) return instance(std::integral_constant<int, 4>());
+  if (out_width >= 2) return instance(std::integral_constant<int, 2>());
+  return nullptr;
+}
+
+bool tiles_of_two(const MaxPool2dRule& rule) {
+  for (std::size_t i = 0; i < 2; ++i)
+    if (rule.kernel_size[i] != 2 || rule.stride[i] != 2 || rule.padding[i] != 0 ||
+        rule.dilation[i] != 1)
+      return false;
+  return !rule.ceil_mode;
+}
+
+/// Cuts the planes; `places` is a tensor of the pooled shape, `plane` one of the other.
+void plan_planes(const KernelCall& call, Plan& plan, const View& plane, const View& places) {
+  Contiguous<Arch>::plan(call, plan);
+  const std::size_t rank = plane.shape.size();
+  std::int64_t planes = 1;
+  for (std::size_t i = 0; i + 2 < rank; ++i) planes *= plane.shape[i];
+  const std::int64_t height = plane.shape[rank - 2];
+  const std::int64_t width = plane.shape[rank - 1];
+  const std::int64_t out_height = places.shape[rank - 2];
+  const std::int64_t out_width = places.shape[rank - 1];
+  const std::int64_t per_chunk = height * width < 32768 ? 32768 / (height * width) : 1;
+  plan.numbers = {height, width, out_height, out_width, planes, per_chunk};
+}
+
+void add(Plan& plan, Plan::Run run, double ns_per_element) {
+  const std::int64_t planes = plan.numbers[4];
+  if (planes == 0) return;
+  const std::int64_t elements = planes * plan.numbers[0] * plan.numbers[1];
+  plan.cost_ns += static_cast<double>(elements) * ns_per_element;
+  plan.add(run, (planes + plan.numbers[5] - 1) / plan.numbers[5]);
+}
+
+/// Windows that overlap cost more than their input has elements.
+double window_cost(const Plan& plan, const MaxPool2dRule& rule) {
+  const double looks = static_cast<double>(
+      plan.numbers[2] * plan.numbers[3] * rule.kernel_size[0] * rule.kernel_size[1]);
+  return looks / static_cast<double>(plan.numbers[0] * plan.numbers[1]);
+}
+
+}  // namespace
+
+template <>
+void Kernel<MaxPool2d, Arch>::plan(const KernelCall& call, Plan& plan) {
+  const auto& op = call.op<MaxPool2d>();
+  plan_planes(call, plan, call.in[0], call.out[1]);
+  const bool wide = call.in[0].dtype == DType::float64;
+  if (tiles_of_two(op))
+    if (const auto run =
+            wide ? pairs<double, true>(plan.numbers[3]) : pairs<float, true>(plan.numbers[3]))
+      return add(plan, run, wide ? 0.4 : 0.2);
+  const bool bytes = call.out[1].dtype == DType::uint8;
+  add(plan,
+      wide ? (bytes ? &run_forward<double, std::uint8_t> : &run_forward<double, std::int32_t>)
+           : (bytes ? &run_forward<float, std::uint8_t> : &run_forward<float, std::int32_t>),
+      1.5 * window_cost(plan, op));
+}
+
+template <>
+void Kernel<MaxPool2dBackward, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_planes(call, plan, call.out[0], call.in[1]);
+  const bool wide = call.in[0].dtype == DType::float64;
+  if (tiles_of_two(call.op<MaxPool2dBackward>()))
+    if (const auto run =
+            wide ? pairs<double, false>(plan.numbers[3]) : pairs<float, false>(plan.numbers[3]))
+      return add(plan, run, wide ? 0.4 : 0.2);
+  const bool bytes = call.in[1].dtype == DType::uint8;
+  add(plan,
+      wide ? (bytes ? &run_backward<double, std::uint8_t> : &run_backward<double, std::int32_t>)
+           : (bytes ? &run_backward<float, std::uint8_t> : &run_backward<float, std::int32_t>),
+      1.5);
+}
+
+template <>
+void Kernel<MaxPool2dTake, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_planes(call, plan, call.in[0], call.in[1]);
+  const bool wide = call.in[0].dtype == DType::float64;
+  const bool bytes = call.in[1].dtype == DType::uint8;
+  add(plan,
+      wide ? (bytes ? &run_take<double, std::uint8_t> : &run_take<double, std::int32_t>)
+           : (bytes ? &run_take<float, std::uint8_t> : &run_take<float, std::int32_t>),
+      1);
+}
+
+}  // namespace troupe::cpu

@@ -1,0 +1,154 @@
+#pragma once
+
+#include "simd.hpp"
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace troupe::cpu {
+
+/// What an elementwise op's `kernel` computes with: a few elements of one dtype, on one instruction
+/// set. For float and double a SIMD register; for the other types a single number, whose loops the
+/// compiler turns into vectors by itself.
+///
+/// Both offer the same words: + − · /, comparisons that give a `Mask`, `select(mask, a, b)`, `max`,
+/// `min`, `abs`, … and, for floats, the functions of pack_math.hpp. Numbers convert by themselves,
+/// so that an op may write `1 - y * y`. Found by argument-dependent lookup: op headers include
+/// nothing.
+template <class T, class A>
+struct Pack;
+
+/// One yes or no, where a SIMD mask would be many.
+template <class A>
+struct PackMask {
+  bool yes;
+  friend PackMask operator&(PackMask a, PackMask b) { return {a.yes && b.yes}; }
+  friend PackMask operator|(PackMask a, PackMask b) { return {a.yes || b.yes}; }
+  friend PackMask operator^(PackMask a, PackMask b) { return {a.yes != b.yes}; }
+  friend PackMask operator!=(PackMask a, PackMask b) { return {a.yes != b.yes}; }
+  friend PackMask operator!(PackMask a) { return {!a.yes}; }
+};
+
+template <std::floating_point T, class A>
+struct Pack<T, A> {
+  using Number = T;
+  using Register = Vec<T, A>;
+  using Mask = typename Register::batch_bool_type;
+  static constexpr std::int64_t size = static_cast<std::int64_t>(Register::size);
+
+  Register r;
+
+  Pack() = default;
+  Pack(Register r) : r(r) {}                          // NOLINT: meant implicit
+  Pack(double number) : r(static_cast<T>(number)) {}  // NOLINT: meant implicit
+
+  /// An attribute's value, as near as the type comes.
+  static Pack from(double number) { return number; }
+  static Pack load(const T* from) { return Register::load_unaligned(from); }
+  void store(T* to) const { r.store_unaligned(to); }
+
+  friend Pack operator+(Pack a, Pack b) { return a.r + b.r; }
+  friend Pack operator-(Pack a, Pack b) { return a.r - b.r; }
+  friend Pack operator*(Pack a, Pack b) { return a.r * b.r; }
+  friend Pack operator/(Pack a, Pack b) { return a.r / b.r; }
+  friend Pack operator-(Pack a) { return a.r ^ Register(T(-0.0)); }
+
+  friend Mask operator==(Pack a, Pack b) { return a.r == b.r; }
+  friend Mask operator!=(Pack a, Pack b) { return !(a.r == b.r); }
+  friend Mask operator<(Pack a, Pack b) { return a.r < b.r; }
+  friend Mask operator<=(Pack a, Pack b) { return a.r <= b.r; }
+  friend Mask operator>(Pack a, Pack b) { return b.r < a.r; }
+  friend Mask operator>=(Pack a, Pack b) { return b.r <= a.r; }
+  friend Mask is_nan(Pack a) { return !(a.r == a.r); }
+  friend Mask is_infinite(Pack a) {
+    return xsimd::abs(a.r) == Register(std::numeric_limits<T>::infinity());
+  }
+
+  friend Pack select(Mask mask, Pack yes, Pack no) { return xsimd::select(mask, yes.r, no.r); }
+  /// The larger; a NaN in either place gives NaN.
+  friend Pack max(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::max(a.r, b.r))); }
+  friend Pack min(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::min(a.r, b.r))); }
+  friend Pack abs(Pack a) { return xsimd::abs(a.r); }
+  /// The magnitude of `a` with the sign bit of `b`.
+  friend Pack copysign(Pack a, Pack b) { return xsimd::abs(a.r) | (b.r & Register(T(-0.0))); }
+  friend Pack sqrt(Pack a) { return xsimd::sqrt(a.r); }
+  friend Pack floor(Pack a) { return xsimd::floor(a.r); }
+  friend Pack ceil(Pack a) { return xsimd::ceil(a.r); }
+  friend Pack trunc(Pack a) { return xsimd::trunc(a.r); }
+  friend Pack round(Pack a) { return copysign(Pack(xsimd::nearbyint(a.r)), a); }
+  /// a·b + c, rounded once where the instruction set can.
+  friend Pack fma(Pack a, Pack b, Pack c) { return fused_multiply_add<T, A>(a.r, b.r, c.r); }
+};
+
+template <class T, class A>
+requires std::integral<T>
+struct Pack<T, A> {
+  using Number = T;
+  using Mask = PackMask<A>;
+  static constexpr std::int64_t size = 1;
+
+  T r;
+
+  Pack() = default;
+  Pack(T number) : r(number) {}  // NOLINT: meant implicit
+  Pack(int number) requires(!std::is_same_v<T, int>) : r(static_cast<T>(number)) {}  // NOLINT
+
+  static Pack from(double number) {
+    constexpr double least = static_cast<double>(std::numeric_limits<T>::min());
+    constexpr double most = static_cast<double>(std::numeric_limits<T>::max());
+    if (number >= most) return std::numeric_limits<T>::max();
+    return number > least ? static_cast<T>(number) : std::numeric_limits<T>::min();
+  }
+  static Pack load(const T* from) { return *from; }
+  void store(T* to) const { *to = r; }
+
+  // Sums and products wrap around, as in two's complement; on bool they are "or" and "and".
+  friend Pack operator+(Pack a, Pack b) { return wrap(word(a) + word(b)); }
+  friend Pack operator-(Pack a, Pack b) { return wrap(word(a) - word(b)); }
+  friend Pack operator*(Pack a, Pack b) { return wrap(word(a) * word(b)); }
+  friend Pack operator-(Pack a) { return wrap(Word{0} - word(a)); }
+
+  friend Mask operator==(Pack a, Pack b) { return {a.r == b.r}; }
+  friend Mask operator!=(Pack a, Pack b) { return {a.r != b.r}; }
+  friend Mask operator<(Pack a, Pack b) { return {a.r < b.r}; }
+  friend Mask operator<=(Pack a, Pack b) { return {a.r <= b.r}; }
+  friend Mask operator>(Pack a, Pack b) { return {a.r > b.r}; }
+  friend Mask operator>=(Pack a, Pack b) { return {a.r >= b.r}; }
+  friend Mask is_nan(Pack) { return {false}; }
+  friend Mask is_infinite(Pack) { return {false}; }
+
+  friend Pack select(Mask mask, Pack yes, Pack no) { return mask.yes ? yes : no; }
+  friend Pack max(Pack a, Pack b) { return a.r < b.r ? b : a; }
+  friend Pack min(Pack a, Pack b) { return b.r < a.r ? b : a; }
+  friend Pack abs(Pack a) {
+    if constexpr (std::is_signed_v<T>) return a.r < 0 ? -a : a;
+    return a;
+  }
+  friend Pack floor(Pack a) { return a; }
+  friend Pack ceil(Pack a) { return a; }
+  friend Pack trunc(Pack a) { return a; }
+  friend Pack round(Pack a) { return a; }
+  /// The quotient rounded toward 0, and what it leaves; 0 where the divisor is 0, and where the
+  /// most negative number meets −1, for the processor traps at both.
+  friend Pack quotient(Pack a, Pack b) {
+    if (b.r == 0) return T(0);
+    if constexpr (std::is_signed_v<T>)
+      if (b.r == T(-1)) return -a;
+    return static_cast<T>(a.r / b.r);
+  }
+  friend Pack rest(Pack a, Pack b) {
+    if (b.r == 0) return T(0);
+    if constexpr (std::is_signed_v<T>)
+      if (b.r == T(-1)) return T(0);
+    return static_cast<T>(a.r % b.r);
+  }
+
+ private:
+  using Word = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+  static Word word(Pack a) { return static_cast<Word>(a.r); }
+  static Pack wrap(Word word) { return static_cast<T>(word); }
+};
+
+}  // namespace troupe::cpu

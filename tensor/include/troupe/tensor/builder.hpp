@@ -1,0 +1,27 @@
+#pragma once
+
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/tensor.hpp>
+
+#include <span>
+
+namespace troupe {
+
+/// What adds ops to a graph that is recorded rather than run: a capture derives it. Where a scope
+/// has none, `apply` makes live nodes.
+class Builder {
+ public:
+  virtual ~Builder() = default;
+
+  /// Records the op. Inputs are checked and promoted already; `outputs` are what the shape rule
+  /// gave.
+  virtual void add(
+      const OpRef& op,
+      std::span<const Tensor* const> inputs,
+      std::span<const Meta> metas,
+      bool requires_grad,
+      Where where,
+      std::span<Tensor> outputs) = 0;
+};
+
+}  // namespace troupe

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/value.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe {
+
+/// One execution of one op: what a device is asked to do. The spans live until launch() returns.
+struct Launch {
+  const OpInstance* op = nullptr;
+  std::span<const Value> inputs;
+  std::span<const Value> outputs;  ///< allocated by the caller on the same device, contiguous
+  std::uint64_t random_seed =
+      0;  ///< for random ops: what a `RandomState` held when the call was made
+  std::uint64_t random_call = 0;
+};
+
+/// A place where tensors live and ops run. A narrow interface: ops are data to it, so that adding
+/// an op never widens it.
+///
+/// Threads   any; a launch returns at once with a ticket, and nothing waits.
+class Device {
+ public:
+  explicit Device(System& system) noexcept : system_(&system) {}
+  virtual ~Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  [[nodiscard]] System& system() const noexcept { return *system_; }
+
+  /// "cpu", "vulkan:0"
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  /// For people: model, instruction set, memory.
+  [[nodiscard]] virtual std::string description() const = 0;
+
+  /// Uninitialized memory. Throws `out_of_memory`, naming the size and the largest holders.
+  [[nodiscard]] virtual Ref<Buffer> allocate(std::size_t bytes) = 0;
+  /// Memory of the caller's, read in place; `owner` is dropped when the last value is gone.
+  [[nodiscard]] virtual Ref<Buffer> borrow(
+      std::span<const std::byte> bytes, std::shared_ptr<const void> owner) = 0;
+  /// Copies host bytes into a new contiguous value.
+  [[nodiscard]] virtual Value upload(const Meta& meta, std::span<const std::byte> bytes) = 0;
+  /// Copies a value's elements, in row-major order, to the host. The value must be complete.
+  virtual void download(const Value& value, std::span<std::byte> into) = 0;
+
+  /// Whether this device has a kernel for the op.
+  [[nodiscard]] virtual bool supports(const OpInfo& op) const noexcept = 0;
+  /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
+  [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
+  /// Roughly how long a launch takes, in nanoseconds of one thread; what is short runs at once in
+  /// the caller's turn.
+  [[nodiscard]] virtual double estimate_ns(
+      const OpInfo& op,
+      std::span<const Value> inputs,
+      std::span<const Meta> outputs) const noexcept = 0;
+
+ private:
+  System* system_;
+};
+
+/// The devices attached to a system; the first is the default.
+class Devices final : public Service {
+ public:
+  /// The system's devices, attached at the first call.
+  static Devices& of(System& system);
+  void add(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+  [[nodiscard]] std::span<const std::unique_ptr<Device>> all() const noexcept { return devices_; }
+  /// By name; throws `device_mismatch` listing the names there are.
+  [[nodiscard]] Device& get(std::string_view name) const;
+  [[nodiscard]] Device& first() const;
+
+ private:
+  std::vector<std::unique_ptr<Device>> devices_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <troupe/core/error.hpp>
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/shape_rules.hpp>
+
+namespace troupe {
+
+/// y = x · weightᵀ + bias.
+///
+/// Shape    x [..., K], weight [M, K], bias [M] or none → y [..., M].
+/// Dtype    float32 or float64, all the same.
+/// Saves    x, weight.
+/// Errors   `shape_mismatch` naming the sizes that differ; `dtype_mismatch` for integers or mixed
+///          dtypes.
+/// Source   torch.nn.functional.linear; dx = dy · weight, dweight = dyᵀ · x, dbias = Σ dy.
+struct Linear : OpDefaults {
+  static constexpr OpId id{401};
+  static constexpr std::string_view name = "linear";
+  static constexpr std::uint32_t saves_inputs = 0b11;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 2, 3);
+    require_all_floating(in, {"input", "weight", "bias"});
+    require_rank_at_least(in[0], 1, "input", "[..., in_features]");
+    require_rank(in[1], 2, "weight", "[out_features, in_features]");
+    const Shape& x = in[0].shape;
+    const Shape& weight = in[1].shape;
+    if (x.back() != weight[1]) {
+      Error error(
+          ErrorCode::shape_mismatch,
+          "the input " + to_string(x) + " has " + std::to_string(x.back()) +
+              " features, but the weight " + to_string(weight) + " takes " +
+              std::to_string(weight[1]));
+      if (x.back() == weight[0])
+        error.hint("the weight is [out_features, in_features]: transpose it");
+      else if (x.size() > 2 && x[0] > 0 && elements_in(x) / x[0] == weight[1])
+        error.hint("flatten the input first: flatten(x, 1) makes it [batch, features]");
+      throw error;
+    }
+    if (in.size() == 3) require_shape(in[2], {weight[0]}, "bias");
+    Meta meta = in[0];
+    meta.shape[x.size() - 1] = weight[0];
+    out.push_back(meta);
+  }
+
+  template <class V>
+  Gradients vjp(const V& v) const {
+    const Shape& x_shape = v.input_meta(0).shape;
+    const std::int64_t features = x_shape.back();
+    const std::int64_t rows = rows_in(x_shape);
+    const std::int64_t out_features = v.input_meta(1).shape[0];
+    const auto dy = x_shape.size() == 2 ? v.grad() : reshape(v.grad(), Shape{rows, out_features});
+    Gradients gradients(v.input_count());
+    if (v.needs(0)) {
+      const auto dx = matmul(dy, v.input(1));
+      gradients[0] = x_shape.size() == 2 ? dx : reshape(dx, x_shape);
+    }
+    if (v.needs(1)) {
+      const auto x = x_shape.size() == 2 ? v.input(0) : reshape(v.input(0), Shape{rows, features});
+      gradients[1] = matmul(transpose(dy, 0, 1), x);
+    }
+    if (v.input_count() == 3 && v.needs(2)) gradients[2] = sum(dy, Dims{0}, false);
+    return gradients;
+  }
+};
+
+/// torch.nn.functional.linear; an undefined bias means none.
+[[nodiscard]] inline Tensor linear(
+    const Operand& input, const Operand& weight, const Tensor& bias = {}) {
+  if (!bias) return apply(Linear{}, input, weight);
+  return apply(Linear{}, input, weight, Operand(bias, input.where()));
+}
+
+}  // namespace troupe

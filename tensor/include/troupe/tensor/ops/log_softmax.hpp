@@ -1,0 +1,88 @@
+#pragma once
+
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/shape_rules.hpp>
+
+namespace troupe {
+
+/// y = x − log Σ exp(x) along an axis, computed from x − max x so that nothing overflows.
+///
+/// Shape    y as x.
+/// Dtype    float32 or float64; y as x.
+/// Saves    y.
+/// Errors   `axis_out_of_range`; `dtype_mismatch` for integers.
+/// Source   torch.nn.functional.log_softmax; dx = dy − exp(y) · Σ dy.
+struct LogSoftmax : OpDefaults {
+  static constexpr OpId id{422};
+  static constexpr std::string_view name = "log_softmax";
+  static constexpr std::uint32_t saves_outputs = 1;
+
+  std::int64_t dim = -1;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 1, 1);
+    require_floating(in[0], "input");
+    (void)normalize_axis(dim, in[0].shape.size());
+    out.push_back(in[0]);
+  }
+  template <class V>
+  Gradients vjp(const V& v) const;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("dim", dim);
+  }
+  bool operator==(const LogSoftmax&) const = default;
+};
+
+/// dx = dy − exp(y) · Σ dy along an axis: the gradient of log_softmax, given its output.
+///
+/// Shape    y and dy alike; dx as they.
+/// Dtype    float32 or float64, both the same.
+/// Saves    y, dy.
+/// Errors   `shape_mismatch`, `axis_out_of_range`, `dtype_mismatch`.
+/// Source   differentiation by hand; linear in dy.
+struct LogSoftmaxBackward : OpDefaults {
+  static constexpr OpId id{423};
+  static constexpr std::string_view name = "log_softmax_backward";
+  static constexpr std::uint32_t saves_inputs = 0b11;
+
+  std::int64_t dim = -1;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 2, 2);
+    require_all_floating(in, {"y", "dy"});
+    require_shape(in[1], in[0].shape, "dy");
+    (void)normalize_axis(dim, in[0].shape.size());
+    out.push_back(in[0]);
+  }
+  template <class V>
+  Gradients vjp(const V& v) const {
+    const auto& g = v.grad();
+    const auto& dy = v.input(1);
+    const Dims axis{dim};
+    const auto p = exp(v.input(0));
+    Gradients gradients(2);
+    if (v.needs(0)) gradients[0] = -(g * p * sum(dy, axis, true));
+    if (v.needs(1)) gradients[1] = g - sum(g * p, axis, true);
+    return gradients;
+  }
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("dim", dim);
+  }
+  bool operator==(const LogSoftmaxBackward&) const = default;
+};
+
+template <class V>
+Gradients LogSoftmax::vjp(const V& v) const {
+  return {apply(LogSoftmaxBackward{{}, dim}, v.output(), v.grad())};
+}
+
+/// torch.nn.functional.log_softmax.
+[[nodiscard]] inline Tensor log_softmax(const Operand& input, std::int64_t dim) {
+  return apply(LogSoftmax{{}, dim}, input);
+}
+
+}  // namespace troupe

@@ -1,0 +1,177 @@
+#pragma once
+
+#include <troupe/core/error.hpp>
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/shape_rules.hpp>
+
+namespace troupe {
+
+/// What the three ops of max pooling agree on: the windows, and how a place in one is written down.
+struct MaxPool2dRule : OpDefaults {
+  Dims kernel_size{1, 1};
+  Dims stride{1, 1};
+  Dims padding{0, 0};
+  Dims dilation{1, 1};
+  bool ceil_mode = false;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("kernel_size", kernel_size);
+    visit.field("stride", stride);
+    visit.field("padding", padding);
+    visit.field("dilation", dilation);
+    visit.field("ceil_mode", ceil_mode);
+  }
+  friend bool operator==(const MaxPool2dRule& a, const MaxPool2dRule& b) noexcept {
+    return a.kernel_size == b.kernel_size && a.stride == b.stride && a.padding == b.padding &&
+           a.dilation == b.dilation && a.ceil_mode == b.ceil_mode;
+  }
+
+  /// Checks the attributes and the input; gives the output's shape.
+  [[nodiscard]] Shape pooled(const Meta& input) const {
+    require_floating(input, "input");
+    if (input.shape.size() != 3) require_rank(input, 4, "input", "[N, C, H, W]");
+    require_each_at_least(kernel_size, 2, 1, "kernel_size");
+    require_each_at_least(stride, 2, 1, "stride");
+    require_each_at_least(padding, 2, 0, "padding");
+    require_each_at_least(dilation, 2, 1, "dilation");
+    Shape shape = input.shape;
+    for (std::size_t i = 0; i < 2; ++i) {
+      // More would make windows that see no element at all.
+      if (padding[i] > (dilation[i] * (kernel_size[i] - 1) + 1) / 2)
+        throw Error(
+            ErrorCode::invalid_argument,
+            "'padding' is " + to_string(padding) + ", but at most half of the kernel " +
+                to_string(kernel_size) + " is allowed");
+      std::int64_t& size = shape[shape.size() - 2 + i];
+      size = window_places(size, kernel_size[i], stride[i], padding[i], dilation[i], ceil_mode);
+    }
+    return shape;
+  }
+  /// Of the numbers that tell where in its window, row by row, a maximum was found.
+  [[nodiscard]] DType index_dtype() const noexcept {
+    return kernel_size[0] * kernel_size[1] <= 256 ? DType::uint8 : DType::int32;
+  }
+};
+
+/// y = the largest element of each window; padding counts as −∞, NaN as the largest of all.
+///
+/// Shape    x [N, C, H, W] or [C, H, W] → y [..., OH, OW], OH = (H + 2·padding − dilation·(KH − 1)
+///          − 1) / stride + 1, rounded up in `ceil_mode`; and the place of each maximum in its
+///          window.
+/// Dtype    float32 or float64, y as x; places uint8, int32 for windows above 256 elements.
+/// Saves    the places.
+/// Errors   `shape_mismatch` when no window fits; `invalid_argument` for attributes out of range.
+/// Source   torch.nn.functional.max_pool2d; the first of equal elements wins.
+struct MaxPool2d : MaxPool2dRule {
+  static constexpr OpId id{410};
+  static constexpr std::string_view name = "max_pool2d";
+  static constexpr std::uint32_t saves_outputs = 0b10;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 1, 1);
+    const Shape shape = pooled(in[0]);
+    out.push_back({in[0].dtype, shape});
+    out.push_back({index_dtype(), shape});
+  }
+  template <class V>
+  Gradients vjp(const V& v) const;
+
+  bool operator==(const MaxPool2d&) const = default;
+};
+
+/// dx: each window's gradient, added where its maximum was found.
+///
+/// Shape    dy and places [..., OH, OW] → `input_shape`.
+/// Dtype    dy float32 or float64; dx as dy.
+/// Saves    the places.
+/// Errors   `shape_mismatch` for a gradient that is not one of such a pooling.
+/// Source   linear in dy.
+struct MaxPool2dBackward : MaxPool2dRule {
+  static constexpr OpId id{411};
+  static constexpr std::string_view name = "max_pool2d_backward";
+  static constexpr std::uint32_t saves_inputs = 0b10;
+  static constexpr std::uint32_t no_gradient = 0b10;
+
+  Shape input_shape{0, 0, 0};
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 2, 2);
+    const Meta dx{in[0].dtype, input_shape};
+    require_shape(in[0], pooled(dx), "dy");
+    require_shape(in[1], in[0].shape, "places");
+    out.push_back(dx);
+  }
+  template <class V>
+  Gradients vjp(const V& v) const;
+
+  template <class V>
+  void fields(V& visit) {
+    MaxPool2dRule::fields(visit);
+    visit.field("input_shape", input_shape);
+  }
+  bool operator==(const MaxPool2dBackward&) const = default;
+};
+
+/// y: of each window the element at a given place; the reverse of `MaxPool2dBackward`.
+///
+/// Shape    x [..., H, W] and places [..., OH, OW] → as the places.
+/// Dtype    x float32 or float64; y as x.
+/// Saves    the places.
+/// Errors   `shape_mismatch` for places that are not those of such a pooling.
+/// Source   linear in x.
+struct MaxPool2dTake : MaxPool2dRule {
+  static constexpr OpId id{412};
+  static constexpr std::string_view name = "max_pool2d_take";
+  static constexpr std::uint32_t saves_inputs = 0b10;
+  static constexpr std::uint32_t no_gradient = 0b10;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 2, 2);
+    const Shape shape = pooled(in[0]);
+    require_shape(in[1], shape, "places");
+    out.push_back({in[0].dtype, shape});
+  }
+  template <class V>
+  Gradients vjp(const V& v) const {
+    const MaxPool2dBackward op{{*this}, v.input_meta(0).shape};
+    return {apply(op, v.grad(), v.input(1)), std::remove_cvref_t<decltype(v.grad())>{}};
+  }
+  bool operator==(const MaxPool2dTake&) const = default;
+};
+
+template <class V>
+Gradients MaxPool2d::vjp(const V& v) const {
+  if (!v.grad(0)) return Gradients(1);
+  const MaxPool2dBackward op{{*this}, v.input_meta(0).shape};
+  return {apply(op, v.grad(0), v.output(1))};
+}
+
+template <class V>
+Gradients MaxPool2dBackward::vjp(const V& v) const {
+  const MaxPool2dTake op{{*this}};
+  return {apply(op, v.grad(), v.input(1)), std::remove_cvref_t<decltype(v.grad())>{}};
+}
+
+/// torch.nn.functional.max_pool2d. A single number stands for both axes; no stride means the
+/// kernel's size.
+[[nodiscard]] inline Tensor max_pool2d(
+    const Operand& input,
+    const Dims& kernel_size,
+    const Dims& stride = {},
+    const Dims& padding = {0},
+    const Dims& dilation = {1},
+    bool ceil_mode = false) {
+  const MaxPool2d op{
+      {{},
+       pair_of(kernel_size),
+       pair_of(stride.empty() ? kernel_size : stride),
+       pair_of(padding),
+       pair_of(dilation),
+       ceil_mode}};
+  Tensor outputs[2];
+  apply(make_op(op), std::span<const Operand>(&input, 1), outputs);
+  return outputs[0];
+}
+
+}  // namespace troupe

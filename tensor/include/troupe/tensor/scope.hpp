@@ -1,0 +1,122 @@
+#pragma once
+
+#include <troupe/core/system.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace troupe {
+
+class Builder;
+class Device;
+
+/// What random ops draw from: a key made of a seed, and the number of the random call since
+/// seeding. The same seed and the same calls in the same order give the same bits on any number of
+/// threads.
+struct RandomState {
+  std::uint64_t seed = 0;
+  std::uint64_t calls = 0;
+};
+
+/// Names the system, device and gradient mode that the free functions called on this thread use,
+/// until it is destroyed; scopes nest. The one thread-local of the engine, read only by the
+/// functions that people call; actors have none but while a node calls a vjp or a hook.
+///
+/// Threads   belongs to the thread that made it; while the outermost one lives, that thread is the
+///           system's caller and runs actors as one of its `threads`.
+class Scope {
+ public:
+  /// On the system's first device.
+  explicit Scope(System& system);
+  Scope(System& system, Device& device);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  /// The innermost scope of this thread; throws `invalid_argument` with a hint when there is none.
+  [[nodiscard]] static Scope& current();
+  [[nodiscard]] static Scope* current_or_null() noexcept;
+
+  [[nodiscard]] System& system() const noexcept { return *system_; }
+  [[nodiscard]] Device& device() const noexcept { return *device_; }
+  [[nodiscard]] bool grad_enabled() const noexcept { return grad_enabled_; }
+  /// What adds ops to a graph here: null for nodes that run at once, a capture's otherwise.
+  [[nodiscard]] Builder* builder() const noexcept { return builder_; }
+  /// The random state that calls in this scope advance: the outermost scope's.
+  [[nodiscard]] RandomState& random() noexcept { return *random_; }
+  void seed(std::uint64_t seed) noexcept { *random_ = {seed, 0}; }
+
+ private:
+  friend class ScopeChange;
+  friend class ActorScope;
+  struct Inside {};  // for actors, which run on somebody's seat already
+  Scope(Inside, Device& device) noexcept;
+
+  System* system_;
+  Device* device_;
+  Builder* builder_ = nullptr;
+  bool grad_enabled_ = true;
+  struct Seat;
+  std::unique_ptr<Seat> seat_;  // among the scheduler's threads; the outermost scope's
+  RandomState own_random_;
+  RandomState* random_ = &own_random_;
+  Scope* outer_ = nullptr;
+};
+
+/// The scope that an actor installs for the turn in which it calls a vjp, a hook or an update rule:
+/// its device, and nothing recorded.
+class ActorScope {
+ public:
+  explicit ActorScope(Device& device) noexcept : scope_(Scope::Inside{}, device) {}
+
+ private:
+  Scope scope_;
+};
+
+/// Base of the guards that change one thing about the current scope and change it back.
+class ScopeChange {
+ public:
+  ScopeChange(const ScopeChange&) = delete;
+  ScopeChange& operator=(const ScopeChange&) = delete;
+
+ protected:
+  ScopeChange()
+      : scope_(Scope::current()),
+        grad_before_(scope_.grad_enabled_),
+        device_before_(scope_.device_),
+        builder_before_(scope_.builder_) {}
+  ~ScopeChange() {
+    scope_.grad_enabled_ = grad_before_;
+    scope_.device_ = device_before_;
+    scope_.builder_ = builder_before_;
+  }
+  void set_grad(bool enabled) noexcept { scope_.grad_enabled_ = enabled; }
+  void set_device(Device& device) noexcept { scope_.device_ = &device; }
+  void set_builder(Builder* builder) noexcept { scope_.builder_ = builder; }
+
+ private:
+  Scope& scope_;
+  bool grad_before_;
+  Device* device_before_;
+  Builder* builder_before_;
+};
+
+/// While it lives, calls record nothing for a backward pass.
+class NoGrad : ScopeChange {
+ public:
+  NoGrad() { set_grad(false); }
+};
+
+/// While it lives, calls record again, inside a NoGrad.
+class EnableGrad : ScopeChange {
+ public:
+  EnableGrad() { set_grad(true); }
+};
+
+/// While it lives, new tensors and ops go to this device.
+class OnDevice : ScopeChange {
+ public:
+  explicit OnDevice(Device& device) { set_device(device); }
+};
+
+}  // namespace troupe

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <troupe/core/completion.hpp>
+#include <troupe/core/error.hpp>
+#include <troupe/core/ref.hpp>
+#include <troupe/tensor/meta.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace troupe {
+
+class Device;
+class System;
+
+/// Memory of one device, counted. Written by the launch that it was allocated for; never again
+/// while more than one value may see it.
+class Buffer {
+ public:
+  Buffer(Device& device, std::size_t bytes) noexcept : device_(&device), bytes_(bytes) {}
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
+  [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
+
+  [[nodiscard]] Device& device() const noexcept { return *device_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+ protected:
+  virtual ~Buffer() = default;
+  virtual void destroy() noexcept = 0;  ///< gives the memory back to its device
+
+ private:
+  std::atomic<std::uint32_t> refs_{1};
+  Device* device_;
+  std::size_t bytes_;
+};
+
+class ValueBody;
+/// Data that its receiver may use: complete, or submitted to the same device's queue. One counted
+/// pointer; null stands for "no value", as the gradient of what a result does not depend on.
+using Value = Ref<ValueBody>;
+
+/// What a `Value` points to: a buffer seen through shape, strides and offset; or the error that
+/// came in its place. Immutable.
+class ValueBody {
+ public:
+  [[nodiscard]] static Value make(System& system, const Meta& meta, Ref<Buffer> buffer);
+  /// A strided view of another value's buffer; `offset` and `strides` in elements of `meta.dtype`.
+  [[nodiscard]] static Value view(
+      System& system, const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset);
+  [[nodiscard]] static Value failed(System& system, Error error);
+  /// Dtype and shape only; what is kept of an input whose data nobody needs any more.
+  [[nodiscard]] static Value meta_only(System& system, const Meta& meta);
+
+  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
+  [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
+
+  [[nodiscard]] const Meta& meta() const noexcept { return meta_; }
+  [[nodiscard]] DType dtype() const noexcept { return meta_.dtype; }
+  [[nodiscard]] const Shape& shape() const noexcept { return meta_.shape; }
+  /// In elements; meaningful also when `contiguous()`.
+  [[nodiscard]] const Dims& strides() const noexcept { return strides_; }
+  [[nodiscard]] std::int64_t offset() const noexcept { return offset_; }  ///< in elements
+  [[nodiscard]] bool contiguous() const noexcept { return contiguous_; }
+  [[nodiscard]] const Ref<Buffer>& buffer() const noexcept { return buffer_; }
+  [[nodiscard]] Device& device() const noexcept { return buffer_->device(); }
+  /// Why there are no data; null when there are.
+  [[nodiscard]] const Error* error() const noexcept { return error_; }
+
+ private:
+  ValueBody(System& system, const Meta& meta) noexcept : system_(&system), meta_(meta) {}
+  ~ValueBody();
+  void destroy() noexcept;
+
+  std::atomic<std::uint32_t> refs_{1};
+  bool contiguous_ = true;
+  System* system_;
+  Ref<Buffer> buffer_;
+  std::int64_t offset_ = 0;
+  Error* error_ = nullptr;  // owned
+  Meta meta_;
+  Dims strides_;
+};
+
+}  // namespace troupe

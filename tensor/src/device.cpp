@@ -1,0 +1,30 @@
+#include <troupe/tensor/device.hpp>
+
+namespace troupe {
+
+Devices& Devices::of(System& system) {
+  if (auto* devices = system.find<Devices>()) return *devices;
+  return system.attach<Devices>();
+}
+
+Device& Devices::get(std::string_view name) const {
+  std::string known;
+  for (const auto& device : devices_) {
+    if (device->name() == name) return *device;
+    if (!known.empty()) known += ", ";
+    known += device->name();
+  }
+  throw Error(ErrorCode::device_mismatch, "there is no device \"" + std::string(name) + "\"")
+      .hint(
+          known.empty() ? "attach one, as with troupe::cpu::attach(system)"
+                        : "there are: " + known);
+}
+
+Device& Devices::first() const {
+  if (devices_.empty())
+    throw Error(ErrorCode::device_mismatch, "the system has no device")
+        .hint("attach one, as with troupe::cpu::attach(system)");
+  return *devices_.front();
+}
+
+}  // namespace troupe

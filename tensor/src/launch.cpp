@@ -1,0 +1,76 @@
+#include <troupe/tensor/launch.hpp>
+#include <troupe/tensor/ops/copy.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace troupe {
+
+Ticket make_contiguous(Device& device, const Value& value, Value& out) {
+  if (value->contiguous()) {
+    out = value;
+    return nullptr;
+  }
+  const OpRef copy = make_op(Copy{});
+  Value input = value;
+  return launch_op(device, *copy, {&input, 1}, {&value->meta(), 1}, 0, 0, {&out, 1});
+}
+
+Ticket launch_op(
+    Device& device,
+    const OpInstance& op,
+    std::span<Value> inputs,
+    std::span<const Meta> metas,
+    std::uint64_t random_seed,
+    std::uint64_t random_call,
+    std::span<Value> outputs) {
+  const OpInfo& info = op.info();
+  System& system = device.system();
+  if (info.family == OpFamily::view) {
+    if (const auto where = info.view(op.attributes(), *inputs[0], metas[0])) {
+      outputs[0] = ValueBody::view(system, inputs[0], metas[0], where->strides, where->offset);
+      return nullptr;
+    }
+    // The layout forbids the view: the copy's memory, row-major, is the output.
+    Value copy;
+    Ticket ticket = make_contiguous(device, inputs[0], copy);
+    outputs[0] =
+        ValueBody::view(system, copy, metas[0], contiguous_strides(metas[0].shape), copy->offset());
+    return ticket;
+  }
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    if (outputs[k]) continue;
+    if (info.donates >= 0) {
+      const std::size_t giver = k + static_cast<std::size_t>(info.donates);
+      if (giver < inputs.size()) {
+        const Value& value = inputs[giver];
+        if (value->unique() && value->buffer()->unique() && value->contiguous() &&
+            value->offset() == 0 && value->meta() == metas[k]) {
+          outputs[k] = value;
+          continue;
+        }
+      }
+    }
+    outputs[k] = ValueBody::make(system, metas[k], device.allocate(metas[k].bytes()));
+  }
+  return device.launch(Launch{
+      &op,
+      {inputs.data(), inputs.size()},
+      {outputs.data(), outputs.size()},
+      random_seed,
+      random_call});
+}
+
+bool has_nan(const Value& value) {
+  const auto any_nan = [&]<class T>(T) {
+    std::vector<T> elements(static_cast<std::size_t>(value->meta().elements()));
+    value->device().download(value, std::as_writable_bytes(std::span<T>(elements)));
+    return std::any_of(elements.begin(), elements.end(), [](T x) { return std::isnan(x); });
+  };
+  if (value->dtype() == DType::float32) return any_nan(float{});
+  if (value->dtype() == DType::float64) return any_nan(double{});
+  return false;
+}
+
+}  // namespace troupe

@@ -1,0 +1,50 @@
+#include <troupe/core/error.hpp>
+#include <troupe/core/scheduler.hpp>
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/scope.hpp>
+
+namespace troupe {
+
+namespace {
+thread_local Scope* current_scope = nullptr;
+}
+
+struct Scope::Seat {
+  explicit Seat(System& system) : guard(system) {}
+  Scheduler::CallerGuard guard;
+};
+
+Scope::Scope(System& system) : Scope(system, Devices::of(system).first()) {}
+
+Scope::Scope(System& system, Device& device) : system_(&system), device_(&device) {
+  outer_ = current_scope;
+  if (outer_ && outer_->system_ == system_) {
+    random_ = outer_->random_;
+    grad_enabled_ = outer_->grad_enabled_;
+    builder_ = outer_->builder_;
+  } else {
+    seat_ = std::make_unique<Seat>(system);
+  }
+  current_scope = this;
+}
+
+Scope::Scope(Inside, Device& device) noexcept
+    : system_(&device.system()), device_(&device), grad_enabled_(false) {
+  outer_ = current_scope;
+  current_scope = this;
+}
+
+Scope::~Scope() { current_scope = outer_; }
+
+Scope& Scope::current() {
+  if (!current_scope)
+    throw Error(ErrorCode::invalid_argument, "no scope names the system that this call is for")
+        .hint(
+            "make one first: troupe::System system; troupe::cpu::attach(system); "
+            "troupe::Scope scope(system);");
+  return *current_scope;
+}
+
+Scope* Scope::current_or_null() noexcept { return current_scope; }
+
+}  // namespace troupe

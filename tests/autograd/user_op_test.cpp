@@ -1,0 +1,101 @@
+#include "support/engine.hpp"
+
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/parameter.hpp>
+#include <troupe/autograd/program.hpp>
+#include <troupe/cpu/cpu.hpp>
+#include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/op_info.hpp>
+
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <vector>
+
+using namespace troupe;
+
+namespace {
+
+/// y = x·|x|: an op that Troupe does not have.
+struct SignedSquare : OpDefaults {
+  static constexpr OpId id{65'600};
+  static constexpr std::string_view name = "signed_square";
+  static constexpr std::uint32_t saves_inputs = 0b1;
+
+  void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
+  template <class V>
+  Gradients vjp(const V& v) const {
+    return {v.grad() * abs(v.input()) * 2.0};
+  }
+};
+
+/// An op that throws when it runs, long after the call.
+struct Explode : OpDefaults {
+  static constexpr OpId id{65'601};
+  static constexpr std::string_view name = "explode";
+  void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
+};
+
+void attach_ops(Device& device) {
+  cpu::add_kernel(
+      device,
+      OpInfoOf<SignedSquare>::info,
+      [](const void*, std::span<const cpu::HostTensor> in, std::span<const cpu::HostTensor> out) {
+        const auto x = in[0].as<const double>();
+        const auto y = out[0].as<double>();
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[i] * std::abs(x[i]);
+      });
+  cpu::add_kernel(
+      device,
+      OpInfoOf<Explode>::info,
+      [](const void*, std::span<const cpu::HostTensor>, std::span<const cpu::HostTensor>) {
+        throw std::runtime_error("planted");
+      });
+}
+
+Tensor vector_of(std::vector<double> x) {
+  return Tensor::copy_of<double>(x, {static_cast<std::int64_t>(x.size())});
+}
+
+}  // namespace
+
+TEST_CASE("an op of the user's runs, differentiates and is captured", "[autograd]") {
+  test::Engine engine;
+  attach_ops(engine.device);
+  const Tensor x = requires_grad(vector_of({-2, 3}));
+  const Tensor y = apply(SignedSquare{}, x);
+  CHECK(y.to_vector<double>() == std::vector<double>{-4, 9});
+  backward(sum(y));
+  CHECK(grad_of(x).to_vector<double>() == std::vector<double>{4, 6});
+
+  const Meta meta{DType::float64, {2}};
+  Program program = Program::capture(
+      [](auto in) { return std::vector<Tensor>{apply(SignedSquare{}, in[0])}; },
+      std::span(&meta, 1));
+  const Tensor z = vector_of({-1, 5});
+  CHECK(program.run(std::span(&z, 1))[0].to_vector<double>() == std::vector<double>{-1, 25});
+}
+
+TEST_CASE("an op that throws ends its graph with an error that names it", "[autograd]") {
+  for (const unsigned threads : {1u, 2u}) {
+    test::Engine engine(threads);
+    attach_ops(engine.device);
+    const Tensor x = vector_of({1});
+    std::string text;
+    Awaiting late = make_awaiting(engine.device, x.meta(), nullptr, 0, Where::here());
+    const Tensor y = apply(Explode{}, late.tensor) + 1.0;  // runs in a turn of its own
+    Address<Input>(late.cell).send(Input{0, x.value()});
+    try {
+      (void)y.item();
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    CHECK(text.find("explode") != std::string::npos);
+    CHECK(text.find("planted") != std::string::npos);
+    CHECK(text.find("user_op_test.cpp") != std::string::npos);
+    CHECK_THROWS_AS(apply(Explode{}, x), Error);  // ready: at the call
+    CHECK((x + 1.0).item() == 2);                 // the system lives on
+  }
+}

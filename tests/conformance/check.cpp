@@ -1,0 +1,338 @@
+#include "case.hpp"
+
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/parameter.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+namespace troupe::conformance {
+
+Doubles zeros_of(const Shape& shape) {
+  return {shape, std::vector<double>(static_cast<std::size_t>(elements_in(shape)))};
+}
+
+Input draw(
+    Generator& random, const Shape& shape, double low, double high, double gap, double kink) {
+  Input input{zeros_of(shape)};
+  std::uniform_real_distribution<double> even(low, high);
+  for (double& x : input.elements.data) {
+    x = even(random);
+    if (std::abs(x - kink) < gap) x += x < kink ? -2 * gap : 2 * gap;
+    x = static_cast<float>(x);
+  }
+  return input;
+}
+
+Input draw_whole(
+    Generator& random, const Shape& shape, DType dtype, std::int64_t low, std::int64_t high) {
+  Input input{zeros_of(shape), dtype};
+  std::uniform_int_distribution<std::int64_t> even(low, high);
+  for (double& x : input.elements.data) x = static_cast<double>(even(random));
+  return input;
+}
+
+namespace {
+
+template <class Body>
+auto with_type(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::float32:
+      return body(float{});
+    case DType::float64:
+      return body(double{});
+    case DType::int32:
+      return body(std::int32_t{});
+    case DType::int64:
+      return body(std::int64_t{});
+    default:
+      return body(std::uint8_t{});
+  }
+}
+
+/// How an input lies in memory; none may show in the results.
+enum class Layout { contiguous, transposed, every_second };
+
+Tensor upload(const Doubles& elements, DType dtype) {
+  return with_type(dtype, [&]<class T>(T) {
+    std::vector<T> typed(elements.data.size());
+    for (std::size_t i = 0; i < typed.size(); ++i)
+      typed[i] =
+          dtype == DType::boolean ? T(elements.data[i] != 0) : static_cast<T>(elements.data[i]);
+    return Tensor::upload(Meta{dtype, elements.shape}, std::as_bytes(std::span(typed)));
+  });
+}
+
+Tensor place(const Doubles& elements, DType dtype, Layout layout) {
+  const std::size_t rank = elements.shape.size();
+  if (layout == Layout::contiguous || rank == 0) return upload(elements, dtype);
+  if (layout == Layout::transposed) {
+    Dims order;
+    Doubles turned{elements.shape, std::vector<double>(elements.data.size())};
+    for (std::size_t i = 0; i < rank; ++i) {
+      order.push_back(static_cast<std::int64_t>(rank - 1 - i));
+      turned.shape[i] = elements.shape[rank - 1 - i];
+    }
+    for (std::int64_t i = 0; i < elements.size(); ++i) {
+      std::int64_t rest = i;
+      std::int64_t at = 0;
+      std::int64_t step = 1;
+      std::int64_t index[rank_max];
+      for (std::size_t d = rank; d-- > 0;) {
+        index[d] = rest % elements.shape[d];
+        rest /= elements.shape[d];
+      }
+      for (std::size_t d = 0; d < rank; ++d) {
+        at += index[d] * step;
+        step *= elements.shape[d];
+      }
+      turned[at] = elements[i];
+    }
+    return permute(upload(turned, dtype), order);
+  }
+  Doubles wide{elements.shape, {}};
+  wide.shape[rank - 1] *= 2;
+  for (const double x : elements.data) {
+    wide.data.push_back(x);
+    wide.data.push_back(is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 77);
+  }
+  return slice(upload(wide, dtype), -1, 0, std::numeric_limits<std::int64_t>::max(), 2);
+}
+
+Doubles read(const Tensor& tensor) {
+  Doubles out{tensor.shape(), {}};
+  if (tensor.dtype() == DType::boolean) return read(cast(tensor, DType::uint8));
+  with_type(tensor.dtype(), [&]<class T>(T) {
+    for (const T x : tensor.to_vector<T>()) out.data.push_back(static_cast<double>(x));
+  });
+  return out;
+}
+
+DType dtype_in(const Input& input, DType under_test) {
+  return input.dtype == DType::float64 ? under_test : input.dtype;
+}
+
+std::vector<Tensor> tensors_of(const Case& test, DType dtype, Layout layout) {
+  std::vector<Tensor> tensors;
+  for (const Input& input : test.inputs)
+    tensors.push_back(place(input.elements, dtype_in(input, dtype), layout));
+  return tensors;
+}
+
+std::vector<Doubles> doubles_of(const Case& test) {
+  std::vector<Doubles> doubles;
+  for (const Input& input : test.inputs) doubles.push_back(input.elements);
+  return doubles;
+}
+
+/// The distance of the dtype's numbers at `x`.
+double ulp(double x, DType dtype) {
+  x = std::abs(x);
+  if (dtype == DType::float32) {
+    const auto single = static_cast<float>(x);
+    return static_cast<double>(std::nextafter(single, std::numeric_limits<float>::infinity())) -
+           static_cast<double>(single);
+  }
+  return std::nextafter(x, std::numeric_limits<double>::infinity()) - x;
+}
+
+/// A float64 result is held against a reference that errs itself, by a few units.
+constexpr double reference_ulp = 4;
+
+bool close(double got, double want, const Case& test, DType dtype) {
+  if (got == want || (std::isnan(got) && std::isnan(want))) return true;
+  const double allowed = test.ulp_max + (dtype == DType::float64 ? reference_ulp : 0);
+  return std::abs(got - want) <=
+         allowed * ulp(std::max(std::abs(want), test.scale), dtype) + 1e-300;
+}
+
+std::string check_values(const Case& test, DType dtype) {
+  const std::vector<Doubles> want = test.reference(doubles_of(test));
+  std::vector<Doubles> plain;
+  for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::every_second}) {
+    const std::vector<Tensor> inputs = tensors_of(test, dtype, layout);
+    const std::vector<Tensor> outputs = test.call(inputs);
+    if (outputs.size() != want.size()) return "wrong number of outputs";
+    std::vector<Doubles> got;
+    for (const Tensor& output : outputs) got.push_back(read(output));
+    for (std::size_t k = 0; k < got.size(); ++k) {
+      if (!(got[k].shape == want[k].shape))
+        return "output " + std::to_string(k) + " has shape " + to_string(got[k].shape) + ", not " +
+               to_string(want[k].shape);
+      for (std::int64_t i = 0; i < got[k].size(); ++i)
+        if (!close(got[k][i], want[k][i], test, dtype)) {
+          std::ostringstream text;
+          text.precision(17);
+          text << name_of(dtype) << " layout " << static_cast<int>(layout) << " output " << k
+               << " element " << i << " is " << got[k][i] << ", not " << want[k][i];
+          for (const Input& input : test.inputs)
+            if (input.elements.shape == got[k].shape) text << "; input " << input.elements[i];
+          return text.str();
+        }
+    }
+    if (plain.empty()) plain = got;
+    for (std::size_t k = 0; k < got.size(); ++k)
+      for (std::int64_t i = 0; i < got[k].size(); ++i)
+        if (got[k][i] != plain[k][i] && !std::isnan(got[k][i]))
+          return "the layout of the inputs shows in the bits of output " + std::to_string(k);
+  }
+  return {};
+}
+
+bool takes_gradient(const Input& input) { return is_floating(input.dtype); }
+
+/// Σ weight · output over all floating outputs: one number whose derivatives say all.
+Tensor weighted(std::span<const Tensor> outputs, std::span<const Tensor> weights) {
+  Tensor total;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    if (!is_floating(outputs[k].dtype())) continue;
+    const Tensor part = sum(outputs[k] * weights[k]);
+    total = total ? total + part : part;
+  }
+  return total;
+}
+
+std::vector<Tensor> weights_for(std::span<const Tensor> like, Generator& random) {
+  std::vector<Tensor> weights;
+  for (const Tensor& x : like)
+    weights.push_back(
+        x ? upload(draw(random, x.shape(), 0.5, 1.5).elements, DType::float64) : Tensor());
+  return weights;
+}
+
+/// Compares derivatives with central differences of `value`, element by element.
+std::string compare_differences(
+    const Case& test,
+    std::span<const Doubles> derivatives,
+    const std::function<double(const std::vector<Doubles>&)>& value,
+    std::string_view which) {
+  std::vector<Doubles> at = doubles_of(test);
+  for (std::size_t k = 0, d = 0; k < at.size(); ++k) {
+    if (!takes_gradient(test.inputs[k])) continue;
+    const Doubles& derivative = derivatives[d++];
+    double largest = 0;
+    for (const double x : derivative.data) largest = std::max(largest, std::abs(x));
+    for (std::int64_t i = 0; i < at[k].size(); ++i) {
+      const double x = at[k][i];
+      // Two step lengths, whose errors of second order cancel.
+      const auto difference = [&](double h) {
+        at[k][i] = x + h;
+        const double above = value(at);
+        at[k][i] = x - h;
+        const double below = value(at);
+        return (above - below) / (2 * h);
+      };
+      constexpr double h = 2e-4;
+      const double want = (4 * difference(h / 2) - difference(h)) / 3;
+      at[k][i] = x;
+      const double got = derivative[i];
+      if (!(std::abs(got - want) <= 1e-6 * std::max({std::abs(want), largest, 1e-2}))) {
+        std::ostringstream text;
+        text.precision(12);
+        text << which << " derivative by input " << k << " element " << i << " (" << x << ") is "
+             << got << ", but differences give " << want;
+        return text.str();
+      }
+    }
+  }
+  return {};
+}
+
+std::string check_gradients(const Case& test) {
+  Generator random(7);
+  const auto run = [&](const std::vector<Doubles>& at, bool leaves) {
+    std::vector<Tensor> inputs;
+    for (std::size_t k = 0; k < at.size(); ++k) {
+      const Tensor x = upload(at[k], dtype_in(test.inputs[k], DType::float64));
+      inputs.push_back(leaves && takes_gradient(test.inputs[k]) ? requires_grad(x) : x);
+    }
+    return inputs;
+  };
+  const auto leaves_of = [&](std::span<const Tensor> inputs) {
+    std::vector<Tensor> leaves;
+    for (std::size_t k = 0; k < inputs.size(); ++k)
+      if (takes_gradient(test.inputs[k])) leaves.push_back(inputs[k]);
+    return leaves;
+  };
+  const auto read_all = [](std::span<const Tensor> tensors, std::span<const Tensor> like) {
+    std::vector<Doubles> all;
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      all.push_back(tensors[i] ? read(tensors[i]) : zeros_of(like[i].shape()));
+    return all;
+  };
+
+  const std::vector<Tensor> inputs = run(doubles_of(test), true);
+  const std::vector<Tensor> leaves = leaves_of(inputs);
+  const std::vector<Tensor> outputs = test.call(inputs);
+  const std::vector<Tensor> weights = weights_for(outputs, random);
+  const Tensor total = weighted(outputs, weights);
+  const std::vector<Tensor> first = grad(
+      std::span(&total, 1),
+      leaves,
+      {},
+      {.retain_graph = true, .create_graph = test.twice, .allow_unused = true});
+  for (std::size_t i = 0; i < first.size(); ++i)
+    if (first[i] && !(first[i].meta() == leaves[i].meta()))
+      return "a gradient is " + to_string(first[i].meta()) + " for an input " +
+             to_string(leaves[i].meta());
+  std::string wrong = compare_differences(
+      test,
+      read_all(first, leaves),
+      [&](const std::vector<Doubles>& at) {
+        return weighted(test.call(run(at, false)), weights).item();
+      },
+      "first");
+  if (!wrong.empty() || !test.twice) return wrong;
+
+  // The same for the sum of the first derivatives, weighted again.
+  const std::vector<Tensor> outer = weights_for(first, random);
+  const auto slope = [&](std::span<const Tensor> derivatives) {
+    Tensor sum_of;
+    for (std::size_t i = 0; i < derivatives.size(); ++i) {
+      if (!derivatives[i] || !outer[i]) continue;
+      const Tensor part = sum(derivatives[i] * outer[i]);
+      sum_of = sum_of ? sum_of + part : part;
+    }
+    return sum_of;
+  };
+  const Tensor steepness = slope(first);
+  if (!steepness || !steepness.requires_grad()) return {};  // linear
+  const std::vector<Tensor> second =
+      grad(std::span(&steepness, 1), leaves, {}, {.retain_graph = true, .allow_unused = true});
+  return compare_differences(
+      test,
+      read_all(second, leaves),
+      [&](const std::vector<Doubles>& at) {
+        const std::vector<Tensor> again = run(at, true);
+        const Tensor value = weighted(test.call(again), weights);
+        return slope(grad(std::span(&value, 1), leaves_of(again), {}, {.allow_unused = true}))
+            .item();
+      },
+      "second");
+}
+
+}  // namespace
+
+std::string check(const Case& test) {
+  for (const std::string_view set : cpu::instruction_sets()) {
+    System system(System::Options{.threads = 2});
+    cpu::attach(system, {.instruction_set = std::string(set), .poison_memory = true});
+    Scope scope(system);
+    std::string wrong;
+    try {
+      for (const DType dtype : test.dtypes)
+        if (wrong.empty()) wrong = check_values(test, dtype);
+      if (wrong.empty() && test.differentiable) wrong = check_gradients(test);
+    } catch (const Error& error) {
+      wrong = error.what();
+    }
+    if (!wrong.empty()) return test.name + " on " + std::string(set) + ": " + wrong;
+  }
+  return {};
+}
+
+}  // namespace troupe::conformance

@@ -1,0 +1,255 @@
+#include "run_plan.hpp"
+
+#include <troupe/tensor/ops/conv2d.hpp>
+
+#include <catch2/catch_template_test_macros.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace troupe::cpu::test {
+namespace {
+
+using Random = std::mt19937_64;
+
+std::int64_t draw(Random& random, std::int64_t low, std::int64_t high) {
+  return std::uniform_int_distribution<std::int64_t>(low, high)(random);
+}
+
+/// A convolution's shapes and attributes.
+struct Geometry {
+  std::int64_t images = 1, groups = 1, in = 1, out = 1;  ///< channels in a group
+  std::int64_t height = 1, width = 1, taps_y = 1, taps_x = 1;
+  Dims stride{1, 1}, padding{0, 0}, dilation{1, 1};
+
+  [[nodiscard]] Shape x() const { return {images, groups * in, height, width}; }
+  [[nodiscard]] Shape weight() const { return {groups * out, in, taps_y, taps_x}; }
+  [[nodiscard]] Shape y() const {
+    return {images, groups * out, places(height, taps_y, 0), places(width, taps_x, 1)};
+  }
+  [[nodiscard]] std::int64_t places(std::int64_t size, std::int64_t taps, std::size_t axis) const {
+    return (size + 2 * padding[axis] - dilation[axis] * (taps - 1) - 1) / stride[axis] + 1;
+  }
+  [[nodiscard]] std::string text() const {
+    return to_string(x()) + " * " + to_string(weight()) + " stride " + to_string(stride) +
+           " padding " + to_string(padding) + " dilation " + to_string(dilation);
+  }
+};
+
+Geometry draw_geometry(Random& random) {
+  for (;;) {
+    Geometry g;
+    g.images = draw(random, 1, 4);
+    g.groups = draw(random, 0, 2) ? 1 : draw(random, 1, 4);
+    g.in = draw(random, 0, 2) ? draw(random, 1, 20) : draw(random, 1, 4);
+    g.out = draw(random, 0, 2) ? draw(random, 1, 20) : draw(random, 1, 4);
+    g.height = draw(random, 1, 20);
+    g.width = draw(random, 0, 3) ? draw(random, 1, 20) : draw(random, 1, 80);
+    g.taps_y = draw(random, 1, 5);
+    g.taps_x = draw(random, 1, 5);
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      g.stride[axis] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);
+      g.padding[axis] = draw(random, 0, 3);
+      g.dilation[axis] = draw(random, 0, 2) ? 1 : draw(random, 1, 3);
+    }
+    const bool fits = g.height + 2 * g.padding[0] > g.dilation[0] * (g.taps_y - 1) &&
+                      g.width + 2 * g.padding[1] > g.dilation[1] * (g.taps_x - 1);
+    if (fits) return g;
+  }
+}
+
+/// A tensor in row-major order, or now and then with its dimensions shuffled in memory.
+template <class T>
+HostTensor<T> draw_tensor(Random& random, const Shape& shape) {
+  std::vector<std::size_t> order(shape.size());
+  std::iota(order.begin(), order.end(), 0u);
+  const bool strided = draw(random, 0, 3) == 0;
+  if (strided) std::shuffle(order.begin(), order.end(), random);
+  HostTensor<T> tensor = make_strided<T>(shape, order, strided ? draw(random, 0, 3) : 0);
+  fill(tensor, random);
+  return tensor;
+}
+
+/// Calls `visit(y, x, weight)` with the row-major indices of each product in the sum.
+template <class Visit>
+void for_each_product(const Geometry& g, Visit&& visit) {
+  const Shape y = g.y();
+  for (std::int64_t n = 0; n < g.images; ++n)
+    for (std::int64_t o = 0; o < y[1]; ++o)
+      for (std::int64_t i = 0; i < y[2]; ++i)
+        for (std::int64_t j = 0; j < y[3]; ++j)
+          for (std::int64_t c = 0; c < g.in; ++c)
+            for (std::int64_t k = 0; k < g.taps_y; ++k)
+              for (std::int64_t l = 0; l < g.taps_x; ++l) {
+                const std::int64_t row = i * g.stride[0] + k * g.dilation[0] - g.padding[0];
+                const std::int64_t column = j * g.stride[1] + l * g.dilation[1] - g.padding[1];
+                if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
+                const std::int64_t channel = o / g.out * g.in + c;
+                visit(
+                    ((n * y[1] + o) * y[2] + i) * y[3] + j,
+                    ((n * g.groups * g.in + channel) * g.height + row) * g.width + column,
+                    ((o * g.in + c) * g.taps_y + k) * g.taps_x + l);
+              }
+}
+
+/// Runs the kernels of an op in order and shuffled, and compares with the wanted values; `size` is
+/// the sum of absolute products, which bounds the rounding errors.
+template <class T, class Op>
+void check(
+    const Op& op,
+    std::initializer_list<View> in,
+    const Shape& shape,
+    const std::vector<double>& want,
+    const std::vector<double>& size) {
+  for (const NamedPlan& kernel : kernels<Op>()) {
+    CAPTURE(kernel.isa, sizeof(T));
+    HostTensor<T> out = make_tensor<T>(shape);
+    const KernelCall call = call_of(op, in, {out.view});
+    run_kernel(kernel.plan, call);
+    const std::vector<T> in_order = out.data;
+    // A chain of some thousand additions at most; errors of a sum grow like its square root.
+    const double unit = sizeof(T) == 4 ? 2e-6 : 1e-14;
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      if (!(std::abs(static_cast<double>(out.data[i]) - want[i]) <= unit * (size[i] + 1e-30)))
+        ++wrong;
+    REQUIRE(wrong == 0);
+    std::fill(out.data.begin(), out.data.end() - 1, poison<T>());
+    run_kernel(kernel.plan, call, 17);
+    REQUIRE(same_bits(out.data, in_order));
+  }
+}
+
+/// Forward with and without bias, and backward to input and weight.
+template <class T>
+void check_all(const Geometry& g, Random& random) {
+  CAPTURE(g.text());
+  const HostTensor<T> x = draw_tensor<T>(random, g.x());
+  const HostTensor<T> weight = draw_tensor<T>(random, g.weight());
+  const HostTensor<T> dy = draw_tensor<T>(random, g.y());
+  const HostTensor<T> bias = draw_tensor<T>(random, {g.groups * g.out});
+  const auto elements = [](const Shape& shape) {
+    return static_cast<std::size_t>(elements_in(shape));
+  };
+  std::vector<double> y(elements(g.y())), y_size(y.size());
+  std::vector<double> dx(elements(g.x())), dx_size(dx.size());
+  std::vector<double> dw(elements(g.weight())), dw_size(dw.size());
+  for_each_product(g, [&](std::int64_t i, std::int64_t j, std::int64_t k) {
+    const auto add = [](double& sum, double& size, double a, double b) {
+      sum += a * b;
+      size += std::abs(a * b);
+    };
+    add(y[i], y_size[i], x.at(j), weight.at(k));
+    add(dx[j], dx_size[j], dy.at(i), weight.at(k));
+    add(dw[k], dw_size[k], dy.at(i), x.at(j));
+  });
+
+  const Conv2d forward{{}, g.stride, g.padding, g.dilation, g.groups};
+  check<T>(forward, {x.view, weight.view}, g.y(), y, y_size);
+  const Conv2dBackwardInput to_input{{}, g.stride, g.padding, g.dilation, g.groups, g.x()};
+  check<T>(to_input, {dy.view, weight.view}, g.x(), dx, dx_size);
+  const Conv2dBackwardWeight to_weight{{}, g.stride, g.padding, g.dilation, g.groups, g.weight()};
+  check<T>(to_weight, {dy.view, x.view}, g.weight(), dw, dw_size);
+
+  const Shape shape = g.y();
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double b = bias.at(static_cast<std::int64_t>(i) / (shape[2] * shape[3]) % shape[1]);
+    y[i] += b;
+    y_size[i] += std::abs(b);
+  }
+  check<T>(forward, {x.view, weight.view, bias.view}, g.y(), y, y_size);
+}
+
+}  // namespace
+
+// Goal: convolutions of any geometry and layout agree with the plain sum, and bits do not depend on
+// the order in which chunks run.
+TEMPLATE_TEST_CASE("convolutions agree with the plain sum", "[cpu][conv2d]", float, double) {
+  Random random(11);
+  for (int round = 0; round < 60; ++round) {
+    CAPTURE(round);
+    check_all<TestType>(draw_geometry(random), random);
+  }
+}
+
+TEST_CASE("convolutions of real networks agree with the plain sum", "[cpu][conv2d]") {
+  Random random(12);
+  const Dims one{1, 1};
+  const Dims two{2, 2};
+  // The two layers of the CNN, whole images in a strip.
+  check_all<float>({3, 1, 1, 32, 28, 28, 3, 3, one, one, one}, random);
+  check_all<float>({3, 1, 32, 64, 14, 14, 3, 3, one, one, one}, random);
+  // Strips, several blocks of depth.
+  check_all<float>({1, 1, 64, 24, 32, 32, 3, 3, one, one, one}, random);
+  // A residual network's first layer, a strided shortcut, a 7×7 image.
+  check_all<float>({1, 1, 3, 16, 60, 60, 7, 7, two, {3, 3}, one}, random);
+  check_all<float>({2, 1, 20, 30, 14, 14, 1, 1, two, {0, 0}, one}, random);
+  check_all<float>({2, 1, 70, 20, 7, 7, 3, 3, one, one, one}, random);
+  // Depthwise.
+  check_all<float>({2, 24, 1, 1, 17, 17, 3, 3, one, one, one}, random);
+  check_all<float>({2, 24, 1, 2, 17, 17, 5, 5, two, two, one}, random);
+}
+
+// Goal: the paths for what fits no window: kernels of hundreds of taps, rows of thousands of
+// places.
+TEST_CASE("convolutions with huge kernels and rows agree with the plain sum", "[cpu][conv2d]") {
+  Random random(13);
+  const Dims one{1, 1};
+  check_all<float>({2, 1, 2, 3, 25, 24, 19, 20, one, {9, 9}, one}, random);
+  check_all<double>({2, 1, 2, 3, 25, 24, 19, 20, {2, 3}, {9, 9}, one}, random);
+  check_all<float>({1, 1, 17, 3, 40, 40, 3, 3, one, {0, 0}, {18, 18}}, random);
+  check_all<float>({1, 1, 2, 3, 4, 7000, 3, 3, one, one, one}, random);
+  check_all<float>({1, 1, 20, 3, 4, 3000, 3, 3, {1, 2}, one, one}, random);
+  check_all<float>({1, 1, 4, 3, 100, 100, 2, 2, one, {0, 0}, {90, 90}}, random);
+}
+
+TEST_CASE("a convolution without images or channels has zeros for gradients", "[cpu][conv2d]") {
+  Random random(14);
+  check_all<float>({0, 1, 3, 4, 5, 5, 3, 3}, random);
+  check_all<float>({2, 1, 0, 4, 5, 5, 3, 3}, random);
+  check_all<float>({2, 1, 3, 0, 5, 5, 3, 3}, random);
+}
+
+// Goal: an infinity in x reaches the places whose window holds it, and no other.
+TEST_CASE("an infinity spreads over its window only", "[cpu][conv2d]") {
+  const Conv2d op{{}, {1, 1}, {1, 1}, {1, 1}, 1};
+  for (const NamedPlan& kernel : kernels<Conv2d>())
+    for (const std::int64_t size : {5, 14, 19}) {
+      HostTensor<float> x = make_tensor<float>({1, 2, size, size});
+      HostTensor<float> weight = make_tensor<float>({3, 2, 3, 3});
+      std::fill(x.data.begin(), x.data.end(), 1.0f);
+      std::fill(weight.data.begin(), weight.data.end(), 1.0f);
+      x.at(size * size + 2 * size + 3) = std::numeric_limits<float>::infinity();
+      HostTensor<float> y = make_tensor<float>({1, 3, size, size});
+      run_kernel(kernel.plan, call_of(op, {x.view, weight.view}, {y.view}));
+      CAPTURE(kernel.isa, size);
+      for (std::int64_t i = 0; i < 3 * size * size; ++i) {
+        const std::int64_t row = i / size % size;
+        const std::int64_t column = i % size;
+        const bool touched = std::abs(row - 2) <= 1 && std::abs(column - 3) <= 1;
+        REQUIRE(std::isinf(y.at(i)) == touched);
+        REQUIRE_FALSE(std::isnan(y.at(i)));
+      }
+    }
+}
+
+// Goal: an infinite dy reaches the weights whose x it meets; the padding of panels stays outside.
+TEST_CASE("an infinite gradient makes no NaN beside it", "[cpu][conv2d]") {
+  for (const std::int64_t channels : {1, 3, 20})
+    for (const NamedPlan& kernel : kernels<Conv2dBackwardWeight>()) {
+      const Conv2dBackwardWeight op{{}, {1, 1}, {0, 0}, {1, 1}, 1, {5, channels, 3, 3}};
+      HostTensor<float> x = make_tensor<float>({2, channels, 9, 9});
+      HostTensor<float> dy = make_tensor<float>({2, 5, 7, 7});
+      std::fill(x.data.begin(), x.data.end(), 1.0f);
+      std::fill(dy.data.begin(), dy.data.end(), 1.0f);
+      dy.at(49 * 6 - 1) = std::numeric_limits<float>::infinity();
+      HostTensor<float> dw = make_tensor<float>({5, channels, 3, 3});
+      run_kernel(kernel.plan, call_of(op, {dy.view, x.view}, {dw.view}));
+      CAPTURE(kernel.isa, channels);
+      for (std::int64_t i = 0; i < 5 * channels * 9; ++i)
+        REQUIRE(dw.at(i) == (i < channels * 9 ? std::numeric_limits<float>::infinity() : 98.0f));
+    }
+}
+
+}  // namespace troupe::cpu::test

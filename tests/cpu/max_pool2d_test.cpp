@@ -1,0 +1,111 @@
+#include "op_check.hpp"
+
+#include <troupe/tensor/ops/max_pool2d.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+namespace troupe::cpu::test {
+namespace {
+
+/// Calls `look(output, place in window, input)` for each element that each window sees.
+void for_each_look(
+    const MaxPool2dRule& rule,
+    const Shape& input,
+    const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& look) {
+  const Shape out = rule.pooled({DType::float64, input});
+  const std::size_t r = input.size() - 2;
+  for (std::int64_t o = 0; o < elements_in(out); ++o) {
+    const std::int64_t plane = o / (out[r] * out[r + 1]);
+    const std::int64_t i = o / out[r + 1] % out[r];
+    const std::int64_t j = o % out[r + 1];
+    for (std::int64_t k = 0; k < rule.kernel_size[0] * rule.kernel_size[1]; ++k) {
+      const std::int64_t y =
+          i * rule.stride[0] - rule.padding[0] + k / rule.kernel_size[1] * rule.dilation[0];
+      const std::int64_t x =
+          j * rule.stride[1] - rule.padding[1] + k % rule.kernel_size[1] * rule.dilation[1];
+      if (y >= 0 && y < input[r] && x >= 0 && x < input[r + 1])
+        look(o, k, (plane * input[r] + y) * input[r + 1] + x);
+    }
+  }
+}
+
+Samples pooled(const MaxPool2dRule& rule, const Sample& x) {
+  const Shape out = rule.pooled({DType::float64, x.meta.shape});
+  Sample y = sample_of(out);
+  Sample places = sample_of(out);
+  std::vector<bool> seen(y.data.size());
+  for_each_look(rule, x.meta.shape, [&](std::int64_t o, std::int64_t k, std::int64_t at) {
+    const auto place = static_cast<std::size_t>(o);
+    if (seen[place] && !(x[at] > y[o]) && !std::isnan(x[at])) return;
+    seen[place] = true;
+    y[o] = x[at];
+    places[o] = static_cast<double>(k);
+  });
+  return {y, places};
+}
+
+struct Case {
+  Shape input;
+  MaxPool2dRule rule;
+};
+// The fast way at every width, with rows and columns left over; then all that is not 2×2 by 2.
+const std::vector<Case> cases{
+    {{2, 3, 26, 26}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{1, 2, 11, 11}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{3, 4, 5}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{1, 1, 64, 67}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{40, 8, 16, 16}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{2, 3, 2, 2}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{2, 3, 7, 9}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, true}},
+    {{2, 3, 7, 9}, {{}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, false}},
+    {{1, 3, 12, 9}, {{}, {3, 2}, {1, 3}, {1, 0}, {2, 1}, true}},
+    {{1, 2, 20, 20}, {{}, {17, 16}, {1, 2}, {8, 8}, {1, 1}, false}},
+    {{0, 2, 4, 4}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}}};
+
+}  // namespace
+
+TEST_CASE("max_pool2d finds the largest element and its place", "[cpu]") {
+  std::mt19937_64 random(1);
+  for (const Case& c : cases) {
+    CAPTURE(to_string(c.input), to_string(c.rule.kernel_size));
+    Sample x = draw_sample(random, c.input);
+    if (c.input[0] == 2) {
+      // Equal elements, infinities and NaNs, as PyTorch treats them.
+      for (double& value : x.data) value = std::round(value);
+      x[1] = x[5] = NAN;
+      x[2] = x[3] = -INFINITY;
+    }
+    CHECK(
+        check_op(
+            MaxPool2d{c.rule},
+            {x},
+            [&](const Samples& in) { return pooled(c.rule, in[0]); },
+            {0, 0}) == "");
+  }
+}
+
+TEST_CASE("max_pool2d's gradient goes where the maximum was, and back", "[cpu]") {
+  std::mt19937_64 random(2);
+  for (const Case& c : cases) {
+    CAPTURE(to_string(c.input), to_string(c.rule.kernel_size));
+    const Sample x = draw_sample(random, c.input);
+    Sample places = pooled(c.rule, x)[1];
+    places.meta.dtype = c.rule.index_dtype();
+    const Sample dy = draw_sample(random, places.meta.shape);
+    CHECK(check_op(MaxPool2dBackward{c.rule, c.input}, {dy, places}, [&](const Samples& in) {
+            Sample dx = sample_of(c.input);
+            for_each_look(c.rule, c.input, [&](std::int64_t o, std::int64_t k, std::int64_t at) {
+              if (in[1][o] == static_cast<double>(k)) dx[at] += in[0][o];
+            });
+            return Samples{dx};
+          }) == "");
+    CHECK(
+        check_op(
+            MaxPool2dTake{c.rule},
+            {x, places},
+            [&](const Samples& in) { return Samples{pooled(c.rule, in[0])[0]}; },
+            {0, 0}) == "");
+  }
+}
+
+}  // namespace troupe::cpu::test
