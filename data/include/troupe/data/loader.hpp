@@ -1,0 +1,113 @@
+#pragma once
+
+#include <troupe/core/stream.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/data/dataset.hpp>
+#include <troupe/tensor/tensor.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+namespace troupe {
+class Device;
+}
+
+namespace troupe::data {
+
+/// Images and labels that are trained on together; what a loader's stream carries.
+struct Batch {
+  static constexpr MessageId id{300};
+  static constexpr std::string_view name = "batch";
+
+  Tensor images;           ///< float32 [samples, channels, height, width], normalized
+  Tensor labels;           ///< int64 [samples]
+  std::int64_t index = 0;  ///< place in the epoch
+
+  [[nodiscard]] std::int64_t samples() const { return labels.elements(); }
+  [[nodiscard]] std::uint64_t bytes() const {
+    return images.meta().bytes() + labels.meta().bytes();
+  }
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("index", index);
+  }
+};
+
+/// What is done to training images at random, anew in each epoch.
+struct Augment {
+  std::int64_t crop_padding =
+      0;              ///< cut out of the image padded by so many black pixels; 0: as it is
+  bool flip = false;  ///< left and right are exchanged in half of the cases
+
+  [[nodiscard]] bool any() const noexcept { return crop_padding > 0 || flip; }
+};
+
+struct LoaderOptions {
+  std::int64_t batch_size = 128;
+  bool shuffle = true;
+  bool drop_last = false;  ///< leave out a last batch of fewer samples
+  std::uint64_t seed = 0;
+  Augment augment{};
+  /// Only the first so many samples of the set; 0: all.
+  std::int64_t samples_max = 0;
+  unsigned workers = 2;   ///< actors that decode
+  unsigned prefetch = 4;  ///< batches that `next()` has made ahead
+};
+
+/// Gives out a data set in batches, epoch after epoch, made ahead by actors:
+///
+///     consumer ──credit──▶ Prefetcher ──Begin──▶ Sampler ──Decode──▶ Decoder × workers
+///        ▲                  │    ▲                                         │
+///        └──────Batch───────┘    └─────────────────Decoded─────────────────┘
+///
+/// The consumer is a thread outside that calls `next()`, or an actor with a `StreamSink<Batch>`.
+///
+/// Order    what an epoch's batches hold depends on (seed, epoch) alone: not on workers, on threads
+/// or
+///          on who was faster.
+/// Bound    the consumer's credit: a batch is begun only for one that may be sent.
+/// Memory   a batch's memory returns when its tensors are gone and serves a later one; a steady
+/// epoch
+///          allocates nothing. Devices that can read host memory in place do so.
+/// Threads  one at a time, outside of actors; the system and the device must outlive it.
+class Loader {
+ public:
+  /// Throws `invalid_argument` for options out of range and for an empty set.
+  Loader(
+      Device& device,
+      std::shared_ptr<const ImageSet> set,
+      std::span<const float> mean,
+      std::span<const float> deviation,
+      LoaderOptions options = {});
+  ~Loader();
+  Loader(Loader&& other) noexcept;
+  Loader& operator=(Loader&& other) noexcept;
+
+  [[nodiscard]] const LoaderOptions& options() const noexcept;
+  /// Samples and batches of one epoch.
+  [[nodiscard]] std::int64_t samples() const noexcept;
+  [[nodiscard]] std::int64_t batches() const noexcept;
+  /// The shape of one sample: channels, height, width.
+  [[nodiscard]] Shape sample_shape() const noexcept;
+
+  /// Sends an epoch's batches, from `first_batch` on, to the sink of an actor. Several epochs may
+  /// be under way at one time.
+  void stream_epoch(
+      Address<StreamItem<Batch>> to, std::int64_t epoch, std::int64_t first_batch = 0);
+
+  /// Turns `next()` to an epoch, from its batch `first_batch` on; what was made ahead of another is
+  /// dropped.
+  void begin_epoch(std::int64_t epoch, std::int64_t first_batch = 0);
+  /// The epoch's next batch, or none when it is over. Waits, helping to run actors; throws what
+  /// ended one of the loader's own.
+  [[nodiscard]] std::optional<Batch> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace troupe::data

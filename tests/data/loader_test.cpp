@@ -1,0 +1,198 @@
+#include "host_device.hpp"
+
+#include <troupe/core/error.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/data/loader.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace troupe::data {
+namespace {
+
+using test::HostDevice;
+
+/// Image k is two pixels that name it: k / 256 and k % 256. Its label is k % 7.
+std::shared_ptr<const ImageSet> numbered(std::int64_t count) {
+  auto set = std::make_shared<ImageSet>();
+  *set = {count, 1, 1, 2, {}, {}};
+  for (std::int64_t k = 0; k < count; ++k) {
+    set->images.push_back(static_cast<std::byte>(k / 256));
+    set->images.push_back(static_cast<std::byte>(k % 256));
+    set->labels.push_back(static_cast<std::uint8_t>(k % 7));
+  }
+  return set;
+}
+
+/// The numbers of the images in a batch, whose labels must fit.
+std::vector<std::int64_t> numbers_in(const Batch& batch) {
+  std::vector<std::int64_t> numbers;
+  const auto pixels = batch.images.to_vector<float>();
+  const auto labels = batch.labels.to_vector<std::int64_t>();
+  REQUIRE(batch.images.shape() == Shape{batch.samples(), 1, 1, 2});
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    numbers.push_back(
+        std::lround(pixels[2 * i] * 255) * 256 + std::lround(pixels[2 * i + 1] * 255));
+    CHECK(labels[i] == numbers.back() % 7);
+  }
+  return numbers;
+}
+
+using Epoch = std::vector<std::vector<std::int64_t>>;
+
+Epoch rest_of_epoch(Loader& loader) {
+  Epoch epoch;
+  while (const auto batch = loader.next()) epoch.push_back(numbers_in(*batch));
+  return epoch;
+}
+
+Epoch epoch_of(Loader& loader, std::int64_t number, std::int64_t first_batch = 0) {
+  loader.begin_epoch(number, first_batch);
+  return rest_of_epoch(loader);
+}
+
+struct Fixture {
+  explicit Fixture(unsigned threads = 2) : system(with_threads(threads)) {}
+  static System::Options with_threads(unsigned threads) {
+    System::Options options;
+    options.threads = threads;
+    return options;
+  }
+  Loader loader(std::int64_t count, LoaderOptions options) {
+    return Loader(device, numbered(count), {}, {}, options);
+  }
+  System system;
+  HostDevice device{system};
+};
+
+}  // namespace
+
+TEST_CASE("an epoch holds every sample once", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(1003, {.batch_size = 10, .seed = 3});
+  CHECK(loader.batches() == 101);
+  CHECK(loader.samples() == 1003);
+  const Epoch epoch = epoch_of(loader, 0);
+  REQUIRE(epoch.size() == 101);
+  std::set<std::int64_t> all;
+  for (std::size_t i = 0; i < epoch.size(); ++i) {
+    CHECK(epoch[i].size() == (i < 100 ? 10u : 3u));
+    all.insert(epoch[i].begin(), epoch[i].end());
+  }
+  CHECK(all.size() == 1003);
+  CHECK_FALSE(loader.next());
+}
+
+// Goal: batches depend on (seed, epoch) alone.
+TEST_CASE("the same batches come with any number of threads and workers", "[data]") {
+  const auto run = [](unsigned threads, unsigned workers, unsigned prefetch) {
+    Fixture fixture(threads);
+    Loader loader =
+        fixture.loader(500, {.batch_size = 8, .seed = 3, .workers = workers, .prefetch = prefetch});
+    return std::pair(epoch_of(loader, 0), epoch_of(loader, 1));
+  };
+  const auto expected = run(1, 1, 1);
+  CHECK(expected.first != expected.second);
+  const auto [threads, workers, prefetch] = GENERATE(
+      table<unsigned, unsigned, unsigned>({{1, 3, 5}, {2, 2, 4}, {4, 1, 2}, {4, 4, 9}, {4, 7, 1}}));
+  CAPTURE(threads, workers, prefetch);
+  CHECK(run(threads, workers, prefetch) == expected);
+}
+
+TEST_CASE("an epoch can be entered in its middle, and left for another", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(200, {.batch_size = 8, .seed = 3, .workers = 3});
+  const Epoch whole = epoch_of(loader, 4);
+  for (const std::int64_t first : {1, 7, 24, 25}) {
+    const Epoch rest(whole.begin() + first, whole.end());
+    CHECK(epoch_of(loader, 4, first) == rest);
+  }
+  // Left at any moment, with batches of the old epoch still being made.
+  for (int taken = 0; taken < 12; ++taken) {
+    loader.begin_epoch(taken);
+    for (int i = 0; i < taken; ++i) CHECK(loader.next());
+    CHECK(epoch_of(loader, 4) == whole);
+  }
+}
+
+TEST_CASE("without shuffling the samples come in the set's order", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(20, {.batch_size = 8, .shuffle = false, .drop_last = true});
+  CHECK(epoch_of(loader, 9) == Epoch{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11, 12, 13, 14, 15}});
+}
+
+TEST_CASE("samples_max takes the first samples only", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(100, {.batch_size = 8, .seed = 1, .samples_max = 12});
+  CHECK(loader.batches() == 2);
+  for (const auto& batch : epoch_of(loader, 0))
+    CHECK(std::all_of(batch.begin(), batch.end(), [](std::int64_t number) { return number < 12; }));
+}
+
+// Goal: credit bounds what is made ahead. Method: memory is counted by the addresses that batches
+// lie at: with `prefetch` made and one held, there can be no more blocks than prefetch + 1.
+TEST_CASE("no more is made ahead than the credit", "[data]") {
+  Fixture fixture(4);
+  Loader loader = fixture.loader(4000, {.batch_size = 4, .workers = 4, .prefetch = 3});
+  std::set<const std::byte*> blocks;
+  loader.begin_epoch(0);
+  while (const auto batch = loader.next())
+    blocks.insert(HostDevice::address(batch->images.value()));
+  CHECK(blocks.size() <= 4);
+}
+
+TEST_CASE("a batch is whole for as long as somebody holds it", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(400, {.batch_size = 4, .seed = 2});
+  loader.begin_epoch(0);
+  std::vector<Batch> held;
+  Epoch read;
+  while (auto batch = loader.next()) {
+    read.push_back(numbers_in(*batch));
+    held.push_back(std::move(*batch));
+  }
+  for (std::size_t i = 0; i < held.size(); ++i) CHECK(numbers_in(held[i]) == read[i]);
+}
+
+TEST_CASE("a loader leaves no actor behind", "[data]") {
+  Fixture fixture;
+  {
+    Loader loader = fixture.loader(400, {.batch_size = 4});
+    loader.begin_epoch(0);
+    CHECK(loader.next());
+  }
+  fixture.system.wait_until(
+      [&] { return fixture.system.actors_alive() == 0; }, "the loader's actors to end");
+  CHECK(fixture.system.actors_alive() == 0);
+}
+
+TEST_CASE("options out of range are refused at the call", "[data]") {
+  Fixture fixture;
+  const auto code_of = [&](std::int64_t count, LoaderOptions options) {
+    try {
+      (void)fixture.loader(count, options);
+      return ErrorCode::internal;
+    } catch (const Error& error) {
+      CHECK_FALSE(error.hint().empty());
+      return error.code();
+    }
+  };
+  CHECK(code_of(0, {}) == ErrorCode::invalid_argument);
+  CHECK(code_of(9, {.batch_size = 0}) == ErrorCode::invalid_argument);
+  CHECK(code_of(9, {.batch_size = 10, .drop_last = true}) == ErrorCode::invalid_argument);
+  CHECK(code_of(9, {.samples_max = -1}) == ErrorCode::invalid_argument);
+  CHECK(code_of(9, {.workers = 0}) == ErrorCode::invalid_argument);
+  CHECK(code_of(9, {.prefetch = 0}) == ErrorCode::invalid_argument);
+  Loader loader = fixture.loader(9, {});
+  CHECK_THROWS_AS((void)loader.next(), Error);
+  CHECK_THROWS_AS(loader.begin_epoch(-1), Error);
+}
+
+}  // namespace troupe::data
