@@ -1,0 +1,154 @@
+#pragma once
+
+#include <troupe/data/loader.hpp>
+#include <troupe/io/checkpoint.hpp>
+#include <troupe/io/tree.hpp>
+#include <troupe/nn/any_module.hpp>
+#include <troupe/nn/optimizer.hpp>
+#include <troupe/nn/schedule.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace troupe::nn {
+
+class Trainer;
+
+/// How a step is run: as a graph captured once, or as calls anew in each step. Both give the same
+/// bits.
+enum class Door : std::uint8_t { program, define_by_run };
+
+/// Where a fit stands, after each step.
+struct Progress {
+  std::int64_t epoch = 0;  ///< counted from 0
+  std::int64_t max_epochs = 0;
+  std::int64_t batch = 0;         ///< batches done in this epoch
+  std::int64_t batches = 0;       ///< of the epoch
+  std::int64_t step = 0;          ///< optimizer steps done since the fit's first
+  std::int64_t samples = 0;       ///< done in this epoch
+  double loss = 0;                ///< of the last batch whose loss is known: a few steps ago
+  double seconds = 0;             ///< since this epoch began here
+  double samples_per_second = 0;  ///< in this epoch, since it began here
+  bool testing = false;           ///< the batches are the test loader's
+
+  /// Of the epoch, from 0 to 1.
+  [[nodiscard]] double fraction() const noexcept {
+    return batches > 0 ? static_cast<double>(batch) / static_cast<double>(batches) : 0;
+  }
+};
+
+/// What an epoch came to.
+struct EpochMetrics {
+  std::int64_t epoch = 0;  ///< counted from 1, as people do
+  std::int64_t step = 0;   ///< optimizer steps done since the first epoch's beginning
+  double train_loss = 0;   ///< mean over the samples, each seen by the weights of its own step
+  double train_accuracy = 0;
+  double test_loss = 0;  ///< NaN without a test loader, as is the accuracy
+  double test_accuracy = 0;
+  double seconds = 0;             ///< of the whole epoch, the test included
+  double samples_per_second = 0;  ///< of its training alone
+
+  /// The fields under their own names, in this order.
+  [[nodiscard]] io::Tree tree() const;
+  [[nodiscard]] static EpochMetrics from(const io::Tree& tree);
+};
+
+/// What `Trainer::evaluate` found.
+struct Evaluation {
+  double loss = 0;
+  double accuracy = 0;
+  std::int64_t samples = 0;
+};
+
+/// Told of a fit's progress; derive and override what is of interest. Called on the thread that
+/// fits, outside of actors; what it throws ends the fit.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_fit_start(Trainer&) {}
+  /// After each step, also of the test; must be quick, for the next step waits for it.
+  virtual void on_batch_end(Trainer&, const Progress&) {}
+  /// When the epoch's metrics are known; `Trainer::archive` here is the state between two epochs.
+  virtual void on_epoch_end(Trainer&, const EpochMetrics&) {}
+};
+
+/// Loss of a batch's outputs and its labels: a scalar, the mean over the batch's samples.
+using LossFunction = std::function<Tensor(const Tensor& output, const Tensor& labels)>;
+
+/// When a schedule's `step()` is called.
+enum class ScheduleInterval : std::uint8_t { epoch, step };
+
+struct TrainerOptions {
+  std::int64_t max_epochs = 1;
+  double gradient_clip_val = 0;              ///< bound on the gradients' norm; 0: none
+  std::int64_t accumulate_grad_batches = 1;  ///< batches whose gradients make one step
+  Door door = Door::program;
+  ScheduleInterval schedule_interval = ScheduleInterval::epoch;
+  bool detect_nan =
+      false;  ///< the first NaN ends the fit, naming step and op; costs a look at every value
+  std::stop_token stop{};  ///< asked after each step
+  std::vector<std::shared_ptr<Callback>> callbacks{};
+};
+
+/// What is trained, by what, towards what. All are handles; the trainer shares them with the
+/// caller.
+struct Task {
+  AnyModule model;  ///< images [N, C, H, W] to scores [N, classes]
+  optim::Optimizer optimizer;
+  std::optional<optim::Schedule> schedule{};
+  LossFunction loss{};  ///< cross entropy when empty
+};
+
+/// Trains a classifier: the loop that everybody writes, with its names from Lightning. Runs in the
+/// current scope, on the caller's thread, which helps to run the steps.
+///
+///     nn::Trainer trainer({model, optimizer}, {.max_epochs = 5});
+///     trainer.fit(train_loader, &test_loader);
+///
+/// Pipeline   losses are read two steps late, so that reading one never makes the next step wait.
+/// Bits       weights and metrics are the same through both doors, for any number of threads, and
+/// when
+///            a fit was stopped, saved, loaded and gone on with.
+/// Errors     what the model, the loaders and the callbacks throw; `nan_found`. The trainer stays
+/// as the
+///            last step left it.
+/// Memory     a steady step allocates nothing here.
+class Trainer {
+ public:
+  explicit Trainer(Task task, TrainerOptions options = {});
+  ~Trainer();
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
+
+  /// Trains until `max_epochs` are done or a stop is asked for; then saving keeps all that is
+  /// needed to go on. Called again, or after `restore`, goes on where it was.
+  /// @returns  whether all epochs are done.
+  bool fit(data::Loader& train, data::Loader* test = nullptr);
+  /// Loss and accuracy over one epoch of a loader, with the model in eval mode and without
+  /// gradients.
+  [[nodiscard]] Evaluation evaluate(data::Loader& loader);
+
+  /// One line for each epoch that is done.
+  [[nodiscard]] const std::vector<EpochMetrics>& metrics() const noexcept;
+  /// Steps done.
+  [[nodiscard]] std::int64_t step() const noexcept;
+  [[nodiscard]] const Task& task() const noexcept;
+
+  /// All that an exact resume needs: weights, optimizer, schedule, random state, place in the
+  /// epoch, metrics so far. `about` comes along, to be compared on loading: what was trained on
+  /// what.
+  [[nodiscard]] io::Archive archive(io::Tree about = {});
+  /// Throws `file_mismatch` when the archive is of another model or optimizer.
+  void restore(const io::Archive& archive);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace troupe::nn

@@ -1,0 +1,471 @@
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/program.hpp>
+#include <troupe/core/clock.hpp>
+#include <troupe/nn/clip_grad.hpp>
+#include <troupe/nn/trainer.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/ops/argmax.hpp>
+#include <troupe/tensor/ops/cross_entropy.hpp>
+#include <troupe/tensor/ops/div.hpp>
+#include <troupe/tensor/ops/eq.hpp>
+#include <troupe/tensor/ops/sum.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <array>
+#include <limits>
+#include <span>
+#include <utility>
+
+namespace troupe::nn {
+
+io::Tree EpochMetrics::tree() const {
+  return io::Tree::Map{
+      {"epoch", epoch},
+      {"step", step},
+      {"train_loss", train_loss},
+      {"train_accuracy", train_accuracy},
+      {"test_loss", test_loss},
+      {"test_accuracy", test_accuracy},
+      {"seconds", seconds},
+      {"samples_per_second", samples_per_second}};
+}
+
+EpochMetrics EpochMetrics::from(const io::Tree& tree) {
+  return {
+      .epoch = tree.at("epoch").as_int(),
+      .step = tree.at("step").as_int(),
+      .train_loss = tree.at("train_loss").as_double(),
+      .train_accuracy = tree.at("train_accuracy").as_double(),
+      .test_loss = tree.at("test_loss").as_double(),
+      .test_accuracy = tree.at("test_accuracy").as_double(),
+      .seconds = tree.at("seconds").as_double(),
+      .samples_per_second = tree.at("samples_per_second").as_double()};
+}
+
+namespace {
+
+/// Sums over the samples of an epoch, in the order of the batches.
+struct Totals {
+  double loss = 0;  // each sample's
+  std::int64_t correct = 0;
+  std::int64_t samples = 0;
+
+  [[nodiscard]] double mean_loss() const { return loss / static_cast<double>(samples); }
+  [[nodiscard]] double accuracy() const {
+    return static_cast<double>(correct) / static_cast<double>(samples);
+  }
+};
+
+/// Results that are on their way, read in order and a few steps late: the step that a read would
+/// wait for is then over, mostly, and the next one is running.
+class Results {
+ public:
+  static constexpr std::size_t late = 2;  // steps
+
+  /// @param batches  of one step, at most
+  explicit Results(std::size_t batches) {
+    for (Step& step : steps_) {
+      step.outputs.resize(2 * batches);
+      step.samples.resize(batches);
+    }
+  }
+
+  /// Where the next step puts loss and number of right answers of each of its batches.
+  [[nodiscard]] std::span<Tensor> outputs(std::size_t batches) {
+    Step& step = steps_[(first_ + count_) % steps_.size()];
+    step.batches = batches;
+    return std::span(step.outputs).first(2 * batches);
+  }
+  [[nodiscard]] std::span<std::int64_t> samples() {
+    return steps_[(first_ + count_) % steps_.size()].samples;
+  }
+  /// What `outputs` and `samples` gave is filled; reads a step that is old enough.
+  void push(Totals& totals) {
+    if (++count_ > late) read(totals);
+  }
+  void read_all(Totals& totals) {
+    while (count_ > 0) read(totals);
+  }
+  /// Forgets what a failed step left.
+  void clear() noexcept {
+    while (count_ > 0) drop_first();
+  }
+  [[nodiscard]] double last_loss() const noexcept { return last_loss_; }
+
+ private:
+  struct Step {
+    std::vector<Tensor> outputs;
+    std::vector<std::int64_t> samples;
+    std::size_t batches = 0;
+  };
+
+  void read(Totals& totals) {
+    Step& step = steps_[first_];
+    for (std::size_t i = 0; i < step.batches; ++i) {
+      last_loss_ = step.outputs[2 * i].item();
+      totals.loss += last_loss_ * static_cast<double>(step.samples[i]);
+      totals.correct += step.outputs[2 * i + 1].item<std::int64_t>();
+      totals.samples += step.samples[i];
+    }
+    drop_first();
+  }
+  void drop_first() noexcept {
+    for (Tensor& output : steps_[first_].outputs) output = Tensor();
+    first_ = (first_ + 1) % steps_.size();
+    --count_;
+  }
+
+  std::array<Step, late + 1> steps_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  double last_loss_ = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// Sets the NaN trap, and takes it back.
+class NanTrap {
+ public:
+  NanTrap(Engine& engine, bool on)
+      : engine_(engine), before_(engine.trap_nan.exchange(on || engine.trap_nan)) {}
+  ~NanTrap() {
+    engine_.trap_nan = before_;
+    engine_.step = -1;
+  }
+  NanTrap(const NanTrap&) = delete;
+  NanTrap& operator=(const NanTrap&) = delete;
+
+ private:
+  Engine& engine_;
+  bool before_;
+};
+
+/// Puts the model into a mode, and back.
+class ModeChange {
+ public:
+  ModeChange(const Module& model, bool training) : model_(model), before_(model.training()) {
+    model_.train(training);
+  }
+  ~ModeChange() { model_.train(before_); }
+  ModeChange(const ModeChange&) = delete;
+  ModeChange& operator=(const ModeChange&) = delete;
+
+ private:
+  Module model_;
+  bool before_;
+};
+
+void check(bool good, const char* message, const char* hint) {
+  if (!good) throw Error(ErrorCode::invalid_argument, message).hint(hint);
+}
+
+[[nodiscard]] double seconds_between(std::int64_t from_ns, std::int64_t to_ns) {
+  return static_cast<double>(to_ns - from_ns) * 1e-9;
+}
+
+}  // namespace
+
+struct Trainer::State {
+  State(Task given, TrainerOptions chosen)
+      : task(std::move(given)),
+        options(std::move(chosen)),
+        results(static_cast<std::size_t>(options.accumulate_grad_batches)),
+        train_program([this](std::span<const Tensor> inputs) {
+          std::vector<Tensor> outputs(inputs.size());
+          train_step(inputs, outputs);
+          return outputs;
+        }),
+        test_program([this](std::span<const Tensor> inputs) {
+          std::vector<Tensor> outputs(inputs.size());
+          test_step(inputs, outputs);
+          return outputs;
+        }) {
+    inputs.reserve(2 * static_cast<std::size_t>(options.accumulate_grad_batches));
+  }
+
+  void score(const Tensor& images, const Tensor& labels, Tensor& loss, Tensor& correct) const;
+  void train_step(std::span<const Tensor> inputs, std::span<Tensor> outputs);
+  void test_step(std::span<const Tensor> inputs, std::span<Tensor> outputs) const;
+  bool gather(data::Loader& loader, std::span<std::int64_t> samples, std::size_t batches);
+  bool train_epoch(Trainer& trainer, data::Loader& train);
+  bool test_epoch(Trainer* trainer, data::Loader& test, Totals& totals);
+  void end_epoch(Trainer& trainer, const Totals* tested);
+  void tell(Trainer& trainer, const Progress& progress) const;
+  [[nodiscard]] bool stopped() const { return options.stop.stop_requested(); }
+  [[nodiscard]] static std::int64_t now() { return Scope::current().system().clock().now_ns(); }
+
+  Task task;
+  TrainerOptions options;
+  std::vector<EpochMetrics> metrics;
+
+  // The place, as an archive keeps it: between two steps.
+  std::int64_t epoch = 0;
+  std::int64_t batch = 0;
+  std::int64_t step = 0;
+  Totals totals;             // of this epoch's training
+  double seconds = 0;        // that this epoch has taken so far
+  double train_seconds = 0;  // of these, in training
+
+  std::vector<Tensor> inputs;
+  Results results;
+  CompiledFunction train_program;
+  CompiledFunction test_program;
+};
+
+void Trainer::State::score(
+    const Tensor& images, const Tensor& labels, Tensor& loss, Tensor& correct) const {
+  const Tensor scores = task.model(images);
+  loss = task.loss ? task.loss(scores, labels) : cross_entropy(scores, labels);
+  const NoGrad no_grad;
+  correct = sum(eq(argmax(scores, 1), labels));
+}
+
+void Trainer::State::train_step(std::span<const Tensor> batches, std::span<Tensor> outputs) {
+  task.optimizer.zero_grad();
+  for (std::size_t i = 0; i < batches.size(); i += 2) {
+    Tensor loss;
+    score(batches[i], batches[i + 1], loss, outputs[i + 1]);
+    outputs[i] = loss.detach();
+    // One step's gradient is the mean over its batches.
+    const auto count = static_cast<std::int64_t>(batches.size() / 2);
+    backward(count == 1 ? loss : loss / count);
+  }
+  if (options.gradient_clip_val > 0)
+    (void)clip_grad_norm_(task.model.parameters(), options.gradient_clip_val);
+  task.optimizer.step();
+}
+
+void Trainer::State::test_step(std::span<const Tensor> batch, std::span<Tensor> outputs) const {
+  const NoGrad no_grad;
+  score(batch[0], batch[1], outputs[0], outputs[1]);
+}
+
+/// Takes the batches of one step; false when the epoch is over.
+bool Trainer::State::gather(
+    data::Loader& loader, std::span<std::int64_t> samples, std::size_t batches) {
+  inputs.clear();
+  for (std::size_t i = 0; i < batches; ++i) {
+    std::optional<data::Batch> next = loader.next();
+    if (!next) break;
+    samples[i] = next->samples();
+    inputs.push_back(std::move(next->images));
+    inputs.push_back(std::move(next->labels));
+  }
+  return !inputs.empty();
+}
+
+void Trainer::State::tell(Trainer& trainer, const Progress& progress) const {
+  for (const auto& callback : options.callbacks) callback->on_batch_end(trainer, progress);
+}
+
+/// @returns  false when a stop was asked for before the epoch's end.
+bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
+  Engine& engine = Engine::of(Scope::current().system());
+  const ModeChange mode(task.model, true);
+  const std::int64_t began = now();
+  const double seconds_before = train_seconds;
+  std::int64_t samples_here = 0;
+  const auto account = [&] { train_seconds = seconds_before + seconds_between(began, now()); };
+
+  train.begin_epoch(epoch, batch);
+  const auto batches = static_cast<std::size_t>(options.accumulate_grad_batches);
+  while (gather(train, results.samples(), batches)) {
+    const std::size_t count = inputs.size() / 2;
+    const std::span<Tensor> outputs = results.outputs(count);
+    for (std::size_t i = 0; i < count; ++i) samples_here += results.samples()[i];
+    engine.step = step + 1;
+    if (options.door == Door::program)
+      train_program.program(inputs).run(inputs, outputs);
+    else
+      train_step(inputs, outputs);
+    inputs.clear();
+    ++step;
+    batch += static_cast<std::int64_t>(count);
+    if (task.schedule && options.schedule_interval == ScheduleInterval::step) task.schedule->step();
+    results.push(totals);
+
+    account();
+    const double seconds_here = train_seconds - seconds_before;
+    tell(
+        trainer,
+        {.epoch = epoch,
+         .max_epochs = options.max_epochs,
+         .batch = batch,
+         .batches = train.batches(),
+         .step = step,
+         .samples = samples_here,
+         .loss = results.last_loss(),
+         .seconds = seconds_here,
+         .samples_per_second = static_cast<double>(samples_here) / seconds_here});
+    if (stopped()) break;
+  }
+  results.read_all(totals);
+  account();
+  seconds += train_seconds - seconds_before;
+  return batch >= train.batches();
+}
+
+/// @returns  false when a stop was asked for before its end.
+bool Trainer::State::test_epoch(Trainer* trainer, data::Loader& test, Totals& tested) {
+  const ModeChange mode(task.model, false);
+  const NoGrad no_grad;
+  const std::int64_t began = now();
+  Results late(1);
+  std::int64_t done = 0;
+  std::int64_t samples = 0;
+  test.begin_epoch(0);
+  while (gather(test, late.samples(), 1)) {
+    samples += late.samples()[0];
+    const std::span<Tensor> outputs = late.outputs(1);
+    if (options.door == Door::program)
+      test_program.program(inputs).run(inputs, outputs);
+    else
+      test_step(inputs, outputs);
+    inputs.clear();
+    late.push(tested);
+    if (!trainer) continue;
+    const double seconds_here = seconds_between(began, now());
+    tell(
+        *trainer,
+        {.epoch = epoch,
+         .max_epochs = options.max_epochs,
+         .batch = ++done,
+         .batches = test.batches(),
+         .step = step,
+         .samples = samples,
+         .loss = late.last_loss(),
+         .seconds = seconds_here,
+         .samples_per_second = static_cast<double>(samples) / seconds_here,
+         .testing = true});
+    if (stopped() && done < test.batches()) return false;
+  }
+  late.read_all(tested);
+  if (trainer) seconds += seconds_between(began, now());
+  return true;
+}
+
+void Trainer::State::end_epoch(Trainer& trainer, const Totals* tested) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  const EpochMetrics line{
+      .epoch = epoch + 1,
+      .step = step,
+      .train_loss = totals.mean_loss(),
+      .train_accuracy = totals.accuracy(),
+      .test_loss = tested ? tested->mean_loss() : nan,
+      .test_accuracy = tested ? tested->accuracy() : nan,
+      .seconds = seconds,
+      .samples_per_second = static_cast<double>(totals.samples) / train_seconds};
+  metrics.push_back(line);
+  ++epoch;
+  batch = 0;
+  totals = {};
+  seconds = train_seconds = 0;
+  if (task.schedule && options.schedule_interval == ScheduleInterval::epoch) task.schedule->step();
+  for (const auto& callback : options.callbacks) callback->on_epoch_end(trainer, line);
+}
+
+Trainer::Trainer(Task task, TrainerOptions options) {
+  check(options.max_epochs >= 0, "max_epochs is negative", "give the number of epochs to train");
+  check(
+      options.accumulate_grad_batches > 0,
+      "accumulate_grad_batches is below 1",
+      "1: no accumulation");
+  check(options.gradient_clip_val >= 0, "gradient_clip_val is negative", "0: no clipping");
+  state_ = std::make_unique<State>(std::move(task), std::move(options));
+}
+
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+
+const std::vector<EpochMetrics>& Trainer::metrics() const noexcept { return state_->metrics; }
+std::int64_t Trainer::step() const noexcept { return state_->step; }
+const Task& Trainer::task() const noexcept { return state_->task; }
+
+bool Trainer::fit(data::Loader& train, data::Loader* test) {
+  State& state = *state_;
+  const NanTrap trap(Engine::of(Scope::current().system()), state.options.detect_nan);
+  state.results.clear();
+  for (const auto& callback : state.options.callbacks) callback->on_fit_start(*this);
+  while (state.epoch < state.options.max_epochs) {
+    if (state.stopped() || !state.train_epoch(*this, train)) return false;
+    Totals tested;
+    if (test && !state.test_epoch(this, *test, tested)) return false;
+    state.end_epoch(*this, test ? &tested : nullptr);
+  }
+  return true;
+}
+
+Evaluation Trainer::evaluate(data::Loader& loader) {
+  const NanTrap trap(Engine::of(Scope::current().system()), state_->options.detect_nan);
+  Totals totals;
+  (void)state_->test_epoch(nullptr, loader, totals);
+  return {totals.mean_loss(), totals.accuracy(), totals.samples};
+}
+
+io::Archive Trainer::archive(io::Tree about) {
+  State& state = *state_;
+  state.results.read_all(state.totals);
+  const optim::OptimizerState optimizer = state.task.optimizer.state_dict();
+  const RandomState& random = Scope::current().random();
+
+  io::Archive archive;
+  archive.tensors = to_host(state.task.model.state_dict(), "model.");
+  for (io::HostTensor& tensor : to_host(optimizer.tensors, "optimizer."))
+    archive.tensors.push_back(std::move(tensor));
+
+  io::Tree::List lines;
+  for (const EpochMetrics& line : state.metrics) lines.push_back(line.tree());
+  archive.meta = io::Tree::Map{
+      {"format", 1},
+      {"about", std::move(about)},
+      {"epoch", state.epoch},
+      {"batch", state.batch},
+      {"step", state.step},
+      {"totals",
+       io::Tree::Map{
+           {"loss", state.totals.loss},
+           {"correct", state.totals.correct},
+           {"samples", state.totals.samples},
+           {"seconds", state.seconds},
+           {"train_seconds", state.train_seconds}}},
+      {"random", io::Tree::Map{{"seed", random.seed}, {"calls", random.calls}}},
+      {"optimizer", optimizer.settings},
+      {"schedule", state.task.schedule ? state.task.schedule->state_dict() : io::Tree()},
+      {"metrics", std::move(lines)}};
+  return archive;
+}
+
+void Trainer::restore(const io::Archive& archive) {
+  State& state = *state_;
+  const io::Tree& meta = archive.meta;
+  if (meta.at("format").as_int() != 1)
+    throw Error(ErrorCode::file_mismatch, "the checkpoint is of a newer format")
+        .hint("load it with the version of Troupe that wrote it");
+  const io::Tree& schedule = meta.at("schedule");
+  if (schedule.is_null() != !state.task.schedule)
+    throw Error(
+        ErrorCode::file_mismatch,
+        schedule.is_null() ? "the checkpoint has no schedule, the trainer one"
+                           : "the checkpoint has a schedule, the trainer none");
+
+  // The model first: of what does not fit, its shapes tell most.
+  state.task.model.load_state_dict(from_host(archive.tensors, "model."));
+  state.task.optimizer.load_state_dict(
+      {meta.at("optimizer"), from_host(archive.tensors, "optimizer.")});
+  if (state.task.schedule) state.task.schedule->load_state_dict(schedule);
+
+  state.epoch = meta.at("epoch").as_int();
+  state.batch = meta.at("batch").as_int();
+  state.step = meta.at("step").as_int();
+  const io::Tree& totals = meta.at("totals");
+  state.totals = {
+      totals.at("loss").as_double(), totals.at("correct").as_int(), totals.at("samples").as_int()};
+  state.seconds = totals.at("seconds").as_double();
+  state.train_seconds = totals.at("train_seconds").as_double();
+  Scope::current().random() = {
+      meta.at("random").at("seed").as_uint(), meta.at("random").at("calls").as_uint()};
+  state.metrics.clear();
+  for (const io::Tree& line : meta.at("metrics").as_list())
+    state.metrics.push_back(EpochMetrics::from(line));
+}
+
+}  // namespace troupe::nn

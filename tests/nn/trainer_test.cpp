@@ -1,0 +1,324 @@
+#include "support/engine.hpp"
+
+#include <troupe/nn/activation.hpp>
+#include <troupe/nn/adam.hpp>
+#include <troupe/nn/dropout.hpp>
+#include <troupe/nn/flatten.hpp>
+#include <troupe/nn/linear.hpp>
+#include <troupe/nn/normalization.hpp>
+#include <troupe/nn/sequential.hpp>
+#include <troupe/nn/sgd.hpp>
+#include <troupe/nn/trainer.hpp>
+#include <troupe/tensor/engine.hpp>
+
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <cmath>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace troupe::nn {
+namespace {
+
+using Catch::Approx;
+
+/// Images of 4 × 4 in three classes: one bright row each, among noise.
+std::shared_ptr<const data::ImageSet> rows(std::int64_t count, std::uint64_t seed) {
+  auto set = std::make_shared<data::ImageSet>();
+  *set = {count, 1, 4, 4, {}, {}};
+  const auto noise = test::numbers(static_cast<std::size_t>(count) * 16, seed);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto label = static_cast<std::uint8_t>((i * 7 + i / 5) % 3);
+    for (std::size_t pixel = 0; pixel < 16; ++pixel) {
+      const float bright = pixel / 4 == label ? 60 : 0;
+      const float value = 90 + 80 * noise[static_cast<std::size_t>(i) * 16 + pixel] + bright;
+      set->images.push_back(static_cast<std::byte>(value));
+    }
+    set->labels.push_back(label);
+  }
+  return set;
+}
+
+/// Calls a function after each step.
+class Watch final : public Callback {
+ public:
+  explicit Watch(std::function<void(Trainer&, const Progress&)> each) : each_(std::move(each)) {}
+  void on_batch_end(Trainer& trainer, const Progress& progress) override {
+    each_(trainer, progress);
+  }
+
+ private:
+  std::function<void(Trainer&, const Progress&)> each_;
+};
+
+/// 10 batches an epoch, the last of which is smaller; dropout and batch norm, so that the random
+/// state and the buffers count too.
+struct Fixture {
+  explicit Fixture(unsigned threads = 1) : engine(threads) { engine.scope.seed(5); }
+
+  [[nodiscard]] Task task(bool with_schedule = true) const {
+    const Sequential model{
+        Flatten(), Linear(16, 12), BatchNorm1d(12), ReLU(), Dropout(0.25), Linear(12, 3)};
+    Task task{.model = model, .optimizer = optim::Adam(model.parameters(), {.lr = 1e-2})};
+    if (with_schedule) task.schedule = optim::CosineAnnealingLR(task.optimizer, 30);
+    return task;
+  }
+  [[nodiscard]] data::Loader loader(
+      std::int64_t count, bool shuffle, std::int64_t batch = 16) const {
+    return {
+        engine.device,
+        rows(count, shuffle ? 1 : 2),
+        {},
+        {},
+        {.batch_size = batch, .shuffle = shuffle, .seed = 9}};
+  }
+
+  test::Engine engine;
+  data::Loader train = loader(150, true);
+  data::Loader test_set = loader(60, false);
+};
+
+/// Weights, buffers, optimizer state, metrics without times: what must be the same, bit by bit.
+std::string bits(Trainer& trainer) {
+  const io::Archive archive = trainer.archive();
+  std::string text;
+  for (const io::HostTensor& tensor : archive.tensors) {
+    text += tensor.name();
+    text.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+  }
+  for (EpochMetrics line : trainer.metrics()) {
+    line.seconds = line.samples_per_second = 0;
+    text += io::to_json(line.tree());
+  }
+  for (const char* name : {"epoch", "batch", "step", "random", "optimizer", "schedule"})
+    text += io::to_json(archive.meta.at(name));
+  return text;
+}
+
+std::string bits_of_fit(unsigned threads, TrainerOptions options) {
+  Fixture fixture(threads);
+  Trainer trainer(fixture.task(), std::move(options));
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  return bits(trainer);
+}
+
+const auto doors = {Door::program, Door::define_by_run};
+
+}  // namespace
+
+TEST_CASE("a fit learns, and tells what each epoch came to", "[nn]") {
+  Fixture fixture(2);
+  Trainer trainer(fixture.task(), {.max_epochs = 8, .schedule_interval = ScheduleInterval::epoch});
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  REQUIRE(trainer.metrics().size() == 8);
+  const EpochMetrics& first = trainer.metrics().front();
+  const EpochMetrics& last = trainer.metrics().back();
+  CHECK(first.epoch == 1);
+  CHECK(first.step == 10);
+  CHECK(last.epoch == 8);
+  CHECK(last.step == 80);
+  CHECK(last.train_loss < first.train_loss);
+  CHECK(last.test_accuracy > 0.8);
+  CHECK(last.seconds > 0);
+  CHECK(last.samples_per_second > 0);
+  CHECK(EpochMetrics::from(last.tree()).tree() == last.tree());
+
+  // The last epoch's test, once more; and the mode the model was left in.
+  const Evaluation found = trainer.evaluate(fixture.test_set);
+  CHECK(found.loss == last.test_loss);
+  CHECK(found.accuracy == last.test_accuracy);
+  CHECK(found.samples == 60);
+  CHECK(trainer.task().model.training());
+}
+
+// Goal: bits depend on neither door nor threads.
+TEST_CASE("both doors give the same bits on any number of threads", "[nn]") {
+  const auto accumulate = GENERATE(1, 3);
+  const auto options = [&](Door door) {
+    return TrainerOptions{
+        .max_epochs = 3,
+        .gradient_clip_val = 0.5,
+        .accumulate_grad_batches = accumulate,
+        .door = door,
+        .schedule_interval = ScheduleInterval::step};
+  };
+  const std::string expected = bits_of_fit(1, options(Door::program));
+  for (const unsigned threads : {1u, 2u, 4u})
+    for (const Door door : doors) {
+      CAPTURE(threads, static_cast<int>(door));
+      CHECK(bits_of_fit(threads, options(door)) == expected);
+    }
+}
+
+// Goal: a fit that was stopped after any step, saved, and gone on with in a new process is the same
+// fit. Method: the archive goes through its file forms into a trainer of another system.
+TEST_CASE("a stopped fit goes on with the same bits", "[nn]") {
+  const Door door = GENERATE(Door::program, Door::define_by_run);
+  const TrainerOptions plain{
+      .max_epochs = 3, .door = door, .schedule_interval = ScheduleInterval::step};
+  const std::string expected = bits_of_fit(1, plain);
+  for (const std::int64_t stop_after : {1, 7, 9, 10, 11, 25, 29}) {
+    CAPTURE(stop_after);
+    io::Archive saved;
+    {
+      Fixture fixture;
+      std::stop_source stop;
+      TrainerOptions options = plain;
+      options.stop = stop.get_token();
+      options.callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
+        if (progress.step == stop_after) stop.request_stop();
+      })};
+      Trainer trainer(fixture.task(), options);
+      CHECK_FALSE(trainer.fit(fixture.train, &fixture.test_set));
+      CHECK(trainer.step() == stop_after);
+      saved = trainer.archive();
+    }
+    saved.meta = io::parse_json(io::to_json(saved.meta), "meta").value();
+    Fixture fixture(2);
+    fixture.engine.scope.seed(1234);  // the archive brings the random state
+    Trainer trainer(fixture.task(), plain);
+    trainer.restore(saved);
+    CHECK(trainer.step() == stop_after);
+    CHECK(trainer.fit(fixture.train, &fixture.test_set));
+    CHECK(bits(trainer) == expected);
+  }
+}
+
+TEST_CASE("two batches accumulated are one of twice the size", "[nn]") {
+  const auto weights = [](std::int64_t batch, std::int64_t accumulate) {
+    const Fixture fixture;
+    const Sequential model{Flatten(), Linear(16, 3)};
+    data::Loader loader = fixture.loader(128, true, batch);
+    Trainer trainer(
+        {model, optim::SGD(model.parameters(), {.lr = 0.1})},
+        {.accumulate_grad_batches = accumulate});
+    CHECK(trainer.fit(loader));
+    CHECK(trainer.step() == 8);
+    return model.parameters()[0].tensor().to_vector<float>();
+  };
+  const auto whole = weights(16, 1);
+  const auto halves = weights(8, 2);
+  // Sums of 16 terms in another order: a few units in the last place of float32.
+  for (std::size_t i = 0; i < whole.size(); ++i) CHECK(halves[i] == Approx(whole[i]).margin(1e-5));
+}
+
+TEST_CASE("clipping bounds the step that the weights make", "[nn]") {
+  const Fixture fixture;
+  const Sequential model{Flatten(), Linear(16, 3)};
+  const auto before = model.parameters()[0].tensor().to_vector<float>();
+  data::Loader loader = fixture.loader(16, true);
+  Trainer trainer({model, optim::SGD(model.parameters(), {.lr = 1})}, {.gradient_clip_val = 1e-3});
+  CHECK(trainer.fit(loader));
+  const auto after = model.parameters()[0].tensor().to_vector<float>();
+  double square = 0;
+  for (std::size_t i = 0; i < after.size(); ++i) square += std::pow(after[i] - before[i], 2);
+  CHECK(std::sqrt(square) > 1e-4);
+  CHECK(std::sqrt(square) < 1.001e-3);
+}
+
+TEST_CASE("progress counts batches, steps and samples", "[nn]") {
+  Fixture fixture;
+  std::vector<Progress> seen;
+  Trainer trainer(
+      fixture.task(),
+      {.max_epochs = 2,
+       .accumulate_grad_batches = 4,
+       .callbacks = {std::make_shared<Watch>(
+           [&](Trainer&, const Progress& progress) { seen.push_back(progress); })}});
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  // Each epoch: 10 batches in steps of 4, 4 and 2; then 4 of the test.
+  REQUIRE(seen.size() == 2 * (3 + 4));
+  CHECK(seen[0].batch == 4);
+  CHECK(seen[2].batch == 10);
+  CHECK(seen[2].batches == 10);
+  CHECK(seen[2].samples == 150);
+  CHECK(seen[2].step == 3);
+  CHECK(seen[2].fraction() == 1);
+  CHECK_FALSE(seen[2].testing);
+  CHECK(seen[3].testing);
+  CHECK(seen[6].batch == 4);
+  CHECK(seen[6].samples == 60);
+  CHECK(seen[13].epoch == 1);
+  CHECK(std::isfinite(seen[13].loss));
+  CHECK(seen[9].samples_per_second > 0);
+}
+
+TEST_CASE("without a test loader the test's metrics are no numbers", "[nn]") {
+  Fixture fixture;
+  Trainer trainer(fixture.task(), {});
+  CHECK(trainer.fit(fixture.train));
+  CHECK(std::isnan(trainer.metrics()[0].test_loss));
+  CHECK(std::isnan(EpochMetrics::from(trainer.metrics()[0].tree()).test_accuracy));
+}
+
+TEST_CASE("what a callback throws ends the fit, which can go on", "[nn]") {
+  Fixture fixture;
+  bool broken = true;
+  Trainer trainer(
+      fixture.task(),
+      {.callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
+         if (broken && progress.step == 4) throw std::runtime_error("planted");
+       })}});
+  CHECK_THROWS_AS(trainer.fit(fixture.train), std::runtime_error);
+  broken = false;
+  CHECK(trainer.fit(fixture.train));
+  CHECK(trainer.step() == 10);
+}
+
+TEST_CASE("a NaN ends the fit with step and op, and the trap is taken back", "[nn]") {
+  const Door door = GENERATE(Door::program, Door::define_by_run);
+  Fixture fixture;
+  Task task = fixture.task();
+  // A step of this length takes the weights past what float32 holds.
+  task.optimizer = optim::SGD(task.model.parameters(), {.lr = 1e38});
+  task.schedule.reset();
+  Trainer trainer(task, {.door = door, .detect_nan = true});
+  try {
+    (void)trainer.fit(fixture.train);
+    FAIL("ended well");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::nan_found);
+    CHECK_FALSE(error.op().empty());
+    CHECK(error.step() > 0);
+  }
+  CHECK_FALSE(Engine::of(fixture.engine.system).trap_nan);
+}
+
+TEST_CASE("archives of other models, optimizers and schedules are refused", "[nn]") {
+  Fixture fixture;
+  Trainer trainer(fixture.task(), {});
+  const io::Archive archive = trainer.archive(io::Tree("mine"));
+  CHECK(archive.meta.at("about").as_string() == "mine");
+  const auto code = [&](Task task) {
+    try {
+      Trainer(std::move(task)).restore(archive);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::internal;
+  };
+  const Sequential other{Flatten(), Linear(16, 3)};
+  Task other_model{.model = other, .optimizer = optim::Adam(other.parameters())};
+  other_model.schedule = optim::CosineAnnealingLR(other_model.optimizer, 30);
+  CHECK(code(other_model) == ErrorCode::file_mismatch);
+
+  Task other_optimizer = fixture.task();
+  other_optimizer.optimizer = optim::SGD(other_optimizer.model.parameters(), {.momentum = 0.9});
+  other_optimizer.schedule = optim::CosineAnnealingLR(other_optimizer.optimizer, 30);
+  CHECK(code(other_optimizer) == ErrorCode::file_mismatch);
+  CHECK(code(fixture.task(false)) == ErrorCode::file_mismatch);
+  CHECK(code(fixture.task()) == ErrorCode::internal);  // fits
+}
+
+TEST_CASE("options out of range are refused at the call", "[nn]") {
+  const Fixture fixture;
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.max_epochs = -1}), Error);
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.gradient_clip_val = -1}), Error);
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.accumulate_grad_batches = 0}), Error);
+}
+
+}  // namespace troupe::nn
