@@ -1,0 +1,47 @@
+#include "interrupt.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <string_view>
+
+namespace troupe::cli {
+
+namespace {
+
+// A handler can reach nothing but what is static.
+volatile std::sig_atomic_t interrupts = 0;  // NOLINT: see above
+
+void say(std::string_view text) {
+  // Nothing else of the kind is allowed in a handler; if it fails there is nobody to tell.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+void on_signal(int) {
+  interrupts = interrupts + 1;
+  if (interrupts > 1) {
+    say("\nended without saving; the last checkpoint is whole\n");
+    ::_exit(Interrupt::exit_code);
+  }
+  say("\nstopping after this step and saving; once more ends at once\n");
+}
+
+void set_handler(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+}  // namespace
+
+Interrupt::Interrupt() {
+  interrupts = 0;
+  set_handler(&on_signal);
+}
+Interrupt::~Interrupt() { set_handler(SIG_DFL); }
+
+bool Interrupt::requested() noexcept { return interrupts > 0; }
+
+}  // namespace troupe::cli

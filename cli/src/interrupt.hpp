@@ -1,0 +1,19 @@
+#pragma once
+
+namespace troupe::cli {
+
+/// Catches Ctrl-C (and SIGTERM) while it lives: the first is noted, for the training loop to stop
+/// after its step; the second ends the process at once. The one place that owns a signal handler.
+class Interrupt {
+ public:
+  static constexpr int exit_code = 130;  // as shells have it for Ctrl-C
+
+  Interrupt();
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  [[nodiscard]] static bool requested() noexcept;
+};
+
+}  // namespace troupe::cli

@@ -1,0 +1,233 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr const char* version = "troupe " TROUPE_VERSION;
+
+/// "batch_size" → "--batch-size"
+std::string option_of(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return "--" + name;
+}
+
+const CLI::Range at_least_1(1.0, 1e15, "AT LEAST 1");
+
+void add_machine(CLI::App& command, MachineOptions& machine) {
+  command.add_option("--threads", machine.threads, "Threads to run on; 0: one for each core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", machine.device, "Where to compute: see 'troupe devices'")
+      ->capture_default_str();
+  command.add_flag("--quiet,-q", machine.quiet, "Print errors and results only");
+}
+
+void add_train(CLI::App& command, TrainOptions& options) {
+  RunConfig& config = options.config;
+  command.add_option(
+      "--data",
+      config.data,
+      "fashion-mnist, idx:DIR, cifar10:DIR, or shapes10:DIR (made there if it is not)");
+  command.add_option("--model", config.model, "mlp or cnn")
+      ->check(CLI::IsMember({"mlp", "cnn"}))
+      ->capture_default_str();
+  command.add_option("--epochs", config.epochs, "Times to go through the data")
+      ->check(at_least_1)
+      ->capture_default_str();
+  command.add_option("--batch-size", config.batch_size, "Images in a batch")
+      ->check(at_least_1)
+      ->capture_default_str();
+  command.add_option("--lr", config.lr, "Learning rate")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--optimizer", config.optimizer, "sgd, adam or adamw")
+      ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+      ->capture_default_str();
+  command.add_option("--momentum", config.momentum, "Of sgd")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--weight-decay", config.weight_decay, "Default: 0, and 0.01 for adamw")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option(
+          "--schedule",
+          config.schedule,
+          "Of the learning rate: constant, step (a tenth after each third), cosine, warmup-cosine")
+      ->check(CLI::IsMember({"constant", "step", "cosine", "warmup-cosine"}))
+      ->capture_default_str();
+  command.add_option("--clip", config.clip, "Bound on the norm of the gradients; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--accumulate", config.accumulate, "Batches whose gradients make one step")
+      ->check(at_least_1)
+      ->capture_default_str();
+  command.add_option("--seed", config.seed, "Of weights, order and everything random")
+      ->check(CLI::Range(0.0, 9e15, "AT LEAST 0"))
+      ->capture_default_str();
+  command.add_flag("--augment", config.augment, "Train on random crops and mirror images");
+  command.add_option("--limit", config.limit, "Use the first so many images of each set; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option(
+      "--out", options.out, "Folder for the run; default: the first free runs/MODEL-N");
+  command.add_option("--resume", options.resume, "Go on with the run in this folder");
+  command
+      .add_option(
+          "--door",
+          options.door,
+          "program: capture the step once; define-by-run: call it anew. Same results")
+      ->check(CLI::IsMember({"program", "define-by-run"}))
+      ->capture_default_str();
+  command.add_flag("--watch-nan", options.watch_nan, "Stop at the first NaN and name its op");
+  command
+      .add_option("--trace", options.trace, "Write a step's messages to FILE, for ui.perfetto.dev")
+      ->type_name("FILE");
+  add_machine(command, options.machine);
+}
+
+/// A message for an option, argument or command that is not known.
+Answer unknown(
+    const CLI::App& app, const CLI::App* command, const std::vector<std::string>& extra) {
+  // The first that looks like an option tells most; its value was then left over as well.
+  const auto is_option = [](const std::string& word) { return word.starts_with("-"); };
+  const auto option = command || is_option(extra.front())
+                          ? std::find_if(extra.begin(), extra.end(), is_option)
+                          : extra.end();
+  const std::string word = (option == extra.end() ? extra.front() : *option);
+  const std::string name = word.substr(0, word.find('='));
+  std::vector<std::string> known;
+  std::string what = "argument";
+  if (option != extra.end()) {
+    what = "option";
+    for (const CLI::Option* one : (command ? *command : app).get_options())
+      for (const std::string& long_name : one->get_lnames()) known.push_back("--" + long_name);
+  } else if (!command) {
+    what = "command";
+    for (const CLI::App* one : app.get_subcommands(nullptr)) known.push_back(one->get_name());
+  }
+  const std::string near = nearest(name, known);
+  const std::string help = command ? "troupe " + command->get_name() + " --help" : "troupe --help";
+  return {
+      "unknown " + what + " '" + name + "'",
+      near.empty() ? help + " lists what there is" : "did you mean '" + near + "'? " + help,
+      true};
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  // More than a third of the letters changed is another word.
+  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    // Levenshtein's distance, one row at a time.
+    std::vector<std::size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      std::size_t diagonal = std::exchange(row[0], i + 1);
+      for (std::size_t j = 0; j < candidate.size(); ++j) {
+        const std::size_t replaced = diagonal + (word[i] != candidate[j]);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+Command parse(const std::vector<std::string>& arguments) {
+  CLI::App app("Trains small image classifiers with Troupe, an engine built on actors.", "troupe");
+  app.set_version_flag("--version", version);
+  app.require_subcommand(0, 1);
+  app.footer("'troupe COMMAND --help' tells the options of a command.");
+
+  TrainOptions train;
+  CLI::App& train_command = *app.add_subcommand("train", "Train a model, or go on training one");
+  add_train(train_command, train);
+
+  EvalOptions eval;
+  CLI::App& eval_command = *app.add_subcommand("eval", "Loss and accuracy of a trained model");
+  eval_command.add_option("run", eval.run, "Folder of the run")->required();
+  eval_command.add_option("--data", eval.data, "Default: what the run was trained on");
+  eval_command.add_option("--limit", eval.limit, "Use the first so many images; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  eval_command.add_option("--batch-size", eval.batch_size, "Images in a batch")
+      ->check(at_least_1)
+      ->capture_default_str();
+  add_machine(eval_command, eval.machine);
+
+  PredictOptions predict;
+  CLI::App& predict_command =
+      *app.add_subcommand("predict", "Show images and what a trained model takes them for");
+  predict_command.add_option("run", predict.run, "Folder of the run")->required();
+  predict_command.add_option("images", predict.images, "IDX file of images, plain or .gz")
+      ->required();
+  predict_command.add_option("--count", predict.count, "Images to show")
+      ->check(at_least_1)
+      ->capture_default_str();
+  predict_command.add_option("--first", predict.first, "Number of the first image, from 0")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_machine(predict_command, predict.machine);
+
+  CLI::App& devices_command = *app.add_subcommand("devices", "What there is to compute on");
+  CLI::App& doctor_command =
+      *app.add_subcommand("doctor", "What this machine can, and what is missing");
+
+  const auto used = [&]() -> const CLI::App* {
+    const auto commands = app.get_subcommands();
+    return commands.empty() ? nullptr : commands.front();
+  };
+  app.allow_extras();
+  for (CLI::App* command : app.get_subcommands(nullptr)) command->allow_extras();
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    return Answer{app.help(), "", false};
+  } catch (const CLI::CallForVersion&) {
+    return Answer{std::string(version) + "\n", "", false};
+  } catch (const CLI::ParseError& error) {
+    // A misspelt option often leaves another one missing: name the cause.
+    if (const auto extra = app.remaining(true); !extra.empty()) return unknown(app, used(), extra);
+    const CLI::App* command = used();
+    return Answer{
+        error.what(),
+        std::string("troupe ") + (command ? command->get_name() + " " : "") + "--help",
+        true};
+  }
+  if (const auto extra = app.remaining(true); !extra.empty()) return unknown(app, used(), extra);
+
+  if (train_command.parsed()) {
+    for (const std::string& name : RunConfig::names())
+      if (train_command.get_option(option_of(name))->count() > 0) train.given.insert(name);
+    if (train.resume.empty() && train.config.data.empty())
+      return Answer{
+          "--data is missing",
+          "troupe train --data fashion-mnist, or --resume with a run's folder",
+          true};
+    if (!train.resume.empty() && !train.out.empty())
+      return Answer{
+          "--resume and --out exclude each other", "a resumed run stays in its folder", true};
+    return train;
+  }
+  if (eval_command.parsed()) return eval;
+  if (predict_command.parsed()) return predict;
+  if (devices_command.parsed()) return DevicesOptions{};
+  if (doctor_command.parsed()) return DoctorOptions{};
+  return Answer{app.help(), "", false};
+}
+
+}  // namespace troupe::cli

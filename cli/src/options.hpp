@@ -1,0 +1,68 @@
+#pragma once
+
+#include "run_config.hpp"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace troupe::cli {
+
+/// How a command runs, with no bearing on what comes out.
+struct MachineOptions {
+  unsigned threads = 0;  ///< 0: one for each core
+  std::string device = "cpu";
+  bool quiet = false;
+};
+
+struct TrainOptions {
+  RunConfig config;
+  std::set<std::string> given;  ///< names of the config's fields that the command line set
+  MachineOptions machine;
+  std::string out;
+  std::string resume;
+  std::string door = "program";
+  bool watch_nan = false;
+  std::string trace;
+};
+
+struct EvalOptions {
+  std::string run;
+  std::string data;  ///< empty: the run's own
+  std::int64_t limit = 0;
+  std::int64_t batch_size = 256;
+  MachineOptions machine;
+};
+
+struct PredictOptions {
+  std::string run;
+  std::string images;
+  std::int64_t count = 8;
+  std::int64_t first = 0;
+  MachineOptions machine;
+};
+
+struct DevicesOptions {};
+struct DoctorOptions {};
+
+/// The command line held no command: help or version to be printed, or a mistake.
+struct Answer {
+  std::string text;
+  std::string hint;
+  bool mistake = false;
+};
+
+using Command =
+    std::variant<TrainOptions, EvalOptions, PredictOptions, DevicesOptions, DoctorOptions, Answer>;
+
+/// Reads the command line, without the program's own name.
+[[nodiscard]] Command parse(const std::vector<std::string>& arguments);
+
+/// The candidate that needs the fewest changes to become `word`; empty when none is near.
+[[nodiscard]] std::string nearest(
+    std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace troupe::cli

@@ -1,0 +1,114 @@
+#include "run_folder.hpp"
+
+#include <troupe/nn/state_dict.hpp>
+
+#include <span>
+#include <utility>
+
+namespace troupe::cli {
+
+namespace {
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+template <class T, class Read>
+std::vector<T> list_of(const io::Tree& tree, Read&& read) {
+  std::vector<T> values;
+  for (const io::Tree& value : tree.as_list()) values.push_back(static_cast<T>(read(value)));
+  return values;
+}
+
+template <class T>
+io::Tree tree_of(const std::vector<T>& values) {
+  io::Tree::List list;
+  for (const T& value : values) {
+    if constexpr (std::is_same_v<T, float>)
+      list.emplace_back(static_cast<double>(value));  // exact, and back
+    else
+      list.emplace_back(value);
+  }
+  return list;
+}
+
+}  // namespace
+
+DataFacts DataFacts::of(const data::ImageDataset& dataset) {
+  return {
+      .image = {dataset.train->channels, dataset.train->height, dataset.train->width},
+      .train_count = dataset.train->count,
+      .test_count = dataset.test->count,
+      .mean = dataset.mean,
+      .deviation = dataset.deviation,
+      .class_names = dataset.class_names};
+}
+
+io::Tree DataFacts::tree() const {
+  return io::Tree::Map{
+      {"image", tree_of(std::vector<std::int64_t>(image.begin(), image.end()))},
+      {"train_count", train_count},
+      {"test_count", test_count},
+      {"mean", tree_of(mean)},
+      {"deviation", tree_of(deviation)},
+      {"class_names", tree_of(class_names)}};
+}
+
+DataFacts DataFacts::from(const io::Tree& tree) {
+  const auto sizes = list_of<std::int64_t>(tree.at("image"), [](auto& t) { return t.as_int(); });
+  if (sizes.size() != 3) throw Error(ErrorCode::file_mismatch, "'image' has not three sizes");
+  return {
+      .image = Shape(std::span(sizes)),
+      .train_count = tree.at("train_count").as_int(),
+      .test_count = tree.at("test_count").as_int(),
+      .mean = list_of<float>(tree.at("mean"), [](auto& t) { return t.as_double(); }),
+      .deviation = list_of<float>(tree.at("deviation"), [](auto& t) { return t.as_double(); }),
+      .class_names =
+          list_of<std::string>(tree.at("class_names"), [](auto& t) { return t.as_string(); })};
+}
+
+bool RunFolder::exists() const { return disk_->exists(path_ + "/config.json"); }
+
+void RunFolder::write_config(const RunConfig& config, const DataFacts& facts) {
+  io::Tree tree = config.tree();
+  tree["images"] = facts.tree();
+  disk_->make_folders(path_).value();
+  disk_->replace(path_ + "/config.json", bytes_of(io::to_json(tree, 2) + "\n")).value();
+}
+
+void RunFolder::read_config(RunConfig& config, DataFacts& facts) const {
+  const std::string file = path_ + "/config.json";
+  if (!disk_->exists(file))
+    throw Error(
+        ErrorCode::file_not_found, path_ + " is not the folder of a run: it has no config.json")
+        .hint("give the folder that 'troupe train --out' named");
+  constexpr std::uint64_t bytes_max = 1 << 20;
+  const std::vector<std::byte> bytes = disk_->read_all(file, bytes_max).value();
+  const io::Tree tree =
+      io::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file).value();
+  try {
+    config = RunConfig::from(tree);
+    facts = DataFacts::from(tree.at("images"));
+  } catch (const Error& error) {
+    throw Error(error.code(), file + ": " + error.message())
+        .hint("the file is from another version, or was edited");
+  }
+}
+
+void RunFolder::save(nn::Trainer& trainer, const io::Tree& about) {
+  // The checkpoint first: the other two can be made from it again.
+  (void)io::save_checkpoint(*disk_, checkpoint_path(), trainer.archive(about)).value();
+  std::string lines;
+  for (const nn::EpochMetrics& epoch : trainer.metrics()) lines += io::to_json(epoch.tree()) + "\n";
+  disk_->replace(path_ + "/metrics.jsonl", bytes_of(lines)).value();
+  nn::save(*disk_, model_path(), trainer.task().model.state_dict()).value();
+}
+
+std::string RunFolder::free_name(Disk& disk, const std::string& model) {
+  for (int number = 1;; ++number) {
+    std::string name = "runs/" + model + "-" + std::to_string(number);
+    if (!disk.exists(name)) return name;
+  }
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "console.hpp"
+#include "options.hpp"
+
+#include <troupe/core/system.hpp>
+#include <troupe/tensor/device.hpp>
+
+#include <string>
+
+namespace troupe::cli {
+
+/// A system with the devices of this machine, as every command needs it.
+class Session {
+ public:
+  /// Throws `device_mismatch` for a device that is not there, naming those that are.
+  Session(const MachineOptions& options, Console& console);
+
+  [[nodiscard]] System& system() noexcept { return system_; }
+  [[nodiscard]] Device& device() noexcept { return *device_; }
+
+ private:
+  System system_;
+  Device* device_;
+};
+
+/// What bits depend on besides seed and config: build, instruction set, precision of products.
+[[nodiscard]] std::string numeric_profile(const Device& device);
+
+}  // namespace troupe::cli

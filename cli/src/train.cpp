@@ -1,0 +1,291 @@
+#include "train.hpp"
+
+#include "interrupt.hpp"
+#include "models.hpp"
+#include "open_data.hpp"
+#include "progress_line.hpp"
+#include "run_folder.hpp"
+#include "session.hpp"
+
+#include <troupe/core/clock.hpp>
+#include <troupe/core/trace.hpp>
+#include <troupe/cpu/cpu.hpp>
+#include <troupe/data/loader.hpp>
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <span>
+#include <stop_token>
+#include <utility>
+
+namespace troupe::cli {
+
+namespace {
+
+/// Draws the progress line, tells each epoch's result, saves, and carries Ctrl-C to the trainer.
+class Reporter final : public nn::Callback {
+ public:
+  Reporter(Console& console, Clock& clock, std::stop_source stop, RunFolder folder, io::Tree about)
+      : console_(console),
+        clock_(clock),
+        stop_(std::move(stop)),
+        folder_(std::move(folder)),
+        about_(std::move(about)) {}
+
+  void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
+    if (Interrupt::requested() && !stop_.stop_requested()) stop_.request_stop();
+    const bool last = progress.batch == progress.batches;
+    if (!redraw_.due(clock_.now_ns(), last)) return;
+    char label[64];
+    std::snprintf(
+        label,
+        sizeof label,
+        "%s %lld/%lld",
+        progress.testing ? "Test " : "Epoch",
+        static_cast<long long>(progress.epoch + 1),
+        static_cast<long long>(progress.max_epochs));
+    char line[512];
+    console_.draw(format_progress(
+        {.label = label,
+         .done = progress.batch,
+         .total = progress.batches,
+         .seconds = progress.seconds,
+         .loss = progress.loss},
+        console_.options().width,
+        line));
+    if (last) console_.end_drawing();
+  }
+
+  void on_epoch_end(nn::Trainer& trainer, const nn::EpochMetrics& epoch) override {
+    char line[256];
+    std::snprintf(
+        line,
+        sizeof line,
+        "epoch %lld: train loss %.4f, accuracy %.2f %%; test loss %.4f, accuracy %.2f %%; %.1f s, "
+        "%.0f samples/s",
+        static_cast<long long>(epoch.epoch),
+        epoch.train_loss,
+        100 * epoch.train_accuracy,
+        epoch.test_loss,
+        100 * epoch.test_accuracy,
+        epoch.seconds,
+        epoch.samples_per_second);
+    console_.say(line);
+    save(trainer);
+  }
+
+  void save(nn::Trainer& trainer) { folder_.save(trainer, about_); }
+
+ private:
+  Console& console_;
+  Clock& clock_;
+  std::stop_source stop_;
+  RunFolder folder_;
+  io::Tree about_;
+  Redraw redraw_;
+};
+
+/// Records the messages of a few steps and writes them to a file: `--trace`.
+class TraceSteps final : public nn::Callback {
+ public:
+  TraceSteps(System& system, std::string path, Console& console)
+      : system_(system), path_(std::move(path)), console_(console) {}
+
+  void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
+    if (done_ || progress.testing) return;
+    // Not the first steps, in which programs are captured and memory is taken; unless there are no
+    // others.
+    const bool begin = progress.batch >= std::min<std::int64_t>(warm_up, progress.batches / 2);
+    if (!begin) return;
+    if (steps_++ == 0) return system_.tracer().start();
+    if (steps_ > steps_max || progress.batch == progress.batches) finish();
+  }
+  /// Steps are under way while others end, so a step's end is found in the next but one.
+  static constexpr int steps_max = 3;
+
+ private:
+  static constexpr std::int64_t warm_up = 20;
+
+  void finish() {
+    done_ = true;
+    system_.tracer().write(system_.disk(), path_).value();
+    console_.say(
+        "the trace of " + std::to_string(steps_ - 1) + " steps is in " + path_ +
+        "; ui.perfetto.dev opens it");
+  }
+
+  System& system_;
+  std::string path_;
+  Console& console_;
+  int steps_ = 0;
+  bool done_ = false;
+};
+
+/// What a resumed run must have in common with the saved one, for its bits to go on.
+io::Tree about(const RunConfig& config, const DataFacts& facts, const Device& device) {
+  return io::Tree::Map{
+      {"config", config.tree()},
+      {"images", facts.tree()},
+      {"numeric_profile", numeric_profile(device)}};
+}
+
+/// The config of the run in `folder`, with what the command line may change. Throws `file_mismatch`
+/// listing what it may not.
+RunConfig resumed_config(const TrainOptions& options, const RunConfig& saved) {
+  const io::Tree before = saved.tree();
+  const io::Tree asked = options.config.tree();
+  io::Tree merged = before;
+  std::string faults;
+  for (const std::string& name : options.given) {
+    if (RunConfig::may_change(name)) {
+      merged[name] = asked.at(name);
+    } else if (!(asked.at(name) == before.at(name))) {
+      if (!faults.empty()) faults += "; ";
+      faults +=
+          name + " was " + io::to_json(before.at(name)) + ", not " + io::to_json(asked.at(name));
+    }
+  }
+  if (!faults.empty())
+    throw Error(
+        ErrorCode::file_mismatch,
+        "this is another run than the one in " + options.resume + ": " + faults)
+        .hint("leave these options out to go on, or begin a new run with --out");
+  return RunConfig::from(merged);
+}
+
+void check_same_images(const DataFacts& saved, const DataFacts& found, const std::string& folder) {
+  if (saved.tree() == found.tree()) return;
+  throw Error(
+      ErrorCode::file_mismatch,
+      "the data are not those that the run in " + folder +
+          " was trained on: " + to_string(saved.image) + " and " +
+          std::to_string(saved.train_count) + " images then, " + to_string(found.image) + " and " +
+          std::to_string(found.train_count) + " now, or other pixels")
+      .hint("put the old files back, or begin a new run with --out");
+}
+
+data::LoaderOptions loader_options(const RunConfig& config, bool training) {
+  data::LoaderOptions options{
+      .batch_size = config.batch_size,
+      .shuffle = training,
+      .seed = static_cast<std::uint64_t>(config.seed),
+      .samples_max = config.limit};
+  if (training && config.augment) options.augment = {.crop_padding = 2, .flip = true};
+  return options;
+}
+
+void restore(
+    nn::Trainer& trainer,
+    Disk& disk,
+    const RunFolder& folder,
+    const io::Tree& now,
+    Console& console) {
+  const auto loaded = io::load_checkpoint(disk, folder.checkpoint_path());
+  if (!loaded) {
+    Error error = loaded.error();
+    throw error.hint("without a checkpoint the run cannot go on; begin it anew with --out");
+  }
+  for (const std::string& notice : loaded.value().notices) console.say("warning: " + notice);
+  const io::Archive& archive = loaded.value().archive;
+  const io::Tree* profile =
+      archive.meta.find("about") ? archive.meta.at("about").find("numeric_profile") : nullptr;
+  if (profile && !(*profile == now.at("numeric_profile")))
+    console.say(
+        "warning: the run was on " + io::to_json(*profile) +
+        "; results will differ in the last bits");
+  trainer.restore(archive);
+  console.say(
+      "going on after " + std::to_string(trainer.metrics().size()) + " epochs, " +
+      std::to_string(trainer.step()) + " steps");
+}
+
+}  // namespace
+
+int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Callback> watcher) {
+  Session session(options.machine, console);
+  Disk& disk = session.system().disk();
+  const bool resuming = !options.resume.empty();
+
+  // What is to be done, and whether it can be, before anything is written.
+  RunConfig config = options.config;
+  RunFolder folder(disk, options.resume);
+  DataFacts saved_facts;
+  if (resuming) {
+    folder.read_config(config, saved_facts);
+    config = resumed_config(options, config);
+  } else {
+    folder = {disk, options.out.empty() ? RunFolder::free_name(disk, config.model) : options.out};
+    if (folder.exists())
+      throw Error(ErrorCode::invalid_argument, folder.path() + " holds a run already")
+          .hint("--resume " + folder.path() + " goes on with it; --out takes another folder");
+  }
+  const data::ImageDataset dataset = open_data(disk, config.data, console);
+  const DataFacts facts = DataFacts::of(dataset);
+  if (resuming) check_same_images(saved_facts, facts, folder.path());
+
+  Scope scope(session.system(), session.device());
+  scope.seed(static_cast<std::uint64_t>(config.seed));
+  data::Loader train_loader(
+      session.device(),
+      dataset.train,
+      dataset.mean,
+      dataset.deviation,
+      loader_options(config, true));
+  data::Loader test_loader(
+      session.device(),
+      dataset.test,
+      dataset.mean,
+      dataset.deviation,
+      loader_options(config, false));
+  const std::int64_t steps = (train_loader.batches() + config.accumulate - 1) / config.accumulate;
+
+  const Interrupt interrupt;
+  std::stop_source stop;
+  const io::Tree what = about(config, facts, session.device());
+  const auto reporter =
+      std::make_shared<Reporter>(console, session.system().clock(), stop, folder, what);
+  nn::TrainerOptions trainer_options{
+      .max_epochs = config.epochs,
+      .gradient_clip_val = config.clip,
+      .accumulate_grad_batches = config.accumulate,
+      .door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run,
+      .schedule_interval = nn::ScheduleInterval::step,
+      .detect_nan = options.watch_nan,
+      .stop = stop.get_token(),
+      .callbacks = {reporter}};
+  if (!options.trace.empty())
+    trainer_options.callbacks.push_back(
+        std::make_shared<TraceSteps>(session.system(), options.trace, console));
+  if (watcher) trainer_options.callbacks.push_back(std::move(watcher));
+  nn::Trainer trainer(
+      make_task(config, facts.image, static_cast<std::int64_t>(facts.class_names.size()), steps),
+      std::move(trainer_options));
+  if (resuming) restore(trainer, disk, folder, what, console);
+  folder.write_config(config, facts);
+  if (!resuming) reporter->save(trainer);  // so that even a kill in the first epoch leaves a run
+  console.say(
+      (resuming ? "training on in " : "training in ") + folder.path() + ": " + config.model +
+      " of " + std::to_string(trainer.task().model.parameter_count()) + " parameters on " +
+      std::to_string(train_loader.samples()) + " images, " +
+      std::to_string(session.system().threads()) + " threads");
+
+  if (!trainer.fit(train_loader, &test_loader)) {
+    console.end_drawing();
+    reporter->save(trainer);
+    console.say(
+        "stopped in epoch " + std::to_string(trainer.metrics().size() + 1) +
+        " and saved; go on with\n" + "  troupe train --resume " + folder.path());
+    return Interrupt::exit_code;
+  }
+  if (!trainer.metrics().empty()) {
+    char line[128];
+    std::snprintf(
+        line, sizeof line, "test accuracy %.2f %%\n", 100 * trainer.metrics().back().test_accuracy);
+    console.print(line);
+  }
+  return 0;
+}
+
+}  // namespace troupe::cli

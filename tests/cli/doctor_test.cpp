@@ -1,0 +1,41 @@
+#include "doctor.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+namespace troupe::cli {
+namespace {
+
+struct Fixture {
+  std::string out;
+  Console console{[this](std::string_view text) { out += text; }, [](std::string_view) {}, {}};
+};
+
+}  // namespace
+
+TEST_CASE("devices lists the processor", "[cli]") {
+  Fixture fixture;
+  CHECK(devices(fixture.console) == 0);
+  CHECK(fixture.out.starts_with("cpu  "));
+  CHECK(fixture.out.ends_with("\n"));
+}
+
+TEST_CASE("doctor tells what there is and how to mend what is not", "[cli]") {
+  Fixture fixture;
+  CHECK(doctor(fixture.console) == 0);
+  for (const char* word :
+       {"instruction sets",
+        "in use: ",
+        "cores",
+        "memory",
+        "numeric profile",
+        "data set",
+        "fashion-mnist: "})
+    CHECK(fixture.out.find(word) != std::string::npos);
+  // Either the set is there or a line says how to get it.
+  const bool there = fixture.out.find("60000 + 10000 images") != std::string::npos;
+  CHECK((there || fixture.out.find("fix: install it with") != std::string::npos));
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,87 @@
+#include "models.hpp"
+
+#include <troupe/core/error.hpp>
+#include <troupe/cpu/cpu.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <vector>
+
+namespace troupe::cli {
+namespace {
+
+struct Fixture {
+  System system;
+  Device& device = cpu::attach(system);
+  Scope scope{system, device};
+};
+
+}  // namespace
+
+TEST_CASE("the models have the promised sizes", "[cli]") {
+  const Fixture fixture;
+  // 784·512+512 + 512·512+512 + 512·10+10
+  CHECK(make_model("mlp", {1, 28, 28}, 10).parameter_count() == 669'706);
+  // 1·32·9+32 + 32·64·9+64 + 3136·128+128 + 128·10+10
+  CHECK(make_model("cnn", {1, 28, 28}, 10).parameter_count() == 421'642);
+  // 3·32·9+32 + 32·64·9+64 + 4096·128+128 + 128·10+10
+  CHECK(make_model("cnn", {3, 32, 32}, 10).parameter_count() == 545'098);
+}
+
+TEST_CASE("the models map images to scores of the classes", "[cli]") {
+  const Fixture fixture;
+  const std::vector<float> pixels(2 * 3 * 9 * 7, 0.5f);
+  const Tensor images = Tensor::copy_of(std::span(pixels), {2, 3, 9, 7});
+  for (const char* name : {"mlp", "cnn"})
+    CHECK(make_model(name, {3, 9, 7}, 4)(images).shape() == Shape{2, 4});
+}
+
+TEST_CASE("the same seed draws the same weights", "[cli]") {
+  const auto weights = [](std::uint64_t seed) {
+    Fixture fixture;
+    fixture.scope.seed(seed);
+    return make_model("mlp", {1, 4, 4}, 2).parameters()[0].tensor().to_vector<float>();
+  };
+  CHECK(weights(1) == weights(1));
+  CHECK(weights(1) != weights(2));
+}
+
+TEST_CASE("models that cannot be are refused with a hint", "[cli]") {
+  const Fixture fixture;
+  CHECK_THROWS_AS(make_model("cnn", {1, 3, 28}, 10), Error);
+  CHECK_THROWS_AS(make_model("resnet", {1, 28, 28}, 10), Error);
+}
+
+TEST_CASE("schedules start and end as they should", "[cli]") {
+  const Fixture fixture;
+  RunConfig config;
+  config.model = "mlp";
+  config.lr = 1;
+  config.epochs = 3;
+  const auto rates = [&](const char* schedule) {
+    config.schedule = schedule;
+    nn::Task task = make_task(config, {1, 4, 4}, 2, 10);
+    std::vector<double> list{task.optimizer.lr()};
+    for (int step = 0; task.schedule && step < 30; ++step) {
+      task.schedule->step();
+      list.push_back(task.optimizer.lr());
+    }
+    return list;
+  };
+  CHECK(rates("constant") == std::vector<double>{1});
+  const auto step = rates("step");
+  CHECK(step[9] == 1);
+  CHECK(std::abs(step[10] - 0.1) < 1e-12);
+  CHECK(std::abs(step[20] - 0.01) < 1e-12);
+  const auto cosine = rates("cosine");
+  CHECK(std::abs(cosine[15] - 0.5) < 1e-12);
+  CHECK(std::abs(cosine[30]) < 1e-12);
+  const auto warm = rates("warmup-cosine");
+  CHECK(warm[0] < 0.01);
+  CHECK(std::abs(warm[1] - 1) < 1e-12);
+  CHECK(std::abs(warm[30]) < 1e-12);
+}
+
+}  // namespace troupe::cli

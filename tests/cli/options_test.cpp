@@ -1,0 +1,129 @@
+#include "options.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <sstream>
+#include <string>
+
+namespace troupe::cli {
+namespace {
+
+std::vector<std::string> words(const std::string& line) {
+  std::istringstream stream(line);
+  std::vector<std::string> list;
+  for (std::string word; stream >> word;) list.push_back(word);
+  return list;
+}
+
+Command parsed(const std::string& line) { return parse(words(line)); }
+
+Answer mistake(const std::string& line) {
+  const Command command = parsed(line);
+  CAPTURE(line);
+  REQUIRE(std::holds_alternative<Answer>(command));
+  CHECK(std::get<Answer>(command).mistake);
+  CHECK_FALSE(std::get<Answer>(command).hint.empty());
+  return std::get<Answer>(command);
+}
+
+TEST_CASE("the README's command is understood", "[cli]") {
+  const Command command = parsed(
+      "train --data fashion-mnist --model cnn --epochs 5 --batch-size 128 --lr 1e-3 "
+      "--optimizer adam --seed 7 --threads 2 --out runs/a");
+  REQUIRE(std::holds_alternative<TrainOptions>(command));
+  const auto& options = std::get<TrainOptions>(command);
+  CHECK(options.config.data == "fashion-mnist");
+  CHECK(options.config.model == "cnn");
+  CHECK(options.config.epochs == 5);
+  CHECK(options.config.batch_size == 128);
+  CHECK(options.config.lr == 1e-3);
+  CHECK(options.config.optimizer == "adam");
+  CHECK(options.config.seed == 7);
+  CHECK(options.machine.threads == 2);
+  CHECK(options.out == "runs/a");
+  CHECK(options.door == "program");
+  CHECK(
+      options.given ==
+      std::set<std::string>{"data", "model", "epochs", "batch_size", "lr", "optimizer", "seed"});
+}
+
+TEST_CASE("every other option of train is understood", "[cli]") {
+  const auto options = std::get<TrainOptions>(parsed(
+      "train --data shapes10:d --model mlp --optimizer sgd --momentum 0.9 --weight-decay 0.1 "
+      "--schedule cosine --clip 1 --accumulate 2 --augment --limit 100 --door define-by-run "
+      "--watch-nan --trace step.json --quiet --device cpu"));
+  CHECK(options.config.momentum == 0.9);
+  CHECK(options.config.weight_decay == 0.1);
+  CHECK(options.config.schedule == "cosine");
+  CHECK(options.config.clip == 1);
+  CHECK(options.config.accumulate == 2);
+  CHECK(options.config.augment);
+  CHECK(options.config.limit == 100);
+  CHECK(options.door == "define-by-run");
+  CHECK(options.watch_nan);
+  CHECK(options.trace == "step.json");
+  CHECK(options.machine.quiet);
+  CHECK(options.machine.device == "cpu");
+}
+
+TEST_CASE("the other commands are understood", "[cli]") {
+  const auto eval = std::get<EvalOptions>(parsed("eval runs/a --data idx:d --limit 10"));
+  CHECK(eval.run == "runs/a");
+  CHECK(eval.data == "idx:d");
+  CHECK(eval.limit == 10);
+  const auto predict = std::get<PredictOptions>(parsed("predict runs/a x.idx --count 3 --first 5"));
+  CHECK(predict.run == "runs/a");
+  CHECK(predict.images == "x.idx");
+  CHECK(predict.count == 3);
+  CHECK(predict.first == 5);
+  CHECK(std::holds_alternative<DevicesOptions>(parsed("devices")));
+  CHECK(std::holds_alternative<DoctorOptions>(parsed("doctor")));
+}
+
+TEST_CASE("help and version are answers, not mistakes", "[cli]") {
+  for (const std::string line : {"", "--help", "train --help", "predict -h", "--version"}) {
+    CAPTURE(line);
+    const Command command = parsed(line);
+    REQUIRE(std::holds_alternative<Answer>(command));
+    CHECK_FALSE(std::get<Answer>(command).mistake);
+    CHECK_FALSE(std::get<Answer>(command).text.empty());
+  }
+}
+
+TEST_CASE("an unknown option suggests the nearest", "[cli]") {
+  const Answer epoch = mistake("train --data x --epoch 5");
+  CHECK(epoch.text == "unknown option '--epoch'");
+  CHECK(epoch.hint.starts_with("did you mean '--epochs'?"));
+  CHECK(mistake("train --dta fashion-mnist").hint.starts_with("did you mean '--data'?"));
+  CHECK(mistake("train --batchsize=64 --data x").hint.starts_with("did you mean '--batch-size'?"));
+  CHECK(mistake("trian --data x").text == "unknown command 'trian'");
+  CHECK(mistake("trian").hint.starts_with("did you mean 'train'?"));
+  CHECK(
+      mistake("train --data x --colour-scheme 3").hint ==
+      "troupe train --help lists what there is");
+  CHECK(mistake("predict a b c").text == "unknown argument 'c'");
+}
+
+TEST_CASE("values out of range are mistakes that name the option", "[cli]") {
+  CHECK(mistake("train --data x --model resnet").text.find("--model") != std::string::npos);
+  CHECK(mistake("train --data x --epochs 0").text.find("--epochs") != std::string::npos);
+  CHECK(mistake("train --data x --epochs many").text.find("--epochs") != std::string::npos);
+  CHECK(mistake("train --data x --lr -1").text.find("--lr") != std::string::npos);
+  CHECK(mistake("train --data x --batch-size 0").text.find("--batch-size") != std::string::npos);
+  CHECK(mistake("train --data x --threads -1").text.find("--threads") != std::string::npos);
+  CHECK(mistake("train --data x --door window").text.find("--door") != std::string::npos);
+  CHECK(mistake("train").text == "--data is missing");
+  CHECK(mistake("train --resume a --out b").text == "--resume and --out exclude each other");
+  CHECK(mistake("eval").text.find("run") != std::string::npos);
+  CHECK(mistake("predict a").text.find("images") != std::string::npos);
+}
+
+TEST_CASE("the nearest word needs the fewest changes", "[cli]") {
+  CHECK(nearest("epoch", {"epochs", "each"}) == "epochs");
+  CHECK(nearest("lr", {"lr"}) == "lr");
+  CHECK(nearest("completely", {"lr", "data"}).empty());
+  CHECK(nearest("x", {}).empty());
+}
+
+}  // namespace
+}  // namespace troupe::cli

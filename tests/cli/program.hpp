@@ -1,0 +1,84 @@
+#pragma once
+
+#include "small_data.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace troupe::cli::test {
+
+/// What a run of the program came to.
+struct Ended {
+  int code = -1;  ///< exit code; 128 + signal when killed
+  std::string out;
+  std::string err;
+};
+
+/// A run of the real program, in a folder, with both streams going to files there.
+class Running {
+ public:
+  Running(const Folder& folder, const std::vector<std::string>& arguments)
+      : out_(folder / "stdout"), err_(folder / "stderr") {
+    std::vector<char*> words{const_cast<char*>(TROUPE_PROGRAM)};
+    for (const std::string& argument : arguments)
+      words.push_back(const_cast<char*>(argument.c_str()));
+    words.push_back(nullptr);
+    child_ = ::fork();
+    if (child_ == 0) {
+      const bool ready = ::chdir(folder.path().c_str()) == 0 &&
+                         std::freopen(out_.c_str(), "w", stdout) &&
+                         std::freopen(err_.c_str(), "w", stderr);
+      if (ready) ::execv(TROUPE_PROGRAM, words.data());
+      ::_exit(127);
+    }
+  }
+  ~Running() {
+    if (child_ > 0) {
+      ::kill(child_, SIGKILL);
+      ::waitpid(child_, nullptr, 0);
+    }
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  void send(int signal) const { ::kill(child_, signal); }
+  [[nodiscard]] std::string err() const { return read_file(err_); }
+
+  Ended wait() {
+    int status = 0;
+    while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+    }
+    child_ = -1;
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return {code, read_file(out_), read_file(err_)};
+  }
+
+ private:
+  std::string out_;
+  std::string err_;
+  pid_t child_ = -1;
+};
+
+inline Ended run(const Folder& folder, const std::vector<std::string>& arguments) {
+  return Running(folder, arguments).wait();
+}
+
+/// Looks every millisecond until it is true; false after a minute.
+template <class Condition>
+bool eventually(Condition&& condition) {
+  for (int i = 0; i < 60'000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+}  // namespace troupe::cli::test

@@ -1,0 +1,46 @@
+#include "saved_model.hpp"
+
+#include "models.hpp"
+
+#include <troupe/core/sim_disk.hpp>
+#include <troupe/cpu/cpu.hpp>
+#include <troupe/nn/state_dict.hpp>
+#include <troupe/tensor/scope.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+namespace troupe::cli {
+
+TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
+  System system;
+  Device& device = cpu::attach(system);
+  const Scope scope(system, device);
+  sim::MemoryDisk disk;
+  RunConfig config;
+  config.model = "mlp";
+  const DataFacts facts{
+      .image = {1, 4, 4}, .mean = {0}, .deviation = {1}, .class_names = {"a", "b", "c"}};
+  RunFolder(disk, "a").write_config(config, facts);
+  const nn::AnyModule model = make_model("mlp", facts.image, 3);
+  nn::save(disk, "a/model.safetensors", model.state_dict()).value();
+
+  const SavedModel loaded = load_model(disk, "a");
+  CHECK_FALSE(loaded.model.training());
+  CHECK(loaded.facts.class_names == facts.class_names);
+  const auto before = model.parameters();
+  const auto after = loaded.model.parameters();
+  REQUIRE(after.size() == before.size());
+  for (std::size_t i = 0; i < after.size(); ++i)
+    CHECK(after[i].tensor().to_vector<float>() == before[i].tensor().to_vector<float>());
+
+  nn::save(disk, "a/model.safetensors", make_model("mlp", {1, 5, 5}, 3).state_dict()).value();
+  try {
+    (void)load_model(disk, "a");
+    FAIL("was loaded");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::file_mismatch);
+    CHECK(error.message().starts_with("a/model.safetensors: "));
+  }
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,363 @@
+#include "train.hpp"
+
+#include "program.hpp"
+
+#include <troupe/io/checkpoint.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+// Drives the real program: what is tested is what a person gets.
+namespace troupe::cli::test {
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+/// 75 steps an epoch, which both models learn in two.
+const Words small_run = {"train", "--data", "idx:data", "--batch-size", "8", "--seed", "3"};
+
+struct Fixture {
+  Fixture() : folder("train") { write_idx_folder(folder / "data", 600, 100); }
+  Ended operator()(const Words& arguments) const { return run(folder, arguments); }
+
+  [[nodiscard]] std::vector<io::Tree> metrics(const std::string& run) const {
+    std::istringstream lines(read_file(folder / (run + "/metrics.jsonl")));
+    std::vector<io::Tree> list;
+    for (std::string line; std::getline(lines, line);)
+      list.push_back(io::parse_json(line, "metrics.jsonl").value());
+    return list;
+  }
+  /// Weights and all of the metrics but the times, which must be the same bit by bit; the weights
+  /// as a number, for people to compare.
+  [[nodiscard]] std::string bits(const std::string& run) const {
+    const std::string weights = read_file(folder / (run + "/model.safetensors"));
+    REQUIRE(weights.size() > 1000);
+    std::string text = "weights " + std::to_string(std::hash<std::string>{}(weights));
+    for (const io::Tree& line : metrics(run))
+      for (const auto& [name, value] : line.as_map())
+        if (name != "seconds" && name != "samples_per_second")
+          text += "\n" + name + " " + io::to_json(value);
+    return text;
+  }
+
+  Folder folder;
+};
+
+/// The one block that a mistake or a failure is told in.
+void check_error(
+    const Ended& ended, int code, const std::string& message, const std::string& hint) {
+  CAPTURE(ended.err, message, hint);
+  CHECK(ended.code == code);
+  CHECK(ended.out.empty());
+  const std::size_t block = ended.err.find("error: ");
+  REQUIRE(block != std::string::npos);
+  CHECK(ended.err.find("error: ", block + 1) == std::string::npos);
+  CHECK(ended.err.find(message, block) != std::string::npos);
+  CHECK(ended.err.find("\n  hint: ", block) != std::string::npos);
+  CHECK(ended.err.find(hint, block) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a run writes its folder and learns", "[cli]") {
+  const Fixture troupe;
+  const auto model = GENERATE(as<std::string>{}, "mlp", "cnn");
+  const Ended ended =
+      troupe(small_run + Words{"--model", model, "--epochs", "3", "--threads", "2", "--out", "a"});
+  CAPTURE(ended.err);
+  REQUIRE(ended.code == 0);
+  CHECK(ended.out.starts_with("test accuracy "));
+  // Plain lines where there is no terminal: nothing is drawn over, nothing is coloured.
+  CHECK(ended.err.find_first_of("\r\x1b") == std::string::npos);
+
+  const auto lines = troupe.metrics("a");
+  REQUIRE(lines.size() == 3);
+  Words names;
+  for (const auto& [name, value] : lines[2].as_map()) names.push_back(name);
+  CHECK(
+      names == Words{
+                   "epoch",
+                   "step",
+                   "train_loss",
+                   "train_accuracy",
+                   "test_loss",
+                   "test_accuracy",
+                   "seconds",
+                   "samples_per_second"});
+  CHECK(lines[2].at("epoch").as_int() == 3);
+  CHECK(lines[2].at("step").as_int() == 3 * 75);
+  CHECK(lines[2].at("test_accuracy").as_double() > 0.9);
+  CHECK(lines[2].at("train_loss").as_double() < lines[0].at("train_loss").as_double());
+  CHECK(lines[2].at("seconds").as_double() > 0);
+  CHECK(lines[2].at("samples_per_second").as_double() > 0);
+
+  const io::Tree config =
+      io::parse_json(read_file(troupe.folder / "a/config.json"), "config").value();
+  CHECK(config.at("model").as_string() == model);
+  CHECK(config.at("batch_size").as_int() == 8);
+  CHECK(config.at("seed").as_int() == 3);
+  CHECK(io::has_checkpoint(*make_real_disk(), troupe.folder / "a/checkpoint"));
+}
+
+// Goal: bits depend on the config alone, not on threads, doors or a stop in the middle.
+TEST_CASE("the same bits for any number of threads, through both doors", "[cli]") {
+  const Fixture troupe;
+  const auto variant = GENERATE(
+      Words{"--model", "mlp"},
+      Words{"--model", "cnn"},
+      Words{
+          "--model",
+          "cnn",
+          "--optimizer",
+          "sgd",
+          "--momentum",
+          "0.9",
+          "--lr",
+          "0.02",
+          "--clip",
+          "1",
+          "--accumulate",
+          "2",
+          "--schedule",
+          "warmup-cosine",
+          "--augment"},
+      Words{"--model", "mlp", "--optimizer", "adamw", "--schedule", "step", "--watch-nan"});
+  const Words common = small_run + variant + Words{"--epochs", "2"};
+  const Ended first =
+      troupe(common + Words{"--threads", "1", "--door", "program", "--out", "first"});
+  CAPTURE(variant, first.err);
+  REQUIRE(first.code == 0);
+  const std::string expected = troupe.bits("first");
+
+  int number = 0;
+  for (const std::string threads : {"1", "2", "4"})
+    for (const std::string door : {"program", "define-by-run"}) {
+      CAPTURE(threads, door);
+      const std::string out = "run" + std::to_string(++number);
+      REQUIRE(troupe(common + Words{"--threads", threads, "--door", door, "--out", out}).code == 0);
+      CHECK(troupe.bits(out) == expected);
+    }
+}
+
+TEST_CASE("another seed gives other bits", "[cli]") {
+  const Fixture troupe;
+  const Words common = {"train", "--data", "idx:data", "--model", "mlp", "--epochs", "1"};
+  REQUIRE(troupe(common + Words{"--seed", "1", "--out", "a"}).code == 0);
+  REQUIRE(troupe(common + Words{"--seed", "2", "--out", "b"}).code == 0);
+  CHECK(troupe.bits("a") != troupe.bits("b"));
+}
+
+TEST_CASE("Ctrl-C saves and tells how to go on, with the same bits", "[cli]") {
+  const Fixture troupe;
+  const auto door = GENERATE(as<std::string>{}, "program", "define-by-run");
+  const Words common = small_run + Words{
+                                       "--model",
+                                       "mlp",
+                                       "--epochs",
+                                       "12",
+                                       "--door",
+                                       door,
+                                       "--accumulate",
+                                       "3",
+                                       "--schedule",
+                                       "cosine"};
+  REQUIRE(troupe(common + Words{"--out", "whole"}).code == 0);
+
+  Running running(troupe.folder, common + Words{"--out", "cut"});
+  REQUIRE(eventually([&] { return !read_file(troupe.folder / "cut/metrics.jsonl").empty(); }));
+  running.send(SIGINT);
+  const Ended cut = running.wait();
+  CAPTURE(cut.err);
+  REQUIRE(cut.code == 130);
+  CHECK(cut.err.find("troupe train --resume cut") != std::string::npos);
+  CHECK(troupe.metrics("cut").size() < 12);
+
+  const Ended resumed = troupe({"train", "--resume", "cut", "--door", door, "--threads", "2"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(troupe.bits("cut") == troupe.bits("whole"));
+}
+
+TEST_CASE("a killed run goes on from its last epoch, with the same bits", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "12"};
+  REQUIRE(troupe(common + Words{"--out", "whole"}).code == 0);
+
+  Running running(troupe.folder, common + Words{"--out", "cut"});
+  REQUIRE(eventually([&] { return !read_file(troupe.folder / "cut/metrics.jsonl").empty(); }));
+  running.send(SIGKILL);
+  REQUIRE(running.wait().code == 128 + SIGKILL);
+  const Ended resumed = troupe({"train", "--resume", "cut"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(troupe.bits("cut") == troupe.bits("whole"));
+}
+
+TEST_CASE("a finished run can be given more epochs", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp"};
+  REQUIRE(troupe(common + Words{"--epochs", "3", "--out", "whole"}).code == 0);
+  REQUIRE(troupe(common + Words{"--epochs", "1", "--out", "more"}).code == 0);
+  REQUIRE(troupe({"train", "--resume", "more", "--epochs", "3"}).code == 0);
+  CHECK(troupe.bits("more") == troupe.bits("whole"));
+}
+
+TEST_CASE("a second Ctrl-C ends the program at once", "[cli]") {
+  const Fixture troupe;
+  Running running(
+      troupe.folder, small_run + Words{"--epochs", "100000", "--model", "mlp", "--out", "a"});
+  REQUIRE(eventually([&] { return !read_file(troupe.folder / "a/metrics.jsonl").empty(); }));
+  running.send(SIGINT);
+  running.send(SIGINT);
+  CHECK(running.wait().code == 130);
+  CHECK(io::load_checkpoint(*make_real_disk(), troupe.folder / "a/checkpoint").ok());
+}
+
+TEST_CASE("quiet leaves the result alone", "[cli]") {
+  const Fixture troupe;
+  const Ended ended = troupe(
+      small_run +
+      Words{"--model", "mlp", "--epochs", "1", "--limit", "64", "--quiet", "--out", "a"});
+  CHECK(ended.code == 0);
+  CHECK(ended.err.empty());
+  CHECK(ended.out.starts_with("test accuracy "));
+}
+
+TEST_CASE("what cannot be trained on is told in one block", "[cli]") {
+  const Fixture troupe;
+  const auto on = [&](const std::string& data) {
+    return troupe({"train", "--data", data, "--model", "mlp", "--out", "a"});
+  };
+  check_error(on("mnist"), 1, "no data set is called 'mnist'", "fashion-mnist, idx:DIR");
+  check_error(on("idx:nowhere"), 1, "nowhere/train-images-idx3-ubyte", "must hold the files");
+  check_error(on("cifar10:nowhere"), 1, "nowhere/data_batch_1.bin", "CIFAR-10's binary layout");
+  check_error(on("shapes10:"), 1, "names no folder", "--data shapes10:shapes");
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "a"));
+}
+
+TEST_CASE("damaged data are told with file, offset and reason", "[cli]") {
+  const Fixture troupe;
+  const std::string images = troupe.folder / "data/train-images-idx3-ubyte";
+  const std::string whole = read_file(images);
+  const auto train = [&] { return troupe(small_run + Words{"--model", "mlp", "--out", "a"}); };
+
+  write_file(images, whole.substr(0, 1000));
+  const Ended truncated = train();
+  CHECK(truncated.code == 1);
+  CHECK(
+      truncated.err.find("error: data/train-images-idx3-ubyte: at byte 16: ") != std::string::npos);
+
+  std::string mislabelled = whole;
+  mislabelled[2] = '\x0d';  // float32, for which the file is too short
+  write_file(images, mislabelled);
+  const Ended wrong = train();
+  CHECK(wrong.code == 1);
+  CHECK(wrong.err.find("error: data/train-images-idx3-ubyte: ") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "a"));
+}
+
+TEST_CASE("what cannot be run on, or written to, is told in one block", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64"};
+  check_error(
+      troupe(common + Words{"--device", "vulkan:0", "--out", "a"}),
+      1,
+      "there is no device \"vulkan:0\"",
+      "there are: cpu");
+  write_file(troupe.folder / "file", "x");
+  const Ended ended = troupe(common + Words{"--out", "file/run"});
+  CHECK(ended.code == 1);
+  CHECK(ended.err.find("error: ") != std::string::npos);
+  CHECK(ended.err.find("file") != std::string::npos);
+
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  check_error(troupe(common + Words{"--out", "a"}), 1, "a holds a run already", "--resume a");
+}
+
+TEST_CASE("a command line that is none ends with 2", "[cli]") {
+  const Fixture troupe;
+  check_error(troupe({"train", "--epoch", "5"}), 2, "unknown option '--epoch'", "'--epochs'");
+  check_error(
+      troupe({"train", "--data", "x", "--model", "resnet"}), 2, "--model", "troupe train --help");
+  check_error(troupe({"trian"}), 2, "unknown command 'trian'", "'train'");
+}
+
+TEST_CASE("resuming refuses another model, other settings and other data", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64"};
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  const auto resume = [&](const Words& more) {
+    return troupe(Words{"train", "--resume", "a"} + more);
+  };
+
+  check_error(
+      resume({"--model", "cnn"}), 1, "model was \"mlp\", not \"cnn\"", "leave these options out");
+  check_error(
+      resume({"--lr", "0.5", "--batch-size", "16"}),
+      1,
+      "batch_size was 8, not 16; lr was 0.001, not 0.5",
+      "leave these options out");
+  check_error(
+      troupe({"train", "--resume", "nowhere"}), 1, "nowhere is not the folder of a run", "--out");
+  // The same values said again are no contradiction.
+  CHECK(resume({"--model", "mlp", "--batch-size", "8"}).code == 0);
+
+  write_idx_folder(troupe.folder / "data", 500, 100);
+  check_error(resume({"--epochs", "2"}), 1, "the data are not those", "put the old files back");
+}
+
+TEST_CASE("a damaged checkpoint is told, and an older one used", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "2", "--limit", "64"};
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  std::vector<std::string> saves;
+  for (const auto& entry : std::filesystem::directory_iterator(troupe.folder / "a/checkpoint"))
+    saves.push_back(entry.path().string());
+  std::sort(saves.begin(), saves.end());
+  REQUIRE(saves.size() == 2);
+
+  std::filesystem::resize_file(saves[1] + "/state.safetensors", 100);
+  const Ended older = troupe({"train", "--resume", "a"});
+  CAPTURE(older.err);
+  CHECK(older.code == 0);
+  CHECK(older.err.find("warning: ") != std::string::npos);
+  CHECK(older.err.find("going on after 1 epochs") != std::string::npos);
+
+  for (const auto& entry : std::filesystem::directory_iterator(troupe.folder / "a/checkpoint"))
+    std::filesystem::resize_file(entry.path() / "state.safetensors", 100);
+  check_error(
+      troupe({"train", "--resume", "a"}),
+      1,
+      "state.safetensors",
+      "without a checkpoint the run cannot go on");
+  std::filesystem::remove_all(troupe.folder / "a/checkpoint");
+  check_error(
+      troupe({"train", "--resume", "a"}),
+      1,
+      "checkpoint",
+      "without a checkpoint the run cannot go on");
+}
+
+TEST_CASE("watch-nan names the step and the op that made the first NaN", "[cli]") {
+  const Fixture troupe;
+  // Steps of this length drive the weights past what float32 holds within a few steps.
+  const Words common = small_run + Words{"--model", "mlp", "--optimizer", "sgd", "--lr", "1e30"};
+  const auto door = GENERATE(as<std::string>{}, "program", "define-by-run");
+  const Ended ended = troupe(common + Words{"--watch-nan", "--door", door, "--out", "a"});
+  CAPTURE(ended.err);
+  CHECK(ended.code == 1);
+  CHECK(ended.err.find("NaN") != std::string::npos);
+  CHECK(ended.err.find("\n  in step ") != std::string::npos);
+}
+
+}  // namespace troupe::cli::test
