@@ -57,4 +57,7 @@ if(leaks)
       "compiled for ${MARK}, but the linker may use them on any processor:\n  ${text}\n"
       "Make each a template over the architecture, or give it internal linkage.")
 endif()
+if(count EQUAL 0)
+  message(FATAL_ERROR "no shared function in '${OBJECTS}': nothing was checked")
+endif()
 message(STATUS "${count} shared functions, all marked ${MARK}")

@@ -27,15 +27,31 @@ struct PackMask {
   friend PackMask operator&(PackMask a, PackMask b) { return {a.yes && b.yes}; }
   friend PackMask operator|(PackMask a, PackMask b) { return {a.yes || b.yes}; }
   friend PackMask operator^(PackMask a, PackMask b) { return {a.yes != b.yes}; }
-  friend PackMask operator!=(PackMask a, PackMask b) { return {a.yes != b.yes}; }
   friend PackMask operator!(PackMask a) { return {!a.yes}; }
+};
+
+/// Yes or no for each element of a register.
+template <class T, class A>
+struct RegisterMask {
+  using Lanes = typename Vec<T, A>::batch_bool_type;
+
+  Lanes lanes;
+
+  RegisterMask(Lanes lanes) : lanes(lanes) {}  // NOLINT: meant implicit
+
+  friend RegisterMask operator&(RegisterMask a, RegisterMask b) { return a.lanes & b.lanes; }
+  friend RegisterMask operator|(RegisterMask a, RegisterMask b) { return a.lanes | b.lanes; }
+  /// Spelled out: between masks of AVX-512, xsimd 8.1 takes ^ for "or".
+  friend RegisterMask operator^(RegisterMask a, RegisterMask b) { return (a & !b) | (b & !a); }
+  friend RegisterMask operator!(RegisterMask a) { return !a.lanes; }
+  friend bool any(RegisterMask a) { return xsimd::any(a.lanes); }
 };
 
 template <std::floating_point T, class A>
 struct Pack<T, A> {
   using Number = T;
   using Register = Vec<T, A>;
-  using Mask = typename Register::batch_bool_type;
+  using Mask = RegisterMask<T, A>;
   static constexpr std::int64_t size = static_cast<std::int64_t>(Register::size);
 
   Register r;
@@ -66,7 +82,7 @@ struct Pack<T, A> {
     return xsimd::abs(a.r) == Register(std::numeric_limits<T>::infinity());
   }
 
-  friend Pack select(Mask mask, Pack yes, Pack no) { return xsimd::select(mask, yes.r, no.r); }
+  friend Pack select(Mask mask, Pack yes, Pack no) { return xsimd::select(mask.lanes, yes.r, no.r); }
   /// The larger; a NaN in either place gives NaN.
   friend Pack max(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::max(a.r, b.r))); }
   friend Pack min(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::min(a.r, b.r))); }

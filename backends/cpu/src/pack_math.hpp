@@ -289,7 +289,7 @@ Pack<T, A> sin(Pack<T, A> x) {
   using P = Pack<T, A>;
   const P y = select(x == P(0), x, sin_of_turned(x, 0));
   const auto far = !(abs(x) < P(MathConstants<T>::trigonometric_limit));
-  if (!xsimd::any(far)) return y;
+  if (!any(far)) return y;
   return select(far, each(x, [](double v) { return ::sin(v); }), y);
 }
 
@@ -298,7 +298,7 @@ Pack<T, A> cos(Pack<T, A> x) {
   using P = Pack<T, A>;
   const P y = sin_of_turned(x, 1);
   const auto far = !(abs(x) < P(MathConstants<T>::trigonometric_limit));
-  if (!xsimd::any(far)) return y;
+  if (!any(far)) return y;
   return select(far, each(x, [](double v) { return ::cos(v); }), y);
 }
 
