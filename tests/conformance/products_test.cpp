@@ -1,4 +1,5 @@
 #include "case.hpp"
+#include "support/engine.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -191,4 +192,16 @@ TEST_CASE("attention mixes the values by the softmax of the scores", "[conforman
       test.scale = 4;
       CHECK(check(test) == "");
     }
+}
+
+// An expanded axis has the stride 0, which is also where the search for evenly lying rows begins.
+TEST_CASE("linear reads rows of an expanded axis", "[conformance]") {
+  const test::Engine engine;
+  const Tensor few = Tensor::copy_of<float>(test::numbers(8, 1), {2, 1, 4});
+  const Tensor weight = Tensor::copy_of<float>(test::numbers(8, 2), {2, 4});
+  const Tensor rows = expand(few, {2, 3, 4});
+  CHECK(
+      linear(rows, weight).to_vector<float>() ==
+      linear(Tensor::copy_of<float>(rows.to_vector<float>(), {2, 3, 4}), weight)
+          .to_vector<float>());
 }

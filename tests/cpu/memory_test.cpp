@@ -8,8 +8,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 using namespace troupe;
@@ -60,6 +62,31 @@ TEST_CASE("a budget that is used up is a typed error", "[cpu]") {
   }
   memory.free(block, 900'000);
   memory.free(memory.allocate(900'000), 900'000);
+}
+
+// Goal: what one thread frees and another takes at once is counted right: a count that falls below
+// 0 looks huge, and gives the whole cache back to the system.
+TEST_CASE("threads that share sizes keep the counts", "[cpu]") {
+  cpu::Memory memory({});
+  std::atomic<bool> mixed{false};
+  const auto work = [&](unsigned number) {
+    for (unsigned i = 0; i < 20'000; ++i) {
+      const std::size_t bytes = std::size_t{256 << 10} << ((i + number) % 4);
+      std::byte* block = memory.allocate(bytes);
+      *block = std::byte(number);
+      if (*block != std::byte(number)) mixed = true;
+      memory.free(block, bytes);
+    }
+  };
+  std::thread other(work, 1u);
+  work(2u);
+  other.join();
+  CHECK_FALSE(mixed);
+  const auto statistics = memory.statistics();
+  CHECK(statistics.in_use_bytes == 0);
+  // Two blocks of each size at most; three calls make a mapping that begins at a huge page.
+  CHECK(statistics.system_calls <= 4 * 2 * 3);
+  CHECK(statistics.cached_bytes <= 2 * ((std::size_t{256} << 10) * 15));
 }
 
 // Small buffers lie behind their own head in one block of the system's pool, as near as their

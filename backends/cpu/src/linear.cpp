@@ -23,13 +23,15 @@ void Kernel<Linear, Arch>::plan(const KernelCall& call, Plan& plan) {
   std::int64_t rows = 1;
   for (std::size_t axis = 0; axis + 1 < rank; ++axis) rows *= x.shape[axis];
   bool even = true;
+  bool first = true;  // not told by the step: an expanded axis has the stride 0
   std::int64_t step = 0;
   for (std::size_t axis = rank - 1; axis-- > 0;) {
     if (x.shape[axis] == 1) continue;
-    if (step == 0)
+    if (first)
       p.a_row = step = x.strides[axis];
     else
       even = even && x.strides[axis] == step;
+    first = false;
     step *= x.shape[axis];
   }
   p.m = rows;

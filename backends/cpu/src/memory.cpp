@@ -70,8 +70,12 @@ std::byte* Memory::allocate(std::size_t bytes) {
   if (bytes > bytes_of(size_count - 1)) throw_out_of_memory(bytes);
   const std::size_t index = index_of(bytes);
   const std::size_t size_bytes = bytes_of(index);
-  if (bytes_max_ != 0 && in_use_.load(std::memory_order_relaxed) + size_bytes > bytes_max_)
+  // Counted first: of two threads that ask for the last of it, one is refused.
+  const std::size_t in_use = in_use_.fetch_add(size_bytes, std::memory_order_relaxed) + size_bytes;
+  if (bytes_max_ != 0 && in_use > bytes_max_) {
+    in_use_.fetch_sub(size_bytes, std::memory_order_relaxed);
     throw_out_of_memory(bytes);
+  }
   Size& size = sizes_[index];
   std::byte* block = nullptr;
   {
@@ -91,12 +95,14 @@ std::byte* Memory::allocate(std::size_t bytes) {
     clock_.fetch_add(1, std::memory_order_relaxed);
     block = size_bytes >= mapped_least ? map(size_bytes) : take_from_slab(size_bytes);
     if (!block) {
-      const Lock lock(size);
-      --size.live;
+      {
+        const Lock lock(size);
+        --size.live;
+      }
+      in_use_.fetch_sub(size_bytes, std::memory_order_relaxed);
+      throw_out_of_memory(bytes);
     }
-    if (!block) throw_out_of_memory(bytes);
   }
-  const std::size_t in_use = in_use_.fetch_add(size_bytes, std::memory_order_relaxed) + size_bytes;
   std::size_t peak = peak_.load(std::memory_order_relaxed);
   while (in_use > peak && !peak_.compare_exchange_weak(peak, in_use, std::memory_order_relaxed)) {
   }
@@ -109,6 +115,10 @@ void Memory::free(std::byte* block, std::size_t bytes) noexcept {
   const std::size_t size_bytes = bytes_of(index);
   if (poisons_) std::memset(block, 0xff, size_bytes);
   auto* free = reinterpret_cast<FreeBlock*>(block);
+  // Counted before another thread can take it and count it off again: below 0 the counts would be
+  // huge, and the whole cache would be given back.
+  cached_.fetch_add(size_bytes, std::memory_order_relaxed);
+  if (size_bytes >= mapped_least) cached_mapped_.fetch_add(size_bytes, std::memory_order_relaxed);
   Size& size = sizes_[index];
   {
     const Lock lock(size);
@@ -118,11 +128,7 @@ void Memory::free(std::byte* block, std::size_t bytes) noexcept {
     --size.live;
   }
   in_use_.fetch_sub(size_bytes, std::memory_order_relaxed);
-  cached_.fetch_add(size_bytes, std::memory_order_relaxed);
-  if (size_bytes >= mapped_least) {
-    cached_mapped_.fetch_add(size_bytes, std::memory_order_relaxed);
-    keep_cache_small();
-  }
+  if (size_bytes >= mapped_least) keep_cache_small();
 }
 
 void Memory::keep_cache_small() noexcept {
@@ -130,10 +136,12 @@ void Memory::keep_cache_small() noexcept {
   while (cached_mapped_.load(std::memory_order_relaxed) > limit) {
     Size* oldest = nullptr;
     std::size_t oldest_bytes = 0;
+    std::uint64_t oldest_used_at = 0;
     for (std::size_t i = index_of(mapped_least); i < size_count; ++i) {
       const Lock lock(sizes_[i]);
-      if (sizes_[i].cached == 0 || (oldest && sizes_[i].used_at >= oldest->used_at)) continue;
+      if (sizes_[i].cached == 0 || (oldest && sizes_[i].used_at >= oldest_used_at)) continue;
       oldest = &sizes_[i];
+      oldest_used_at = sizes_[i].used_at;
       oldest_bytes = bytes_of(i);
     }
     if (!oldest) return;

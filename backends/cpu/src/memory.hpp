@@ -47,7 +47,7 @@ class Memory {
     std::atomic_flag locked = ATOMIC_FLAG_INIT;
     std::uint32_t cached = 0;
     std::uint32_t live = 0;
-    std::uint64_t used_at = 0;  // the number of the allocation that used it last
+    std::uint64_t used_at = 0;  // what the clock showed at its last allocation
     FreeBlock* free = nullptr;
   };
   class Lock;
@@ -73,7 +73,7 @@ class Memory {
   std::atomic<std::size_t> peak_{0};
   std::atomic<std::size_t> cached_{0};
   std::atomic<std::size_t> cached_mapped_{0};
-  std::atomic<std::uint64_t> clock_{0};
+  std::atomic<std::uint64_t> clock_{0};  // allocations that the cache could not serve
   std::atomic<std::uint64_t> system_calls_{0};
   const std::size_t bytes_max_;
   const bool poisons_;

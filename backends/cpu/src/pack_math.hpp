@@ -2,6 +2,7 @@
 
 #include "pack.hpp"
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -67,8 +68,8 @@ template <class T, class A>
 struct PackBits {
   using Word = typename MathConstants<T>::Word;
   using Words = Vec<Word, A>;
-  static Words of(Pack<T, A> x) { return xsimd::bitwise_cast<Words>(x.r); }
-  static Pack<T, A> to(Words bits) { return xsimd::bitwise_cast<Vec<T, A>>(bits); }
+  static Words of(Pack<T, A> x) { return std::bit_cast<Words>(x.r); }
+  static Pack<T, A> to(Words bits) { return std::bit_cast<Vec<T, A>>(bits); }
 };
 
 /// c₀ + c₁·x + c₂·x² + …, by Horner's rule.

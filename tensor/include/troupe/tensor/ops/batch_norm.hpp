@@ -57,7 +57,7 @@ struct BatchNormTrain : BatchNormRule {
     const std::size_t expected = 1 + (affine ? 2 : 0) + (tracked ? 2 : 0);
     require_inputs(in, expected, expected);
     const std::int64_t channels = channels_of(in[0]);
-    if (channels > 0 && in[0].elements() / channels == 1)
+    if (channels > 0 && in[0].elements() / channels < 2)
       throw Error(
           ErrorCode::shape_mismatch,
           "batch norm in training needs more than one value per channel, but the input is " +
