@@ -32,12 +32,20 @@ function(troupe_cpu_kernels target)
       ${objects}
       PRIVATE
         ${flags_${set}}
-        $<$<CONFIG:Release>:-O3>
+        $<$<CONFIG:Release>:-O2>
         # GCC 12 warns about padding inside its own AVX-512 intrinsics once they are inlined.
         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
         $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
     troupe_precompile(${objects} src/simd.hpp src/kernel.hpp)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+  endforeach()
+endfunction()
+
+# troupe_cpu_sees_sets(<target>): for programs that call kernels past the device, which sets there are.
+function(troupe_cpu_sees_sets target)
+  foreach(set IN LISTS TROUPE_CPU_SETS)
+    string(TOUPPER ${set} SET)
+    target_compile_definitions(${target} PRIVATE TROUPE_CPU_${SET})
   endforeach()
 endfunction()
 

@@ -1,6 +1,5 @@
 // What an op costs besides its arithmetic: recorded calls, chains forward and backward, and the
-// same chain as a program. Nanoseconds an op; libtorch's figures for the same cases come from
-// bench/peers when it is found.
+// same chain as a program. Nanoseconds an op; bench/peers has the same cases in libtorch.
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
@@ -8,6 +7,8 @@
 #include <troupe/core/system.hpp>
 #include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <benchmark/benchmark.h>
@@ -33,7 +34,7 @@ Tensor ones(std::int64_t n) {
 
 void per_op(benchmark::State& state, int ops) {
   state.counters["ns_per_op"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * ops,
+      static_cast<double>(state.iterations()) * ops * 1e-9,
       benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
@@ -49,6 +50,21 @@ void mul_recorded(benchmark::State& state) {
   const Tensor a = requires_grad(ones(state.range(0))), b = requires_grad(ones(state.range(0)));
   for (auto _ : state) benchmark::DoNotOptimize(a * b);
   per_op(state, 1);
+  // Node and cell in one block of the pool, the record with two edges and one output in another.
+  state.counters["bytes"] =
+      sizeof(ActorCell) + sizeof(Node) + sizeof(Record) + 2 * sizeof(Edge) + sizeof(Meta);
+}
+
+/// A node that waits for its input, gets it as a message, runs, and goes.
+void node_spawn_run_retire(benchmark::State& state) {
+  Setup setup;
+  const Tensor a = ones(1);
+  const Value value = a.value();
+  for (auto _ : state) {
+    const Awaiting awaiting = make_awaiting(setup.device, a.meta(), nullptr, 0, Where{});
+    Address<Input>(awaiting.cell).send(Input{0, value});
+    setup.system.run_ready();
+  }
 }
 
 void chain_forward(benchmark::State& state) {
@@ -92,10 +108,9 @@ void program_chain_forward(benchmark::State& state) {
 
 BENCHMARK(mul_not_recorded)->Arg(1)->Arg(16)->Arg(1024);
 BENCHMARK(mul_recorded)->Arg(1)->Arg(16)->Arg(1024);
+BENCHMARK(node_spawn_run_retire);
 BENCHMARK(chain_forward)->Arg(16);
 BENCHMARK(chain_forward_backward)->Arg(1)->Arg(16);
 BENCHMARK(program_chain_forward)->Arg(16);
 
 }  // namespace
-
-BENCHMARK_MAIN();

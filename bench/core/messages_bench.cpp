@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -159,6 +160,38 @@ void pool_allocate_free(benchmark::State& state) {
   }
 }
 BENCHMARK(pool_allocate_free)->Arg(48)->Arg(256);
+
+/// The machine's limits, to be read beside: what a hop must do at least. An allocation and a free.
+void limit_malloc_free(benchmark::State& state) {
+  for (auto _ : state) {
+    void* block = std::malloc(48);
+    benchmark::DoNotOptimize(block);
+    std::free(block);
+  }
+}
+BENCHMARK(limit_malloc_free);
+
+/// A word handed to another core that spins for it, and back; the time is one way's.
+void limit_hand_off(benchmark::State& state) {
+  std::atomic<int> word{0};
+  std::thread other([&] {
+    for (int seen = 0; seen >= 0;) {
+      seen = word.load(std::memory_order_acquire);
+      if (seen == 1) word.store(0, std::memory_order_release);
+    }
+  });
+  for (auto _ : state) {
+    word.store(1, std::memory_order_release);
+    while (word.load(std::memory_order_acquire) != 0) {
+    }
+  }
+  word.store(-1, std::memory_order_release);
+  other.join();
+  state.counters["ns_per_hop"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * 2e-9,
+      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(limit_hand_off)->UseRealTime();
 
 class Nothing final : public Work {
  public:

@@ -20,12 +20,6 @@
 #include <vector>
 
 // The instruction sets that the library was compiled for; all, unless the build says which.
-#if !defined(TROUPE_CPU_SSE2) && !defined(TROUPE_CPU_AVX2) && !defined(TROUPE_CPU_AVX512)
-#define TROUPE_CPU_SSE2
-#define TROUPE_CPU_AVX2
-#define TROUPE_CPU_AVX512
-#endif
-
 /// Runs kernels without a scheduler: what the tests and benches of the CPU backend share.
 namespace troupe::cpu::test {
 

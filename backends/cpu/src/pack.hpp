@@ -82,7 +82,9 @@ struct Pack<T, A> {
     return xsimd::abs(a.r) == Register(std::numeric_limits<T>::infinity());
   }
 
-  friend Pack select(Mask mask, Pack yes, Pack no) { return xsimd::select(mask.lanes, yes.r, no.r); }
+  friend Pack select(Mask mask, Pack yes, Pack no) {
+    return xsimd::select(mask.lanes, yes.r, no.r);
+  }
   /// The larger; a NaN in either place gives NaN.
   friend Pack max(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::max(a.r, b.r))); }
   friend Pack min(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::min(a.r, b.r))); }

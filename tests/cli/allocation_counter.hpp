@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+/// Counts the calls that this program makes to the C library's allocator and to mmap: its own stand
+/// before the C library's, as the linker has it. A program that includes this links
+/// allocation_counter.cpp, and runs without sanitizers, which stand there themselves.
+namespace troupe::test {
+
+void begin_counting_allocations() noexcept;
+/// @returns  the calls since then, by any thread.
+int end_counting_allocations() noexcept;
+/// The first callers of them: a line each, of places in this program for addr2line.
+[[nodiscard]] std::string allocation_callers();
+
+}  // namespace troupe::test
