@@ -32,9 +32,7 @@ function(troupe_cpu_kernels target)
       ${objects}
       PRIVATE
         ${flags_${set}}
-        $<$<CONFIG:Release>:-O2>
         # GCC 12 warns about padding inside its own AVX-512 intrinsics once they are inlined.
-        $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
         $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
     troupe_precompile(${objects} src/simd.hpp src/kernel.hpp)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
