@@ -50,7 +50,8 @@ void add_bar(Writer& to, double fraction, bool complete) {
 }
 
 void add_details(Writer& to, const ProgressState& state) {
-  const double rate = state.seconds > 0 ? static_cast<double>(state.done) / state.seconds : 0;
+  const auto done_here = static_cast<double>(state.done - state.before);
+  const double rate = state.seconds > 0 ? done_here / state.seconds : 0;
   to.add(" [");
   add_time(to, state.seconds);
   to.add("<");
@@ -62,7 +63,10 @@ void add_details(Writer& to, const ProgressState& state) {
     to.add(", %.2fs/it", 1 / rate);
   else
     to.add(", %.1fit/s", rate);
-  if (std::isfinite(state.loss)) to.add(", loss=%.4f", state.loss);
+  if (state.loss && std::isnan(*state.loss))
+    to.add(", loss=nan");  // printf would tell its sign, which means nothing
+  else if (state.loss)
+    to.add(", loss=%.4f", *state.loss);
   to.add("]");
 }
 

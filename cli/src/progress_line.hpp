@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -12,8 +13,9 @@ struct ProgressState {
   std::string_view label;  ///< "Epoch 1/5"
   std::int64_t done = 0;
   std::int64_t total = 0;
-  double seconds = 0;  ///< spent on what is done
-  double loss = 0;     ///< left out when it is not a number
+  double seconds = 0;            ///< spent on what is done, but for what was done before
+  std::int64_t before = 0;       ///< of `done`, what an earlier run did: tqdm's `initial`
+  std::optional<double> loss{};  ///< left out while none is known
 };
 
 /// Writes a line in the manner of tqdm into `buffer`, at most `width` columns of it:

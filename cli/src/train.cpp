@@ -52,6 +52,7 @@ class Reporter final : public nn::Callback {
          .done = progress.batch,
          .total = progress.batches,
          .seconds = progress.seconds,
+         .before = progress.first_batch,
          .loss = progress.loss},
         console_.options().width,
         line));

@@ -90,7 +90,7 @@ class Results {
   void clear() noexcept {
     while (count_ > 0) drop_first();
   }
-  [[nodiscard]] double last_loss() const noexcept { return last_loss_; }
+  [[nodiscard]] std::optional<double> last_loss() const noexcept { return last_loss_; }
 
  private:
   struct Step {
@@ -102,8 +102,9 @@ class Results {
   void read(Totals& totals) {
     Step& step = steps_[first_];
     for (std::size_t i = 0; i < step.batches; ++i) {
-      last_loss_ = step.outputs[2 * i].item();
-      totals.loss += last_loss_ * static_cast<double>(step.samples[i]);
+      const double loss = step.outputs[2 * i].item();
+      last_loss_ = loss;
+      totals.loss += loss * static_cast<double>(step.samples[i]);
       totals.correct += step.outputs[2 * i + 1].item<std::int64_t>();
       totals.samples += step.samples[i];
     }
@@ -118,7 +119,7 @@ class Results {
   std::array<Step, late + 1> steps_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
-  double last_loss_ = std::numeric_limits<double>::quiet_NaN();
+  std::optional<double> last_loss_;
 };
 
 /// Sets the NaN trap, and takes it back.
@@ -265,6 +266,7 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
   std::int64_t samples_here = 0;
   const auto account = [&] { train_seconds = seconds_before + seconds_between(began, now()); };
 
+  const std::int64_t first_batch = batch;
   train.begin_epoch(epoch, batch);
   const auto batches = static_cast<std::size_t>(options.accumulate_grad_batches);
   while (gather(train, results.samples(), batches)) {
@@ -289,6 +291,7 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
         {.epoch = epoch,
          .max_epochs = options.max_epochs,
          .batch = batch,
+         .first_batch = first_batch,
          .batches = train.batches(),
          .step = step,
          .samples = samples_here,

@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -32,13 +33,31 @@ TEST_CASE("the line is tqdm's", "[cli]") {
 
 TEST_CASE("before the first step nothing is divided by zero", "[cli]") {
   CHECK(
-      line({.label = "Epoch 1/5", .done = 0, .total = 469, .seconds = 0, .loss = nan}) ==
+      line({.label = "Epoch 1/5", .done = 0, .total = 469, .seconds = 0}) ==
       "Epoch 1/5   0%|          | 0/469 [00:00<?, ?it/s]");
 }
 
+// Goal: after a resume in the middle of an epoch, rate and time left are those of this run.
+TEST_CASE("what was done before the resume does not count for the rate", "[cli]") {
+  CHECK(
+      line({.label = "Epoch 2/5", .done = 310, .total = 400, .seconds = 1, .before = 300}) ==
+      "Epoch 2/5  78%|███████▊  | 310/400 [00:01<00:09, 10.0it/s]");
+  CHECK(
+      line({.label = "Epoch 2/5", .done = 300, .total = 400, .seconds = 0, .before = 300}) ==
+      "Epoch 2/5  75%|███████▌  | 300/400 [00:00<?, ?it/s]");
+}
+
+TEST_CASE("a loss that is no number is shown as such", "[cli]") {
+  for (const double loss : {nan, -nan})
+    CHECK(
+        line({.label = "E", .done = 1, .total = 2, .seconds = 1, .loss = loss}) ==
+        "E  50%|█████     | 1/2 [00:01<00:01, 1.0it/s, loss=nan]");
+  CHECK(line({.label = "E", .done = 1, .total = 2, .seconds = 1, .loss = -std::log(0.0)})
+            .ends_with("loss=inf]"));
+}
+
 TEST_CASE("only a finished epoch is shown as 100%", "[cli]") {
-  const std::string almost =
-      line({.label = "E", .done = 9999, .total = 10000, .seconds = 1, .loss = nan});
+  const std::string almost = line({.label = "E", .done = 9999, .total = 10000, .seconds = 1});
   CHECK(almost.starts_with("E  99%|█████████▉| 9999/10000 "));
 }
 

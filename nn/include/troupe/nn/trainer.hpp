@@ -28,10 +28,11 @@ struct Progress {
   std::int64_t epoch = 0;  ///< counted from 0
   std::int64_t max_epochs = 0;
   std::int64_t batch = 0;         ///< batches done in this epoch
+  std::int64_t first_batch = 0;   ///< those done before it was gone on with here
   std::int64_t batches = 0;       ///< of the epoch
   std::int64_t step = 0;          ///< optimizer steps done since the fit's first
   std::int64_t samples = 0;       ///< done in this epoch
-  double loss = 0;                ///< of the last batch whose loss is known: a few steps ago
+  std::optional<double> loss{};   ///< of the last batch whose loss is known: a few steps ago
   double seconds = 0;             ///< since this epoch began here
   double samples_per_second = 0;  ///< in this epoch, since it began here
   bool testing = false;           ///< the batches are the test loader's
