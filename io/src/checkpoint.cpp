@@ -222,7 +222,11 @@ Result<Archive> read_save(Disk& disk, const std::string& folder) {
       std::make_shared<const std::vector<std::byte>>(std::move(state_bytes).value()),
       path_in(folder, state_name));
   if (!state) return state.error();
-  return Archive{std::move(meta).value(), std::move(state.value().tensors)};
+  return Archive{
+      std::move(meta).value(),
+      std::move(state.value().tensors),
+      path_in(folder, meta_name),
+      path_in(folder, state_name)};
 }
 
 /// Whether an older save may stand in for one with this error. Not for want of memory, which an

@@ -6,6 +6,7 @@
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace troupe::optim {
@@ -32,6 +33,11 @@ void check_lr(double lr) {
     throw Error(
         ErrorCode::invalid_argument, "the learning rate " + std::to_string(lr) + " is negative");
 }
+
+/// Update rules get the number of the step as a double, which tells no more of them apart.
+constexpr std::int64_t steps_max = std::int64_t{1} << 53;
+
+bool is_rate(double lr) { return std::isfinite(lr) && lr >= 0; }
 
 std::string name_of_state(std::size_t parameter, const std::string& state) {
   return std::to_string(parameter) + "." + state;
@@ -197,9 +203,21 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
     group.initial_lr = saved[i].at("initial_lr").as_double();
     group.step = saved[i].at("step").as_int();
     group.settings = saved[i].at("settings");
-    shared_->method.check(group.settings);
-    group.rule = shared_->method.rule(group.settings);
-    const std::vector<std::string> names = shared_->method.states(group.settings);
+    const std::string where = "group " + std::to_string(i) + ": ";
+    check(is_rate(group.lr), where + "'lr' is " + std::to_string(group.lr));
+    check(is_rate(group.initial_lr), where + "'initial_lr' is " + std::to_string(group.initial_lr));
+    check(
+        group.step >= 0 && group.step <= steps_max,
+        where + "'step' is " + std::to_string(group.step));
+    std::vector<std::string> names;
+    try {
+      shared_->method.check(group.settings);
+      group.rule = shared_->method.rule(group.settings);
+      names = shared_->method.states(group.settings);
+    } catch (const Error& error) {
+      check(false, where + error.message());
+    }
+    if (!faults.empty()) break;
     group.states = static_cast<std::uint32_t>(names.size());
     for (const Parameter& parameter : group.parameters) {
       std::vector<Tensor> loaded;

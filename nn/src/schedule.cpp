@@ -53,7 +53,11 @@ io::Tree Schedule::state_dict() const {
 }
 
 void Schedule::load_state_dict(const io::Tree& state) {
-  shared_->step = state.at("last_epoch").as_int();
+  const std::int64_t step = state.at("last_epoch").as_int();
+  // Curves count in doubles, which tell no more steps apart.
+  if (step < 0 || step > std::int64_t{1} << 53)
+    throw Error(ErrorCode::file_mismatch, "'last_epoch' is " + std::to_string(step));
+  shared_->step = step;
   set_rates();
 }
 

@@ -20,6 +20,7 @@ io::Tree to_tree(const SGDOptions& options) {
 void check(const io::Tree& settings) {
   require_at_least_zero(settings, "momentum");
   require_at_least_zero(settings, "weight_decay");
+  (void)require_finite(settings, "dampening");
   if (settings.at("nesterov").as_bool() &&
       (settings.at("momentum").as_double() == 0 || settings.at("dampening").as_double() != 0))
     throw Error(

@@ -12,6 +12,7 @@
 #include <troupe/tensor/scope.hpp>
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <span>
 #include <utility>
@@ -122,6 +123,17 @@ class Results {
   std::optional<double> last_loss_;
 };
 
+/// Where a trainer stands, as an archive keeps it: between two steps.
+struct Place {
+  std::int64_t epoch = 0;
+  std::int64_t batch = 0;
+  std::int64_t step = 0;
+  Totals totals;             // of this epoch's training
+  double seconds = 0;        // that this epoch has taken so far
+  double train_seconds = 0;  // of these, in training
+  std::vector<EpochMetrics> metrics{};
+};
+
 /// Sets the NaN trap, and takes it back.
 class NanTrap {
  public:
@@ -158,13 +170,71 @@ void check(bool good, const char* message, const char* hint) {
   if (!good) throw Error(ErrorCode::invalid_argument, message).hint(hint);
 }
 
+[[noreturn]] void refuse(
+    const std::string& name, const std::string& value, const std::string& why) {
+  throw Error(ErrorCode::file_mismatch, "'" + name + "' is " + value + ", " + why)
+      .hint("no trainer saves that: was the file edited?");
+}
+
+/// More than any run comes to, and what a double still counts exactly, as rules and schedules do.
+constexpr std::int64_t count_max = std::int64_t{1} << 53;
+
+std::int64_t count_at(const io::Tree& tree, const char* name, std::int64_t max = count_max) {
+  const std::int64_t count = tree.at(name).as_int();
+  if (count < 0 || count > max)
+    refuse(name, std::to_string(count), "but can be from 0 to " + std::to_string(max));
+  return count;
+}
+
+double seconds_at(const io::Tree& tree, const char* name) {
+  const double seconds = tree.at(name).as_double();
+  if (!(std::isfinite(seconds) && seconds >= 0))
+    refuse(name, std::to_string(seconds), "but can be no less than 0, and finite");
+  return seconds;
+}
+
+Place place_of(const io::Tree& meta) {
+  const io::Tree& totals = meta.at("totals");
+  Place place{
+      .epoch = count_at(meta, "epoch"),
+      // Loaders number samples by 32 bits.
+      .batch = count_at(meta, "batch", std::numeric_limits<std::uint32_t>::max()),
+      .step = count_at(meta, "step"),
+      .totals = {.loss = totals.at("loss").as_double(), .samples = count_at(totals, "samples")},
+      .seconds = seconds_at(totals, "seconds"),
+      .train_seconds = seconds_at(totals, "train_seconds")};
+  place.totals.correct = count_at(totals, "correct", place.totals.samples);
+  for (const io::Tree& line : meta.at("metrics").as_list()) {
+    place.metrics.push_back(EpochMetrics::from(line));
+    if (place.metrics.back().epoch != static_cast<std::int64_t>(place.metrics.size()))
+      refuse("metrics", io::to_json(line), "but lines are numbered from 1");
+  }
+  if (place.epoch != static_cast<std::int64_t>(place.metrics.size()))
+    refuse(
+        "epoch",
+        std::to_string(place.epoch),
+        "but there are " + std::to_string(place.metrics.size()) + " lines of metrics");
+  return place;
+}
+
+/// Does a part of a restore; its errors name the file that the part came from.
+template <class Part>
+void from_file(const std::string& path, Part&& part) {
+  try {
+    part();
+  } catch (const Error& error) {
+    if (path.empty()) throw;
+    throw Error(error.code(), path + ": " + error.message()).hint(error.hint());
+  }
+}
+
 [[nodiscard]] double seconds_between(std::int64_t from_ns, std::int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
 }
 
 }  // namespace
 
-struct Trainer::State {
+struct Trainer::State : Place {
   State(Task given, TrainerOptions chosen)
       : task(std::move(given)),
         options(std::move(chosen)),
@@ -195,15 +265,6 @@ struct Trainer::State {
 
   Task task;
   TrainerOptions options;
-  std::vector<EpochMetrics> metrics;
-
-  // The place, as an archive keeps it: between two steps.
-  std::int64_t epoch = 0;
-  std::int64_t batch = 0;
-  std::int64_t step = 0;
-  Totals totals;             // of this epoch's training
-  double seconds = 0;        // that this epoch has taken so far
-  double train_seconds = 0;  // of these, in training
 
   std::vector<Tensor> inputs;
   Results results;
@@ -266,6 +327,12 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
   std::int64_t samples_here = 0;
   const auto account = [&] { train_seconds = seconds_before + seconds_between(began, now()); };
 
+  if (batch > train.batches())
+    throw Error(
+        ErrorCode::file_mismatch,
+        "the epoch was left after batch " + std::to_string(batch) + ", but has " +
+            std::to_string(train.batches()) + " in this loader")
+        .hint("go on with the data and the batch size that it was begun with");
   const std::int64_t first_batch = batch;
   train.begin_epoch(epoch, batch);
   const auto batches = static_cast<std::size_t>(options.accumulate_grad_batches);
@@ -440,35 +507,40 @@ io::Archive Trainer::archive(io::Tree about) {
 void Trainer::restore(const io::Archive& archive) {
   State& state = *state_;
   const io::Tree& meta = archive.meta;
-  if (meta.at("format").as_int() != 1)
-    throw Error(ErrorCode::file_mismatch, "the checkpoint is of a newer format")
-        .hint("load it with the version of Troupe that wrote it");
-  const io::Tree& schedule = meta.at("schedule");
-  if (schedule.is_null() != !state.task.schedule)
-    throw Error(
-        ErrorCode::file_mismatch,
-        schedule.is_null() ? "the checkpoint has no schedule, the trainer one"
-                           : "the checkpoint has a schedule, the trainer none");
+  Place place;
+  RandomState random;
+  from_file(archive.meta_path, [&] {
+    if (meta.at("format").as_int() != 1)
+      throw Error(ErrorCode::file_mismatch, "the checkpoint is of a newer format")
+          .hint("load it with the version of Troupe that wrote it");
+    const io::Tree& schedule = meta.at("schedule");
+    if (schedule.is_null() != !state.task.schedule)
+      throw Error(
+          ErrorCode::file_mismatch,
+          schedule.is_null() ? "the checkpoint has no schedule, the trainer one"
+                             : "the checkpoint has a schedule, the trainer none");
+    if (state.task.schedule) (void)count_at(schedule, "last_epoch");
+    place = place_of(meta);
+    random = {meta.at("random").at("seed").as_uint(), meta.at("random").at("calls").as_uint()};
+  });
 
   // The model first: of what does not fit, its shapes tell most.
-  state.task.model.load_state_dict(from_host(archive.tensors, "model."));
-  state.task.optimizer.load_state_dict(
-      {meta.at("optimizer"), from_host(archive.tensors, "optimizer.")});
-  if (state.task.schedule) state.task.schedule->load_state_dict(schedule);
-
-  state.epoch = meta.at("epoch").as_int();
-  state.batch = meta.at("batch").as_int();
-  state.step = meta.at("step").as_int();
-  const io::Tree& totals = meta.at("totals");
-  state.totals = {
-      totals.at("loss").as_double(), totals.at("correct").as_int(), totals.at("samples").as_int()};
-  state.seconds = totals.at("seconds").as_double();
-  state.train_seconds = totals.at("train_seconds").as_double();
-  Scope::current().random() = {
-      meta.at("random").at("seed").as_uint(), meta.at("random").at("calls").as_uint()};
-  state.metrics.clear();
-  for (const io::Tree& line : meta.at("metrics").as_list())
-    state.metrics.push_back(EpochMetrics::from(line));
+  const StateDict before = state.task.model.state_dict();
+  from_file(archive.tensors_path, [&] {
+    state.task.model.load_state_dict(from_host(archive.tensors, "model."));
+  });
+  from_file(archive.meta_path, [&] {
+    try {
+      state.task.optimizer.load_state_dict(
+          {meta.at("optimizer"), from_host(archive.tensors, "optimizer.")});
+    } catch (...) {
+      state.task.model.load_state_dict(before);
+      throw;
+    }
+    if (state.task.schedule) state.task.schedule->load_state_dict(meta.at("schedule"));
+  });
+  static_cast<Place&>(state) = std::move(place);
+  Scope::current().random() = random;
 }
 
 }  // namespace troupe::nn

@@ -80,6 +80,8 @@ TEST_CASE("a checkpoint comes back as it was saved", "[io]") {
   const auto loaded = io::load_checkpoint(disk, folder).value();
   CHECK(same(loaded.archive, archive_of(1)));
   CHECK(loaded.path == folder + "/save-000001");
+  CHECK(loaded.archive.meta_path == folder + "/save-000001/meta.json");
+  CHECK(loaded.archive.tensors_path == folder + "/save-000001/state.safetensors");
   CHECK(loaded.notices.empty());
   CHECK(loaded.archive.find("nothing") == nullptr);
 }

@@ -162,4 +162,17 @@ TEST_CASE("a state that does not fit is refused and changes nothing", "[nn]") {
   wrong = one.state_dict();
   wrong.tensors.pop_back();
   CHECK_THROWS_AS(one.load_state_dict(wrong), Error);
+
+  const auto edited = [&](const char* name, const io::Tree& value) {
+    optim::OptimizerState state = one.state_dict();
+    io::Tree::List groups = state.settings.at("groups").as_list();
+    groups[0][name] = value;
+    state.settings["groups"] = std::move(groups);
+    return state;
+  };
+  CHECK_THROWS_AS(one.load_state_dict(edited("step", -10)), Error);
+  CHECK_THROWS_AS(one.load_state_dict(edited("lr", "NaN")), Error);
+  CHECK_THROWS_AS(one.load_state_dict(edited("settings", io::Tree::Map())), Error);
+  CHECK(one.lr() == 0.5);
+  CHECK(one.steps() == 1);
 }

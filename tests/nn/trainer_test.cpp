@@ -17,6 +17,7 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -108,6 +109,42 @@ std::string bits_of_fit(unsigned threads, TrainerOptions options) {
 }
 
 const auto doors = {Door::program, Door::define_by_run};
+
+/// Calls a function with the tree as it is when one of its leaves is another: for each leaf, and
+/// each of the values in its place. `where` names the leaf, as "totals.samples".
+void each_change(
+    const io::Tree& tree,
+    const std::vector<io::Tree>& values,
+    const std::function<void(const std::string& where, const io::Tree& changed)>& call,
+    const std::string& where = "") {
+  if (tree.kind() == "map") {
+    const io::Tree::Map& entries = tree.as_map();
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      each_change(
+          entries[i].second,
+          values,
+          [&](const std::string& place, const io::Tree& changed) {
+            io::Tree::Map copy = entries;
+            copy[i].second = changed;
+            call(place, copy);
+          },
+          where + "." + entries[i].first);
+  } else if (tree.kind() == "list") {
+    const io::Tree::List& entries = tree.as_list();
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      each_change(
+          entries[i],
+          values,
+          [&](const std::string& place, const io::Tree& changed) {
+            io::Tree::List copy = entries;
+            copy[i] = changed;
+            call(place, copy);
+          },
+          where + "." + std::to_string(i));
+  } else {
+    for (const io::Tree& value : values) call(where.substr(1), value);
+  }
+}
 
 }  // namespace
 
@@ -319,6 +356,125 @@ TEST_CASE("archives of other models, optimizers and schedules are refused", "[nn
   CHECK(code(other_optimizer) == ErrorCode::file_mismatch);
   CHECK(code(fixture.task(false)) == ErrorCode::file_mismatch);
   CHECK(code(fixture.task()) == ErrorCode::internal);  // fits
+}
+
+TEST_CASE("numbers that no trainer saves are refused, naming file and number", "[nn]") {
+  Fixture fixture;
+  Trainer trainer(fixture.task(), {});
+  CHECK(trainer.fit(fixture.train));
+  io::Archive archive = trainer.archive();
+  archive.meta_path = "save-000001/meta.json";
+  archive.tensors_path = "save-000001/state.safetensors";
+  const std::string before = bits(trainer);
+  const auto message = [&] {
+    try {
+      trainer.restore(archive);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      CHECK(bits(trainer) == before);
+      return error.message();
+    }
+    return std::string("was accepted");
+  };
+
+  const io::Tree meta = archive.meta;
+  const auto expect = [&](const std::string& leaf, const io::Tree& value) {
+    bool found = false;
+    each_change(meta, {value}, [&](const std::string& where, const io::Tree& changed) {
+      if (where != leaf) return;
+      found = true;
+      archive.meta = changed;
+      const std::string told = message();
+      CAPTURE(where, told);
+      CHECK(told.starts_with("save-000001/meta.json: "));
+      CHECK(told.find("'" + leaf.substr(leaf.rfind('.') + 1) + "'") != std::string::npos);
+    });
+    CAPTURE(leaf);
+    CHECK(found);
+  };
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  expect("batch", std::int64_t{1} << 62);
+  expect("batch", -1);
+  expect("step", most);
+  expect("epoch", 2);
+  expect("epoch", -1);
+  expect("totals.samples", -3);
+  expect("totals.correct", 1);  // of no samples
+  expect("totals.seconds", "NaN");
+  expect("totals.train_seconds", -1.0);
+  expect("optimizer.groups.0.lr", "NaN");
+  expect("optimizer.groups.0.lr", "Infinity");
+  expect("optimizer.groups.0.initial_lr", -0.5);
+  expect("optimizer.groups.0.step", -10);
+  expect("optimizer.groups.0.step", most);
+  expect("optimizer.groups.0.settings.beta1", 1.5);
+  expect("optimizer.groups.0.settings.eps", "Infinity");
+  expect("schedule.last_epoch", -1);
+
+  archive.meta = meta;
+  archive.tensors.erase(archive.tensors.begin());
+  CHECK(message().starts_with("save-000001/state.safetensors: the state does not fit"));
+}
+
+// Goal: whatever a checkpoint's tree says, restoring it ends with a typed error and changes
+// nothing, or with a trainer that can fit and save. Method: each leaf of the tree in turn becomes
+// each of the values that break programs.
+TEST_CASE("no change to an archive brings a trainer down", "[nn]") {
+  Fixture fixture;
+  std::stop_source stop;
+  Trainer first(
+      fixture.task(),
+      {.max_epochs = 2,
+       .stop = stop.get_token(),
+       .callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
+         if (progress.step == 13) stop.request_stop();
+       })}});
+  CHECK_FALSE(first.fit(fixture.train));
+  const io::Archive saved = first.archive();
+
+  const std::vector<io::Tree> values{
+      io::Tree(),
+      -1,
+      0,
+      1,
+      std::int64_t{1} << 53,
+      std::numeric_limits<std::int64_t>::max(),
+      std::numeric_limits<std::int64_t>::min(),
+      ~std::uint64_t{0},
+      1e308,
+      "NaN",
+      "Infinity",
+      "x",
+      io::Tree::List(),
+      io::Tree::Map()};
+  Trainer trainer(fixture.task(), {.max_epochs = 2});
+  std::string before = bits(trainer);
+  int refused = 0;
+  int accepted = 0;
+  each_change(saved.meta, values, [&](const std::string& where, const io::Tree& changed) {
+    CAPTURE(where, io::to_json(changed));
+    io::Archive archive{changed, saved.tensors, "meta.json", "state.safetensors"};
+    try {
+      trainer.restore(archive);
+    } catch (const Error& error) {
+      ++refused;
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      CHECK(error.message().starts_with("meta.json: "));
+      CHECK(bits(trainer) == before);
+      return;
+    }
+    ++accepted;
+    try {
+      CHECK(trainer.fit(fixture.train));
+    } catch (const Error& error) {
+      // Only the loader knows how many batches there are.
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      CHECK(where == "batch");
+    }
+    before = bits(trainer);
+  });
+  CHECK(refused > 100);
+  CHECK(accepted > 20);
 }
 
 TEST_CASE("options out of range are refused at the call", "[nn]") {

@@ -16,6 +16,9 @@ namespace troupe::io {
 struct Archive {
   Tree meta;
   std::vector<HostTensor> tensors;
+  /// The files that the two were read from, for errors; empty for an archive made in memory.
+  std::string meta_path;
+  std::string tensors_path;
 
   /// The tensor of that name, or null.
   [[nodiscard]] const HostTensor* find(std::string_view name) const noexcept;

@@ -77,7 +77,7 @@ class Optimizer {
   void step();
 
   [[nodiscard]] OptimizerState state_dict() const;
-  /// Throws `file_mismatch` listing what does not fit; then nothing was changed.
+  /// Throws `file_mismatch` listing what does not fit or is out of range; then nothing was changed.
   void load_state_dict(const OptimizerState& state);
 
   friend bool operator==(const Optimizer& a, const Optimizer& b) noexcept {

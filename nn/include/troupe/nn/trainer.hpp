@@ -144,7 +144,8 @@ class Trainer {
   /// epoch, metrics so far. `about` comes along, to be compared on loading: what was trained on
   /// what.
   [[nodiscard]] io::Archive archive(io::Tree about = {});
-  /// Throws `file_mismatch` when the archive is of another model or optimizer.
+  /// Throws `file_mismatch`, naming the file if the archive came from one, when it is of another
+  /// model or optimizer or holds what no trainer saved; then nothing was changed.
   void restore(const io::Archive& archive);
 
  private:
