@@ -60,7 +60,7 @@ void Collate::copy_augmented(
     std::int64_t epoch, std::uint32_t sample, const std::byte* image, float* out) const noexcept {
   // Stream 2³² + epoch: apart from the orders, which are drawn from stream `epoch`. Three draws at
   // most are made, and a counter gives four.
-  Philox numbers(seed_, (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(epoch), sample);
+  PhiloxDraws numbers(seed_, (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(epoch), sample);
   const std::uint32_t range = 2 * static_cast<std::uint32_t>(augment_.crop_padding) + 1;
   const std::int64_t down = numbers.next() % range - augment_.crop_padding;
   const std::int64_t right = numbers.next() % range - augment_.crop_padding;
