@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <utility>
 
 namespace troupe::data {
@@ -34,8 +35,14 @@ Result<void> append_file(Disk& disk, const std::string& path, ImageSet& set) {
   }
   if (count == 0) return file_error(ErrorCode::file_corrupt, path, 0, "no records");
   std::array<std::byte, record_bytes> record{};
-  set.images.reserve(set.images.size() + count * image_bytes);
-  set.labels.reserve(set.labels.size() + count);
+  try {
+    set.images.reserve(set.images.size() + count * image_bytes);
+    set.labels.reserve(set.labels.size() + count);
+  } catch (const std::exception&) {  // bad_alloc, or length_error past what addresses can tell
+    return Error(
+        ErrorCode::out_of_memory,
+        path + ": no memory for its " + std::to_string(count) + " images");
+  }
   for (std::uint64_t i = 0; i < count; ++i) {
     if (auto done = file.value()->read(i * record_bytes, record); !done) return done;
     const auto label = std::to_integer<std::uint8_t>(record[0]);

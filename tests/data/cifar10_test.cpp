@@ -5,13 +5,18 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace {
 
 namespace data = troupe::data;
 using data::test::bytes_of;
 using troupe::ErrorCode;
+using troupe::Result;
 using troupe::sim::MemoryDisk;
 
 /// A record whose pixels are all `pixel`.
@@ -90,6 +95,38 @@ TEST_CASE("hostile CIFAR-10 files are typed errors", "[data]") {
     CHECK(dataset.error().code() == wrong.code);
     CHECK(dataset.error().message() == wrong.message);
   }
+}
+
+// Goal: an error, not an exception of the C++ library, for want of memory. Method: a disk whose
+// file says that it is of whole records that fill the address space.
+TEST_CASE("a file too large for memory is a typed error", "[data]") {
+  class HugeFile final : public troupe::DiskFile {
+    Result<std::uint64_t> size() override { return ~std::uint64_t{0} / 3073 * 3073; }
+    Result<void> read(std::uint64_t, std::span<std::byte>) override { return {}; }
+    Result<void> append(std::span<const std::byte>) override { return {}; }
+    Result<void> sync() override { return {}; }
+  };
+  class HugeDisk final : public troupe::Disk {
+    Result<std::unique_ptr<troupe::DiskFile>> open(const std::string&) override {
+      return std::unique_ptr<troupe::DiskFile>(std::make_unique<HugeFile>());
+    }
+    Result<std::unique_ptr<troupe::DiskFile>> create(const std::string& path) override {
+      return open(path);
+    }
+    Result<void> rename(const std::string&, const std::string&) override { return {}; }
+    Result<void> remove(const std::string&) override { return {}; }
+    Result<void> make_folders(const std::string&) override { return {}; }
+    Result<void> sync_folder(const std::string&) override { return {}; }
+    Result<std::vector<std::string>> list(const std::string&) override {
+      return std::vector<std::string>();
+    }
+    bool exists(const std::string&) override { return true; }
+  };
+  HugeDisk disk;
+  const auto set = data::read_cifar10_file(disk, "huge.bin");
+  REQUIRE_FALSE(set.ok());
+  CHECK(set.error().code() == ErrorCode::out_of_memory);
+  CHECK(set.error().message().starts_with("huge.bin: no memory for its "));
 }
 
 TEST_CASE("a missing batch is not found, with a hint at the layout", "[data]") {
