@@ -3,6 +3,7 @@
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/tensor.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -24,6 +25,7 @@ class HostDevice final : public Device {
   [[nodiscard]] Ref<Buffer> allocate(std::size_t) override { unsupported(); }
   [[nodiscard]] Ref<Buffer> borrow(
       std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override {
+    if (broken) throw Error(ErrorCode::internal, "planted");
     return Ref<Buffer>::adopt(new Borrowed(*this, bytes, std::move(owner)));
   }
   [[nodiscard]] Value upload(const Meta&, std::span<const std::byte>) override { unsupported(); }
@@ -37,6 +39,9 @@ class HostDevice final : public Device {
       const OpInfo&, std::span<const Value>, std::span<const Meta>) const noexcept override {
     return 0;
   }
+
+  /// From now on borrowing fails, and with it whoever does so.
+  std::atomic<bool> broken{false};
 
   /// Where a value's bytes lie.
   [[nodiscard]] static const std::byte* address(const Value& value) {

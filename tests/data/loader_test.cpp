@@ -1,4 +1,5 @@
 #include "host_device.hpp"
+#include "loader_actors.hpp"
 
 #include <troupe/core/error.hpp>
 #include <troupe/core/system.hpp>
@@ -11,6 +12,7 @@
 #include <cmath>
 #include <cstdint>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -57,6 +59,27 @@ Epoch epoch_of(Loader& loader, std::int64_t number, std::int64_t first_batch = 0
   loader.begin_epoch(number, first_batch);
   return rest_of_epoch(loader);
 }
+
+/// What the rest of an epoch ends with: "" when it ends well.
+std::string end_of_epoch(Loader& loader) {
+  try {
+    while (loader.next()) {
+    }
+  } catch (const Error& error) {
+    return error.message();
+  }
+  return "";
+}
+
+/// A sampler that dies instead of dealing.
+class BrokenSampler final : public Actor<Begin> {
+ public:
+  static constexpr std::string_view name = "test.broken_sampler";
+
+ private:
+  friend ActorAccess;
+  void on(const Begin&) { throw Error(ErrorCode::internal, "planted in the sampler"); }
+};
 
 struct Fixture {
   explicit Fixture(unsigned threads = 2) : system(with_threads(threads)) {}
@@ -171,6 +194,39 @@ TEST_CASE("a loader leaves no actor behind", "[data]") {
   fixture.system.wait_until(
       [&] { return fixture.system.actors_alive() == 0; }, "the loader's actors to end");
   CHECK(fixture.system.actors_alive() == 0);
+}
+
+TEST_CASE("a decoder that dies ends the epoch with its error, and every later one", "[data]") {
+  Fixture fixture;
+  {
+    Loader loader = fixture.loader(4000, {.batch_size = 4});
+    loader.begin_epoch(0);
+    CHECK(loader.next());
+    fixture.device.broken = true;
+    CHECK(end_of_epoch(loader).find("planted") != std::string::npos);
+    fixture.device.broken = false;
+    loader.begin_epoch(1);
+    CHECK(end_of_epoch(loader).find("planted") != std::string::npos);
+  }
+  fixture.system.wait_until(
+      [&] { return fixture.system.actors_alive() == 0; }, "the loader's actors to end");
+}
+
+TEST_CASE("a sampler that dies ends the epoch with its error", "[data]") {
+  Fixture fixture;
+  StreamReader<Batch> reader(fixture.system, {.messages = 2});
+  (void)fixture.system.spawn<Prefetcher>(
+      reader.address(),
+      Address<Begin>(fixture.system.spawn<BrokenSampler>()),
+      std::vector<Address<>>(),
+      0,
+      5);
+  try {
+    (void)reader.next();
+    FAIL("gave a batch");
+  } catch (const Error& error) {
+    CHECK(error.message().find("planted in the sampler") != std::string::npos);
+  }
 }
 
 TEST_CASE("options out of range are refused at the call", "[data]") {
