@@ -16,6 +16,12 @@ namespace troupe::cli {
 
 namespace {
 
+constexpr std::int64_t mlp_width = 512;
+constexpr std::int64_t cnn_width = 128;
+
+/// What is left of an image after two pools, in 64 channels.
+std::int64_t cnn_features(const Shape& image) { return 64 * (image[1] / 4) * (image[2] / 4); }
+
 optim::Optimizer make_optimizer(const RunConfig& config, const std::vector<Parameter>& parameters) {
   const bool decays = config.weight_decay >= 0;
   if (config.optimizer == "sgd")
@@ -34,36 +40,55 @@ optim::Optimizer make_optimizer(const RunConfig& config, const std::vector<Param
 
 }  // namespace
 
+std::int64_t parameter_count(std::string_view name, const Shape& image, std::int64_t classes) {
+  const auto linear = [](std::int64_t in, std::int64_t out) { return (in + 1) * out; };
+  std::int64_t count = 0;
+  if (name == "mlp") {
+    count = linear(elements_in(image), mlp_width) + linear(mlp_width, mlp_width) +
+            linear(mlp_width, classes);
+  } else if (name == "cnn") {
+    if (image[1] < 4 || image[2] < 4)
+      throw Error(
+          ErrorCode::invalid_argument,
+          "images of " + std::to_string(image[1]) + " x " + std::to_string(image[2]) +
+              " are too small for the cnn, which halves them twice")
+          .hint("--model mlp takes images of any size");
+    count = linear(9 * image[0], 32) + linear(9 * 32, 64) + linear(cnn_features(image), cnn_width) +
+            linear(cnn_width, classes);
+  } else {
+    throw Error(ErrorCode::invalid_argument, "no model is called '" + std::string(name) + "'")
+        .hint("use mlp or cnn");
+  }
+  if (count > parameters_max)
+    throw Error(
+        ErrorCode::invalid_argument,
+        "the " + std::string(name) + " for images " + to_string(image) + " has " +
+            std::to_string(count) + " parameters, more than " + std::to_string(parameters_max))
+        .hint("make the images smaller");
+  return count;
+}
+
 nn::AnyModule make_model(std::string_view name, const Shape& image, std::int64_t classes) {
-  const std::int64_t channels = image[0];
+  (void)parameter_count(name, image, classes);  // refuses what cannot be
   if (name == "mlp")
     return nn::Sequential{
         nn::Flatten(),
-        nn::Linear(elements_in(image), 512),
+        nn::Linear(elements_in(image), mlp_width),
         nn::ReLU(),
-        nn::Linear(512, 512),
+        nn::Linear(mlp_width, mlp_width),
         nn::ReLU(),
-        nn::Linear(512, classes)};
-  if (name != "cnn")
-    throw Error(ErrorCode::invalid_argument, "no model is called '" + std::string(name) + "'")
-        .hint("use mlp or cnn");
-  if (image[1] < 4 || image[2] < 4)
-    throw Error(
-        ErrorCode::invalid_argument,
-        "images of " + std::to_string(image[1]) + " x " + std::to_string(image[2]) +
-            " are too small for the cnn, which halves them twice")
-        .hint("--model mlp takes images of any size");
+        nn::Linear(mlp_width, classes)};
   return nn::Sequential{
-      nn::Conv2d(channels, 32, 3, 1, 1),
+      nn::Conv2d(image[0], 32, 3, 1, 1),
       nn::ReLU(),
       nn::MaxPool2d(2),
       nn::Conv2d(32, 64, 3, 1, 1),
       nn::ReLU(),
       nn::MaxPool2d(2),
       nn::Flatten(),
-      nn::Linear(64 * (image[1] / 4) * (image[2] / 4), 128),
+      nn::Linear(cnn_features(image), cnn_width),
       nn::ReLU(),
-      nn::Linear(128, classes)};
+      nn::Linear(cnn_width, classes)};
 }
 
 nn::Task make_task(
@@ -76,8 +101,11 @@ nn::Task make_task(
   if (config.schedule == "step")
     task.schedule = optim::StepLR(optimizer, std::max<std::int64_t>(1, (total + 2) / 3));
   if (config.schedule == "cosine") task.schedule = optim::CosineAnnealingLR(optimizer, total);
-  if (config.schedule == "warmup-cosine")
-    task.schedule = optim::WarmupCosineLR(optimizer, std::max<std::int64_t>(1, total / 20), total);
+  if (config.schedule == "warmup-cosine") {
+    const std::int64_t warmup = std::max<std::int64_t>(1, total / 20);
+    // A run of a single step is all warm-up: the cosine that never comes must have a length too.
+    task.schedule = optim::WarmupCosineLR(optimizer, warmup, std::max(total, warmup + 1));
+  }
   return task;
 }
 

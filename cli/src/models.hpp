@@ -17,9 +17,16 @@ namespace troupe::cli {
 ///   mlp   in-512-512-classes, with relu between
 ///   cnn   conv 3×3 to 32, relu, pool 2, conv 3×3 to 64, relu, pool 2, 128, relu, classes
 ///
-/// Throws `invalid_argument` for another name, and for images too small for two pools.
+/// Throws `invalid_argument` for another name, for images too small for two pools, and for those
+/// so large that the weights would be more than `parameters_max`; before it takes any memory.
 [[nodiscard]] nn::AnyModule make_model(
     std::string_view name, const Shape& image, std::int64_t classes);
+/// The numbers that `make_model` would learn. Throws as it does. The image may have up to 2⁴⁰
+/// pixels.
+[[nodiscard]] std::int64_t parameter_count(
+    std::string_view name, const Shape& image, std::int64_t classes);
+/// 4 GiB of them, and as much again for each state of the optimizer.
+inline constexpr std::int64_t parameters_max = std::int64_t{1} << 30;
 
 /// Model, optimizer and schedule as a config asks for them. Draws the weights from the scope's
 /// random state.

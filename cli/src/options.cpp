@@ -18,7 +18,18 @@ std::string option_of(std::string name) {
   return "--" + name;
 }
 
-const CLI::Range at_least_1(1.0, 1e15, "AT LEAST 1");
+/// Lets pass what the field of a run's config may be.
+CLI::Validator in_range(const std::string& field) {
+  const FieldRange range = RunConfig::range(field);
+  return CLI::Validator(
+      [range](std::string& text) {
+        if (!range.words.empty()) return range.fault(text);
+        double number = 0;
+        if (!CLI::detail::lexical_cast(text, number)) return "'" + text + "' is not a number";
+        return range.fault(number);
+      },
+      range.text());
+}
 
 void add_machine(CLI::App& command, MachineOptions& machine) {
   command.add_option("--threads", machine.threads, "Threads to run on; 0: one for each core")
@@ -36,44 +47,44 @@ void add_train(CLI::App& command, TrainOptions& options) {
       config.data,
       "fashion-mnist, idx:DIR, cifar10:DIR, or shapes10:DIR (made there if it is not)");
   command.add_option("--model", config.model, "mlp or cnn")
-      ->check(CLI::IsMember({"mlp", "cnn"}))
+      ->check(in_range("model"))
       ->capture_default_str();
   command.add_option("--epochs", config.epochs, "Times to go through the data")
-      ->check(at_least_1)
+      ->check(in_range("epochs"))
       ->capture_default_str();
   command.add_option("--batch-size", config.batch_size, "Images in a batch")
-      ->check(at_least_1)
+      ->check(in_range("batch_size"))
       ->capture_default_str();
   command.add_option("--lr", config.lr, "Learning rate")
-      ->check(CLI::NonNegativeNumber)
+      ->check(in_range("lr"))
       ->capture_default_str();
   command.add_option("--optimizer", config.optimizer, "sgd, adam or adamw")
-      ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+      ->check(in_range("optimizer"))
       ->capture_default_str();
   command.add_option("--momentum", config.momentum, "Of sgd")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(in_range("momentum"))
       ->capture_default_str();
   command.add_option("--weight-decay", config.weight_decay, "Default: 0, and 0.01 for adamw")
-      ->check(CLI::NonNegativeNumber);
+      ->check(in_range("weight_decay"));
   command
       .add_option(
           "--schedule",
           config.schedule,
           "Of the learning rate: constant, step (a tenth after each third), cosine, warmup-cosine")
-      ->check(CLI::IsMember({"constant", "step", "cosine", "warmup-cosine"}))
+      ->check(in_range("schedule"))
       ->capture_default_str();
   command.add_option("--clip", config.clip, "Bound on the norm of the gradients; 0: none")
-      ->check(CLI::NonNegativeNumber)
+      ->check(in_range("clip"))
       ->capture_default_str();
   command.add_option("--accumulate", config.accumulate, "Batches whose gradients make one step")
-      ->check(at_least_1)
+      ->check(in_range("accumulate"))
       ->capture_default_str();
   command.add_option("--seed", config.seed, "Of weights, order and everything random")
-      ->check(CLI::Range(0.0, 9e15, "AT LEAST 0"))
+      ->check(in_range("seed"))
       ->capture_default_str();
   command.add_flag("--augment", config.augment, "Train on random crops and mirror images");
   command.add_option("--limit", config.limit, "Use the first so many images of each set; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(in_range("limit"))
       ->capture_default_str();
   command.add_option(
       "--out", options.out, "Folder for the run; default: the first free runs/MODEL-N");
@@ -161,10 +172,10 @@ Command parse(const std::vector<std::string>& arguments) {
   eval_command.add_option("run", eval.run, "Folder of the run")->required();
   eval_command.add_option("--data", eval.data, "Default: what the run was trained on");
   eval_command.add_option("--limit", eval.limit, "Use the first so many images; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(in_range("limit"))
       ->capture_default_str();
   eval_command.add_option("--batch-size", eval.batch_size, "Images in a batch")
-      ->check(at_least_1)
+      ->check(in_range("batch_size"))
       ->capture_default_str();
   add_machine(eval_command, eval.machine);
 
@@ -175,7 +186,7 @@ Command parse(const std::vector<std::string>& arguments) {
   predict_command.add_option("images", predict.images, "IDX file of images, plain or .gz")
       ->required();
   predict_command.add_option("--count", predict.count, "Images to show")
-      ->check(at_least_1)
+      ->check(CLI::Range(1.0, 1e15, "AT LEAST 1"))
       ->capture_default_str();
   predict_command.add_option("--first", predict.first, "Number of the first image, from 0")
       ->check(CLI::NonNegativeNumber)

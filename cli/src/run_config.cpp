@@ -1,6 +1,8 @@
 #include "run_config.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <limits>
 
 namespace troupe::cli {
 
@@ -30,7 +32,63 @@ void read(const io::Tree& from, std::int64_t& into) { into = from.as_int(); }
 void read(const io::Tree& from, double& into) { into = from.as_double(); }
 void read(const io::Tree& from, bool& into) { into = from.as_bool(); }
 
+std::string fault_of(const FieldRange& range, const std::string& value) {
+  return range.fault(value);
+}
+std::string fault_of(const FieldRange& range, std::int64_t value) {
+  return range.fault(static_cast<double>(value));
+}
+std::string fault_of(const FieldRange& range, double value) { return range.fault(value); }
+std::string fault_of(const FieldRange&, bool) { return {}; }
+
+/// As people write it: 5, not 5.000000.
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+
 }  // namespace
+
+std::string FieldRange::text() const {
+  if (!words.empty()) {
+    std::string list;
+    for (const std::string& word : words) list += (list.empty() ? "{" : ",") + word;
+    return list + "}";
+  }
+  if (low == high) return {};
+  // An upper bound that nobody comes near is not worth a word in every help text.
+  return high >= 1e9 ? "AT LEAST " + number_text(low)
+                     : number_text(low) + " TO " + number_text(high);
+}
+
+std::string FieldRange::fault(std::string_view value) const {
+  if (words.empty() || std::find(words.begin(), words.end(), value) != words.end()) return {};
+  return "'" + std::string(value) + "' is not in " + text();
+}
+
+std::string FieldRange::fault(double value) const {
+  if (value >= low && value <= high) return {};  // a NaN is neither
+  return number_text(value) + " is not from " + number_text(low) + " to " + number_text(high);
+}
+
+FieldRange RunConfig::range(std::string_view name) {
+  // Times the steps of an epoch, of which there are fewer than 2³², epochs must not overflow.
+  constexpr double count_max = 1e9;
+  // Integers that doubles, and so the readers of JSON in other languages, tell apart.
+  constexpr double integer_max = 9e15;
+  constexpr double number_max = std::numeric_limits<double>::max();
+  if (name == "model") return {.words = {"mlp", "cnn"}};
+  if (name == "optimizer") return {.words = {"sgd", "adam", "adamw"}};
+  if (name == "schedule") return {.words = {"constant", "step", "cosine", "warmup-cosine"}};
+  if (name == "epochs" || name == "batch_size" || name == "accumulate")
+    return {.low = 1, .high = count_max};
+  if (name == "seed" || name == "limit") return {.low = 0, .high = integer_max};
+  if (name == "momentum") return {.low = 0, .high = 1};
+  if (name == "lr" || name == "weight_decay" || name == "clip")
+    return {.low = 0, .high = number_max};
+  return {};
+}
 
 const std::vector<std::string>& RunConfig::names() {
   static const std::vector<std::string> names = [] {
@@ -52,7 +110,13 @@ io::Tree RunConfig::tree() const {
 
 RunConfig RunConfig::from(const io::Tree& tree) {
   RunConfig config;
-  each_field(config, [&](const char* name, auto& value) { read(tree.at(name), value); });
+  const double unset = config.weight_decay;
+  each_field(config, [&](const std::string& name, auto& value) {
+    read(tree.at(name), value);
+    if (name == "weight_decay" && config.weight_decay == unset) return;
+    const std::string fault = fault_of(range(name), value);
+    if (!fault.empty()) throw Error(ErrorCode::file_mismatch, "'" + name + "': " + fault);
+  });
   return config;
 }
 

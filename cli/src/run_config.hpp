@@ -9,6 +9,20 @@
 
 namespace troupe::cli {
 
+/// The values that a field of a run's config may have: what the command line takes and what
+/// config.json may hold.
+struct FieldRange {
+  std::vector<std::string> words{};  ///< for text: one of these, or any when there are none
+  double low = 0;                    ///< for numbers
+  double high = 0;
+
+  /// "AT LEAST 1", "{mlp,cnn}"; empty when anything goes.
+  [[nodiscard]] std::string text() const;
+  /// What is wrong with a value, in words; empty when nothing is.
+  [[nodiscard]] std::string fault(std::string_view value) const;
+  [[nodiscard]] std::string fault(double value) const;
+};
+
 /// What a run is: with the same of these, the same bits come out. Kept in the run's config.json.
 struct RunConfig {
   std::string data;
@@ -18,7 +32,7 @@ struct RunConfig {
   double lr = 1e-3;
   std::string optimizer = "adam";
   double momentum = 0;
-  double weight_decay = -1;  ///< below 0: the optimizer's own default
+  double weight_decay = -1;  ///< −1: the optimizer's own default
   std::string schedule = "constant";
   double clip = 0;
   std::int64_t accumulate = 1;
@@ -30,9 +44,10 @@ struct RunConfig {
   [[nodiscard]] static const std::vector<std::string>& names();
   /// Those that a resumed run may change: what was trained so far stays what it is.
   [[nodiscard]] static bool may_change(std::string_view name);
+  [[nodiscard]] static FieldRange range(std::string_view name);
 
   [[nodiscard]] io::Tree tree() const;
-  /// Throws `file_mismatch` for what is missing or of another kind.
+  /// Throws `file_mismatch` for what is missing, of another kind or out of range.
   [[nodiscard]] static RunConfig from(const io::Tree& tree);
 };
 

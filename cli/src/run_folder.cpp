@@ -2,6 +2,8 @@
 
 #include <troupe/nn/state_dict.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <span>
 #include <utility>
 
@@ -32,6 +34,13 @@ io::Tree tree_of(const std::vector<T>& values) {
   return list;
 }
 
+void require(bool holds, const char* name, const char* reason) {
+  if (!holds)
+    throw Error(ErrorCode::file_mismatch, "'images': '" + std::string(name) + "' " + reason);
+}
+
+bool is_count(std::int64_t value, std::int64_t max) { return value >= 1 && value <= max; }
+
 }  // namespace
 
 DataFacts DataFacts::of(const data::ImageDataset& dataset) {
@@ -56,8 +65,16 @@ io::Tree DataFacts::tree() const {
 
 DataFacts DataFacts::from(const io::Tree& tree) {
   const auto sizes = list_of<std::int64_t>(tree.at("image"), [](auto& t) { return t.as_int(); });
-  if (sizes.size() != 3) throw Error(ErrorCode::file_mismatch, "'image' has not three sizes");
-  return {
+  constexpr std::int64_t count_max = std::int64_t{1} << 32;  // loaders number samples by 32 bits
+  constexpr double pixels_max = 0x1p40;                      // of one image, which memory holds
+  double pixels = 1;
+  for (const std::int64_t size : sizes)
+    pixels *= static_cast<double>(std::max<std::int64_t>(size, 0));
+  require(
+      sizes.size() == 3 && pixels >= 1 && pixels <= pixels_max,
+      "image",
+      "is not the shape of an image");
+  DataFacts facts{
       .image = Shape(std::span(sizes)),
       .train_count = tree.at("train_count").as_int(),
       .test_count = tree.at("test_count").as_int(),
@@ -65,6 +82,25 @@ DataFacts DataFacts::from(const io::Tree& tree) {
       .deviation = list_of<float>(tree.at("deviation"), [](auto& t) { return t.as_double(); }),
       .class_names =
           list_of<std::string>(tree.at("class_names"), [](auto& t) { return t.as_string(); })};
+  require(is_count(facts.train_count, count_max), "train_count", "is no number of images");
+  require(is_count(facts.test_count, count_max), "test_count", "is no number of images");
+  const auto channels = static_cast<std::size_t>(sizes[0]);
+  require(facts.mean.size() == channels, "mean", "has not one number for each channel");
+  require(facts.deviation.size() == channels, "deviation", "has not one number for each channel");
+  require(
+      std::ranges::all_of(facts.mean, [](float x) { return std::isfinite(x); }),
+      "mean",
+      "is not finite");
+  require(
+      std::ranges::all_of(facts.deviation, [](float x) { return std::isfinite(x) && x > 0; }),
+      "deviation",
+      "is not above 0 and finite");
+  // Labels are bytes.
+  require(
+      is_count(static_cast<std::int64_t>(facts.class_names.size()), 256),
+      "class_names",
+      "has not 1 to 256 names");
+  return facts;
 }
 
 bool RunFolder::exists() const { return disk_->exists(path_ + "/config.json"); }

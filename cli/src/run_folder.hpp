@@ -26,6 +26,7 @@ struct DataFacts {
   [[nodiscard]] static DataFacts of(const data::ImageDataset& dataset);
   [[nodiscard]] io::Tree tree() const;
   [[nodiscard]] static DataFacts from(const io::Tree& tree);
+  /// Throws `file_mismatch` for what is missing, of another kind or in no data set.
 };
 
 /// A run on disk:

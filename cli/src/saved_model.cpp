@@ -4,6 +4,8 @@
 
 #include <troupe/nn/state_dict.hpp>
 
+#include <numeric>
+
 namespace troupe::cli {
 
 SavedModel load_model(Disk& disk, const std::string& folder) {
@@ -11,17 +13,28 @@ SavedModel load_model(Disk& disk, const std::string& folder) {
   RunConfig config;
   DataFacts facts;
   run.read_config(config, facts);
-  nn::AnyModule model =
-      make_model(config.model, facts.image, static_cast<std::int64_t>(facts.class_names.size()));
+  const auto classes = static_cast<std::int64_t>(facts.class_names.size());
   const nn::StateDict weights = nn::load(disk, run.model_path()).value();
+  const std::int64_t found =
+      std::accumulate(weights.begin(), weights.end(), std::int64_t{0}, [](auto sum, auto& entry) {
+        return sum + entry.second.elements();
+      });
   try {
+    // Counted before it is made: what config.json says may be far larger than what there is.
+    const std::int64_t needed = parameter_count(config.model, facts.image, classes);
+    if (needed != found)
+      throw Error(
+          ErrorCode::file_mismatch,
+          "holds " + std::to_string(found) + " numbers for " + std::to_string(needed) +
+              " parameters");
+    nn::AnyModule model = make_model(config.model, facts.image, classes);
     model.load_state_dict(weights);
+    model.eval();
+    return {config, facts, model};
   } catch (const Error& error) {
-    throw Error(error.code(), run.model_path() + ": " + error.message())
+    throw Error(ErrorCode::file_mismatch, run.model_path() + ": " + error.message())
         .hint("config.json says " + config.model + "; the weights are of another model");
   }
-  model.eval();
-  return {config, facts, model};
 }
 
 }  // namespace troupe::cli

@@ -250,7 +250,8 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   nn::TrainerOptions trainer_options{
       .max_epochs = config.epochs,
       .gradient_clip_val = config.clip,
-      .accumulate_grad_batches = config.accumulate,
+      // No more than there are: a step takes what an epoch has left.
+      .accumulate_grad_batches = std::min(config.accumulate, train_loader.batches()),
       .door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run,
       .schedule_interval = nn::ScheduleInterval::step,
       .detect_nan = options.watch_nan,

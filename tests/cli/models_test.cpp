@@ -30,6 +30,13 @@ TEST_CASE("the models have the promised sizes", "[cli]") {
   CHECK(make_model("cnn", {3, 32, 32}, 10).parameter_count() == 545'098);
 }
 
+TEST_CASE("parameters are counted without making them", "[cli]") {
+  const Fixture fixture;
+  for (const char* name : {"mlp", "cnn"})
+    for (const Shape& image : {Shape{1, 4, 5}, Shape{3, 9, 7}})
+      CHECK(parameter_count(name, image, 4) == make_model(name, image, 4).parameter_count());
+}
+
 TEST_CASE("the models map images to scores of the classes", "[cli]") {
   const Fixture fixture;
   const std::vector<float> pixels(2 * 3 * 9 * 7, 0.5f);
@@ -52,6 +59,9 @@ TEST_CASE("models that cannot be are refused with a hint", "[cli]") {
   const Fixture fixture;
   CHECK_THROWS_AS(make_model("cnn", {1, 3, 28}, 10), Error);
   CHECK_THROWS_AS(make_model("resnet", {1, 28, 28}, 10), Error);
+  // 20 TB of weights: refused by their number, not by the machine.
+  CHECK_THROWS_AS(make_model("mlp", {1, 100'000, 100'000}, 10), Error);
+  CHECK_THROWS_AS(make_model("cnn", {1, 100'000, 100'000}, 10), Error);
 }
 
 TEST_CASE("schedules start and end as they should", "[cli]") {
@@ -82,6 +92,10 @@ TEST_CASE("schedules start and end as they should", "[cli]") {
   CHECK(warm[0] < 0.01);
   CHECK(std::abs(warm[1] - 1) < 1e-12);
   CHECK(std::abs(warm[30]) < 1e-12);
+  // A run of one step has no cosine.
+  config.epochs = 1;
+  config.schedule = "warmup-cosine";
+  CHECK(make_task(config, {1, 4, 4}, 2, 1).schedule);
 }
 
 }  // namespace troupe::cli

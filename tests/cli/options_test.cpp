@@ -109,6 +109,9 @@ TEST_CASE("values out of range are mistakes that name the option", "[cli]") {
   CHECK(mistake("train --data x --epochs 0").text.find("--epochs") != std::string::npos);
   CHECK(mistake("train --data x --epochs many").text.find("--epochs") != std::string::npos);
   CHECK(mistake("train --data x --lr -1").text.find("--lr") != std::string::npos);
+  CHECK(mistake("train --data x --lr nan").text.find("--lr") != std::string::npos);
+  CHECK(mistake("train --data x --lr fast").text.find("is not a number") != std::string::npos);
+  CHECK(mistake("train --data x --accumulate 1e18").text.find("1000000000") != std::string::npos);
   CHECK(mistake("train --data x --batch-size 0").text.find("--batch-size") != std::string::npos);
   CHECK(mistake("train --data x --threads -1").text.find("--threads") != std::string::npos);
   CHECK(mistake("train --data x --door window").text.find("--door") != std::string::npos);

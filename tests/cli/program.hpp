@@ -2,13 +2,14 @@
 
 #include "small_data.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
+#include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,7 @@ struct Ended {
   int code = -1;  ///< exit code; 128 + signal when killed
   std::string out;
   std::string err;
+  long resident_kib_max = 0;
 };
 
 /// A run of the real program, in a folder, with both streams going to files there.
@@ -31,6 +33,7 @@ class Running {
     for (const std::string& argument : arguments)
       words.push_back(const_cast<char*>(argument.c_str()));
     words.push_back(nullptr);
+    std::fflush(nullptr);  // or the child writes what waits here once more
     child_ = ::fork();
     if (child_ == 0) {
       const bool ready = ::chdir(folder.path().c_str()) == 0 &&
@@ -54,11 +57,12 @@ class Running {
 
   Ended wait() {
     int status = 0;
-    while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+    rusage used{};
+    while (::wait4(child_, &status, 0, &used) < 0 && errno == EINTR) {
     }
     child_ = -1;
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return {code, read_file(out_), read_file(err_)};
+    return {code, read_file(out_), read_file(err_), used.ru_maxrss};
   }
 
  private:

@@ -5,6 +5,9 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
 
 namespace troupe::cli {
 namespace {
@@ -35,6 +38,46 @@ TEST_CASE("a config without one of its fields is refused, naming it", "[cli]") {
     CHECK(error.code() == ErrorCode::file_mismatch);
     CHECK(error.message().find("momentum") != std::string::npos);
   }
+}
+
+TEST_CASE("a config with a value that the command line refuses is refused", "[cli]") {
+  const auto fault = [](const char* name, const io::Tree& value) {
+    io::Tree tree = RunConfig().tree();
+    tree[name] = value;
+    try {
+      (void)RunConfig::from(tree);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      return error.message();
+    }
+    return std::string("was accepted");
+  };
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK(fault("accumulate", 0) == "'accumulate': 0 is not from 1 to 1000000000");
+  CHECK(fault("accumulate", most).starts_with("'accumulate': "));
+  CHECK(fault("epochs", most).starts_with("'epochs': "));
+  CHECK(fault("epochs", 0).starts_with("'epochs': "));
+  CHECK(fault("batch_size", -1).starts_with("'batch_size': "));
+  CHECK(fault("lr", "NaN").starts_with("'lr': "));
+  CHECK(fault("lr", "Infinity").starts_with("'lr': "));
+  CHECK(fault("momentum", 1.5) == "'momentum': 1.5 is not from 0 to 1");
+  CHECK(fault("weight_decay", -0.5).starts_with("'weight_decay': "));
+  CHECK(fault("clip", -1).starts_with("'clip': "));
+  CHECK(fault("seed", -1).starts_with("'seed': "));
+  CHECK(fault("limit", -1).starts_with("'limit': "));
+  CHECK(fault("model", "resnet") == "'model': 'resnet' is not in {mlp,cnn}");
+  CHECK(fault("optimizer", "lion") == "'optimizer': 'lion' is not in {sgd,adam,adamw}");
+  CHECK(fault("schedule", "linear").starts_with("'schedule': 'linear' is not in {"));
+  CHECK(fault("weight_decay", -1) == "was accepted");  // the optimizer's own
+  CHECK(fault("momentum", 1) == "was accepted");
+}
+
+TEST_CASE("a range tells itself as help texts do", "[cli]") {
+  CHECK(RunConfig::range("epochs").text() == "AT LEAST 1");
+  CHECK(RunConfig::range("momentum").text() == "0 TO 1");
+  CHECK(RunConfig::range("optimizer").text() == "{sgd,adam,adamw}");
+  CHECK(RunConfig::range("data").text().empty());
+  CHECK(RunConfig::range("data").fault("anything").empty());
 }
 
 TEST_CASE("every field has a name, and few may change on resuming", "[cli]") {

@@ -2,13 +2,19 @@
 
 #include <troupe/core/sim_disk.hpp>
 #include <troupe/cpu/cpu.hpp>
+#include <troupe/data/loader.hpp>
+#include <troupe/nn/flatten.hpp>
 #include <troupe/nn/linear.hpp>
+#include <troupe/nn/sequential.hpp>
 #include <troupe/nn/sgd.hpp>
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
+#include <limits>
+#include <memory>
 #include <string>
 
 namespace troupe::cli {
@@ -26,7 +32,7 @@ DataFacts some_facts() {
 
 struct Fixture {
   [[nodiscard]] static nn::Trainer trainer() {
-    const nn::Linear model(64, 2);
+    const nn::Sequential model{nn::Flatten(), nn::Linear(64, 2)};
     return nn::Trainer({nn::AnyModule(model), optim::SGD(model.parameters())});
   }
 
@@ -47,7 +53,6 @@ TEST_CASE("what was written about a run is read back exactly", "[cli]") {
   config.data = "idx:d";
   config.lr = 0.1;
   folder.write_config(config, some_facts());
-  CHECK(folder.exists());
 
   RunConfig read;
   DataFacts facts;
@@ -81,6 +86,52 @@ TEST_CASE("a folder that is no run, or a damaged one, is told", "[cli]") {
   CHECK(code() == ErrorCode::file_mismatch);
   put("{\"data\": 3}");
   CHECK(code() == ErrorCode::file_mismatch);
+}
+
+TEST_CASE("facts that no images have are refused, naming file and fact", "[cli]") {
+  sim::MemoryDisk disk;
+  RunFolder folder(disk, "runs/a");
+  const auto message = [&](const char* name, const io::Tree& value) {
+    folder.write_config({}, some_facts());
+    const std::vector<std::byte> bytes = disk.read_all("runs/a/config.json").value();
+    io::Tree tree =
+        io::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "").value();
+    (std::string_view(name) == "accumulate" ? tree : tree["images"])[name] = value;
+    const std::string text = io::to_json(tree);
+    disk.put("runs/a/config.json", std::as_bytes(std::span(text)));
+    RunConfig config;
+    DataFacts facts;
+    try {
+      folder.read_config(config, facts);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      return error.message();
+    }
+    return std::string("was accepted");
+  };
+  const auto refused = [&](const char* name, const io::Tree& value) {
+    const std::string told = message(name, value);
+    CAPTURE(name, told);
+    CHECK(told.starts_with("runs/a/config.json: "));
+    CHECK(told.find("'" + std::string(name) + "'") != std::string::npos);
+  };
+  using List = io::Tree::List;
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  refused("image", List{1, 0, 8});
+  refused("image", List{1, -8, -8});
+  refused("image", List{1, 8});
+  refused("image", List{most, most, most});
+  refused("image", List{std::int64_t{1} << 21, std::int64_t{1} << 21, 1});
+  refused("train_count", 0);
+  refused("test_count", most);
+  refused("mean", List{0.5, 0.5});
+  refused("mean", List{"NaN"});
+  refused("deviation", List{0.0});
+  refused("deviation", List());
+  refused("class_names", List());
+  refused("class_names", List(257, "x"));
+  refused("accumulate", 0);
+  CHECK(message("image", List{1, 28, 28}) == "was accepted");
 }
 
 TEST_CASE("free names count up", "[cli]") {

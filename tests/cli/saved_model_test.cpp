@@ -19,7 +19,12 @@ TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
   RunConfig config;
   config.model = "mlp";
   const DataFacts facts{
-      .image = {1, 4, 4}, .mean = {0}, .deviation = {1}, .class_names = {"a", "b", "c"}};
+      .image = {1, 4, 4},
+      .train_count = 1,
+      .test_count = 1,
+      .mean = {0},
+      .deviation = {1},
+      .class_names = {"a", "b", "c"}};
   RunFolder(disk, "a").write_config(config, facts);
   const nn::AnyModule model = make_model("mlp", facts.image, 3);
   nn::save(disk, "a/model.safetensors", model.state_dict()).value();
@@ -33,14 +38,27 @@ TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
   for (std::size_t i = 0; i < after.size(); ++i)
     CHECK(after[i].tensor().to_vector<float>() == before[i].tensor().to_vector<float>());
 
+  const auto fails = [&] {
+    try {
+      (void)load_model(disk, "a");
+      FAIL("was loaded");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      CHECK(error.message().starts_with("a/model.safetensors: "));
+    }
+  };
   nn::save(disk, "a/model.safetensors", make_model("mlp", {1, 5, 5}, 3).state_dict()).value();
-  try {
-    (void)load_model(disk, "a");
-    FAIL("was loaded");
-  } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::file_mismatch);
-    CHECK(error.message().starts_with("a/model.safetensors: "));
-  }
+  fails();
+
+  // A config that asks for far more than the weights' file holds takes no memory for it.
+  nn::save(disk, "a/model.safetensors", model.state_dict()).value();
+  DataFacts large = facts;
+  large.image = {1, 1000, 2000};  // 4 GB of weights
+  RunFolder(disk, "a").write_config(config, large);
+  const std::size_t peak = cpu::memory(device).peak_bytes;
+  fails();
+  // The weights of the file, 1 MB, and not 4 GB more.
+  CHECK(cpu::memory(device).peak_bytes - peak < std::size_t{4} << 20);
 }
 
 }  // namespace troupe::cli

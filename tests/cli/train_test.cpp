@@ -284,6 +284,50 @@ TEST_CASE("what cannot be run on, or written to, is told in one block", "[cli]")
   check_error(troupe(common + Words{"--out", "a"}), 1, "a holds a run already", "--resume a");
 }
 
+// Goal: a config.json that was edited is told with file and field by every command, and asks for no
+// memory that nothing stands behind.
+TEST_CASE("an edited config is refused, naming file and field", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64"};
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  const std::string path = troupe.folder / "a/config.json";
+  const std::string whole = read_file(path);
+  const auto edit = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    const std::size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    write_file(path, text.replace(at, from.size(), to));
+  };
+  const std::vector<Words> commands = {
+      {"train", "--resume", "a"}, {"eval", "a"}, {"predict", "a", "data/t10k-images-idx3-ubyte"}};
+  const std::vector<std::pair<std::string, std::string>> edits = {
+      {"\"accumulate\": 1", "\"accumulate\": 0"},
+      {"\"optimizer\": \"adam\"", "\"optimizer\": \"lion\""},
+      {"\"schedule\": \"constant\"", "\"schedule\": \"constnt\""},
+      {"\"epochs\": 1", "\"epochs\": 9223372036854775807"},
+      {"\"train_count\": 600", "\"train_count\": -600"}};
+  for (const auto& [from, to] : edits) {
+    edit(from, to);
+    const std::string field = "'" + from.substr(1, from.find('"', 1) - 1) + "'";
+    for (const Words& command : commands) {
+      const Ended ended = troupe(command);
+      check_error(ended, 1, "a/config.json: ", "the file is from another version, or was edited");
+      CHECK(ended.err.find(field) != std::string::npos);
+    }
+  }
+
+  // Images whose first layer alone would be of 20 TB.
+  edit("[\n      1,\n      8,\n      8\n    ]", "[1, 100000, 100000]");
+  for (const Words& command : commands) {
+    const Ended ended = troupe(command);
+    CAPTURE(ended.err);
+    CHECK(ended.code == 1);
+    CHECK(ended.err.find("error: ") != std::string::npos);
+    CHECK(ended.err.find("100000") != std::string::npos);
+    CHECK(ended.resident_kib_max < 250'000);
+  }
+}
+
 TEST_CASE("a command line that is none ends with 2", "[cli]") {
   const Fixture troupe;
   check_error(troupe({"train", "--epoch", "5"}), 2, "unknown option '--epoch'", "'--epochs'");
