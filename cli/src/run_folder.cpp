@@ -1,6 +1,6 @@
 #include "run_folder.hpp"
 
-#include <troupe/nn/state_dict.hpp>
+#include <troupe/io/safetensors.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +40,23 @@ void require(bool holds, const char* name, const char* reason) {
 }
 
 bool is_count(std::int64_t value, std::int64_t max) { return value >= 1 && value <= max; }
+
+std::string lines_of(const std::vector<nn::EpochMetrics>& metrics) {
+  std::string lines;
+  for (const nn::EpochMetrics& epoch : metrics) lines += io::to_json(epoch.tree()) + "\n";
+  return lines;
+}
+
+/// Whether a file holds these tensors and no others.
+bool holds(Disk& disk, const std::string& path, const std::vector<io::HostTensor>& tensors) {
+  const auto file = io::read_safetensors(disk, path);
+  if (!file || file.value().tensors.size() != tensors.size()) return false;
+  return std::all_of(tensors.begin(), tensors.end(), [&](const io::HostTensor& tensor) {
+    const io::HostTensor* saved = file.value().find(tensor.name());
+    return saved && saved->dtype() == tensor.dtype() && saved->shape() == tensor.shape() &&
+           std::ranges::equal(saved->bytes(), tensor.bytes());
+  });
+}
 
 }  // namespace
 
@@ -103,7 +120,9 @@ DataFacts DataFacts::from(const io::Tree& tree) {
   return facts;
 }
 
-bool RunFolder::exists() const { return disk_->exists(path_ + "/config.json"); }
+bool RunFolder::exists() const {
+  return disk_->exists(path_ + "/config.json") && io::has_checkpoint(*disk_, checkpoint_path());
+}
 
 void RunFolder::write_config(const RunConfig& config, const DataFacts& facts) {
   io::Tree tree = config.tree();
@@ -132,12 +151,37 @@ void RunFolder::read_config(RunConfig& config, DataFacts& facts) const {
 }
 
 void RunFolder::save(nn::Trainer& trainer, const io::Tree& about) {
-  // The checkpoint first: the other two can be made from it again.
+  // The checkpoint first: `resume` makes the other two from it again.
   (void)io::save_checkpoint(*disk_, checkpoint_path(), trainer.archive(about)).value();
-  std::string lines;
-  for (const nn::EpochMetrics& epoch : trainer.metrics()) lines += io::to_json(epoch.tree()) + "\n";
+  write_metrics(lines_of(trainer.metrics()));
+  write_weights(trainer.task().model.state_dict());
+}
+
+Resumed RunFolder::resume(nn::Trainer& trainer) {
+  auto loaded = io::load_checkpoint(*disk_, checkpoint_path());
+  if (!loaded)
+    throw Error(loaded.error())
+        .hint(
+            "without a checkpoint the run cannot go on; begin it anew with --out and a new folder");
+  io::LoadedCheckpoint& checkpoint = loaded.value();
+  trainer.restore(checkpoint.archive);
+
+  const std::string lines = lines_of(trainer.metrics());
+  const auto written = disk_->read_all(path_ + "/metrics.jsonl", lines.size());
+  if (!written || !std::ranges::equal(written.value(), bytes_of(lines))) write_metrics(lines);
+  const nn::StateDict weights = trainer.task().model.state_dict();
+  if (!holds(*disk_, model_path(), nn::to_host(weights))) write_weights(weights);
+
+  const io::Tree* about = checkpoint.archive.meta.find("about");
+  return {about ? *about : io::Tree(), std::move(checkpoint.notices)};
+}
+
+void RunFolder::write_metrics(const std::string& lines) {
   disk_->replace(path_ + "/metrics.jsonl", bytes_of(lines)).value();
-  nn::save(*disk_, model_path(), trainer.task().model.state_dict()).value();
+}
+
+void RunFolder::write_weights(const nn::StateDict& weights) {
+  nn::save(*disk_, model_path(), weights).value();
 }
 
 std::string RunFolder::free_name(Disk& disk, const std::string& model) {

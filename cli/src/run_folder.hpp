@@ -6,6 +6,7 @@
 #include <troupe/data/dataset.hpp>
 #include <troupe/io/checkpoint.hpp>
 #include <troupe/io/tree.hpp>
+#include <troupe/nn/state_dict.hpp>
 #include <troupe/nn/trainer.hpp>
 
 #include <cstdint>
@@ -25,8 +26,14 @@ struct DataFacts {
 
   [[nodiscard]] static DataFacts of(const data::ImageDataset& dataset);
   [[nodiscard]] io::Tree tree() const;
-  [[nodiscard]] static DataFacts from(const io::Tree& tree);
   /// Throws `file_mismatch` for what is missing, of another kind or in no data set.
+  [[nodiscard]] static DataFacts from(const io::Tree& tree);
+};
+
+/// What `RunFolder::resume` found.
+struct Resumed {
+  io::Tree about;
+  std::vector<std::string> notices;
 };
 
 /// A run on disk:
@@ -44,6 +51,7 @@ class RunFolder {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::string model_path() const { return path_ + "/model.safetensors"; }
   [[nodiscard]] std::string checkpoint_path() const { return path_ + "/checkpoint"; }
+  /// Whether there is a run to go on with. A config alone is none: its first save failed.
   [[nodiscard]] bool exists() const;
 
   /// All throw what the disk answers.
@@ -54,11 +62,18 @@ class RunFolder {
   /// Metrics, weights and checkpoint, as the trainer stands; a failure in the middle leaves what
   /// was there before usable.
   void save(nn::Trainer& trainer, const io::Tree& about);
+  /// Puts the trainer where the newest whole checkpoint left it, and writes metrics and weights
+  /// again where a save that was cut short left older ones. Throws also as `Trainer::restore`.
+  /// @returns  what the checkpoint is about, and a line for each one that was passed over
+  Resumed resume(nn::Trainer& trainer);
 
   /// The first free name runs/MODEL-N.
   [[nodiscard]] static std::string free_name(Disk& disk, const std::string& model);
 
  private:
+  void write_metrics(const std::string& lines);
+  void write_weights(const nn::StateDict& weights);
+
   Disk* disk_;
   std::string path_;
 };

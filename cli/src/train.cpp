@@ -177,26 +177,14 @@ data::LoaderOptions loader_options(const RunConfig& config, bool training) {
   return options;
 }
 
-void restore(
-    nn::Trainer& trainer,
-    Disk& disk,
-    const RunFolder& folder,
-    const io::Tree& now,
-    Console& console) {
-  const auto loaded = io::load_checkpoint(disk, folder.checkpoint_path());
-  if (!loaded) {
-    Error error = loaded.error();
-    throw error.hint("without a checkpoint the run cannot go on; begin it anew with --out");
-  }
-  for (const std::string& notice : loaded.value().notices) console.say("warning: " + notice);
-  const io::Archive& archive = loaded.value().archive;
-  const io::Tree* profile =
-      archive.meta.find("about") ? archive.meta.at("about").find("numeric_profile") : nullptr;
+void restore(nn::Trainer& trainer, RunFolder& folder, const io::Tree& now, Console& console) {
+  const Resumed resumed = folder.resume(trainer);
+  for (const std::string& notice : resumed.notices) console.say("warning: " + notice);
+  const io::Tree* profile = resumed.about.find("numeric_profile");
   if (profile && !(*profile == now.at("numeric_profile")))
     console.say(
         "warning: the run was on " + io::to_json(*profile) +
         "; results will differ in the last bits");
-  trainer.restore(archive);
   console.say(
       "going on after " + std::to_string(trainer.metrics().size()) + " epochs, " +
       std::to_string(trainer.step()) + " steps");
@@ -264,7 +252,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   nn::Trainer trainer(
       make_task(config, facts.image, static_cast<std::int64_t>(facts.class_names.size()), steps),
       std::move(trainer_options));
-  if (resuming) restore(trainer, disk, folder, what, console);
+  if (resuming) restore(trainer, folder, what, console);
   folder.write_config(config, facts);
   if (!resuming) reporter->save(trainer);  // so that even a kill in the first epoch leaves a run
   console.say(

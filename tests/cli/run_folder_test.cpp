@@ -134,6 +134,83 @@ TEST_CASE("facts that no images have are refused, naming file and fact", "[cli]"
   CHECK(message("image", List{1, 28, 28}) == "was accepted");
 }
 
+// Goal: a folder whose first save failed is free for another try. Method: the disk fills up before
+// the first checkpoint is whole.
+TEST_CASE("a folder is a run once there is a checkpoint to go on from", "[cli]") {
+  Fixture fixture;
+  nn::Trainer trainer = Fixture::trainer();
+  fixture.folder.write_config({}, some_facts());
+  fixture.disk.set_capacity(fixture.disk.bytes_used() + 100);
+  CHECK_THROWS_AS(fixture.folder.save(trainer, {}), Error);
+  CHECK_FALSE(fixture.folder.exists());
+  fixture.disk.set_capacity(1 << 20);
+  fixture.folder.save(trainer, {});
+  CHECK(fixture.folder.exists());
+}
+
+TEST_CASE("a checkpoint that no trainer wrote is refused, naming its file", "[cli]") {
+  Fixture fixture;
+  nn::Trainer trainer = Fixture::trainer();
+  io::Archive archive = trainer.archive();
+  archive.meta["step"] = -1;
+  (void)io::save_checkpoint(fixture.disk, fixture.folder.checkpoint_path(), archive).value();
+  try {
+    (void)fixture.folder.resume(trainer);
+    FAIL("was accepted");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::file_mismatch);
+    CHECK(error.message().starts_with("runs/a/checkpoint/save-000001/meta.json: 'step' is -1"));
+  }
+}
+
+// Goal: what a save that was cut short left behind is mended on resuming: metrics and weights are
+// those of the checkpoint. Method: the machine stops after each operation of the second save.
+TEST_CASE("resuming makes metrics and weights those of the checkpoint", "[cli]") {
+  Fixture fixture;
+  const auto set = std::make_shared<data::ImageSet>();
+  *set = {
+      16, 1, 8, 8, std::vector<std::byte>(16 * 64, std::byte{7}), std::vector<std::uint8_t>(16)};
+  data::Loader loader(fixture.device, set, {}, {}, {.batch_size = 8});
+
+  int cut_short = 0;
+  for (bool cut = true; cut;) {
+    const auto stop = static_cast<std::uint64_t>(cut_short);
+    CAPTURE(stop);
+    sim::MemoryDisk disk;
+    RunFolder folder(disk, "runs/a");
+    nn::Trainer trainer = Fixture::trainer();
+    folder.write_config({}, some_facts());
+    folder.save(trainer, "mine");
+    CHECK(trainer.fit(loader));
+    disk.stop_after_operations(stop);
+    cut = false;
+    try {
+      folder.save(trainer, "mine");
+    } catch (const Error&) {
+      cut = true;
+      ++cut_short;
+    }
+    disk.reboot(sim::Crash::process);
+
+    nn::Trainer resumed = Fixture::trainer();
+    const Resumed found = folder.resume(resumed);
+    CHECK(found.about.as_string() == "mine");
+    CHECK(found.notices.empty());
+    const auto text = disk.read_all("runs/a/metrics.jsonl").value();
+    CHECK(
+        std::count(text.begin(), text.end(), std::byte{'\n'}) ==
+        std::ptrdiff_t(resumed.metrics().size()));
+    const nn::StateDict weights = nn::load(disk, folder.model_path()).value();
+    CHECK(
+        nn::find(weights, "1.weight")->to_vector<float>() ==
+        resumed.task().model.parameters()[0].tensor().to_vector<float>());
+    const std::uint64_t before = disk.bytes_appended();
+    (void)folder.resume(resumed);
+    CHECK(disk.bytes_appended() == before);  // nothing was left to mend
+  }
+  CHECK(cut_short > 10);
+}
+
 TEST_CASE("free names count up", "[cli]") {
   sim::MemoryDisk disk;
   CHECK(RunFolder::free_name(disk, "mlp") == "runs/mlp-1");

@@ -188,16 +188,22 @@ TEST_CASE("Ctrl-C saves and tells how to go on, with the same bits", "[cli]") {
   CHECK(troupe.bits("cut") == troupe.bits("whole"));
 }
 
+// Through the other door and on other threads than it was begun with.
 TEST_CASE("a killed run goes on from its last epoch, with the same bits", "[cli]") {
   const Fixture troupe;
-  const Words common = small_run + Words{"--model", "mlp", "--epochs", "12"};
+  const auto [door, threads, other_door, other_threads] =
+      GENERATE(table<std::string, std::string, std::string, std::string>(
+          {{"program", "1", "define-by-run", "2"}, {"define-by-run", "4", "program", "1"}}));
+  const Words common =
+      small_run + Words{"--model", "mlp", "--epochs", "12", "--door", door, "--threads", threads};
   REQUIRE(troupe(common + Words{"--out", "whole"}).code == 0);
 
   Running running(troupe.folder, common + Words{"--out", "cut"});
   REQUIRE(eventually([&] { return !read_file(troupe.folder / "cut/metrics.jsonl").empty(); }));
   running.send(SIGKILL);
   REQUIRE(running.wait().code == 128 + SIGKILL);
-  const Ended resumed = troupe({"train", "--resume", "cut"});
+  const Ended resumed =
+      troupe({"train", "--resume", "cut", "--door", other_door, "--threads", other_threads});
   CAPTURE(resumed.err);
   REQUIRE(resumed.code == 0);
   CHECK(troupe.bits("cut") == troupe.bits("whole"));
@@ -214,12 +220,29 @@ TEST_CASE("a finished run can be given more epochs", "[cli]") {
 
 TEST_CASE("a second Ctrl-C ends the program at once", "[cli]") {
   const Fixture troupe;
+  // Steps so long that the second comes before the step that the first waits for is over.
+  write_idx_folder(troupe.folder / "large", 2000, 8, 28);
   Running running(
-      troupe.folder, small_run + Words{"--epochs", "100000", "--model", "mlp", "--out", "a"});
+      troupe.folder,
+      {"train",
+       "--data",
+       "idx:large",
+       "--model",
+       "cnn",
+       "--batch-size",
+       "2000",
+       "--epochs",
+       "100000",
+       "--out",
+       "a"});
   REQUIRE(eventually([&] { return !read_file(troupe.folder / "a/metrics.jsonl").empty(); }));
   running.send(SIGINT);
+  REQUIRE(eventually([&] { return running.err().find("once more ends") != std::string::npos; }));
   running.send(SIGINT);
-  CHECK(running.wait().code == 130);
+  const Ended ended = running.wait();
+  CAPTURE(ended.err);
+  CHECK(ended.code == 130);
+  CHECK(ended.err.find("ended without saving") != std::string::npos);
   CHECK(io::load_checkpoint(*make_real_disk(), troupe.folder / "a/checkpoint").ok());
 }
 
@@ -282,6 +305,35 @@ TEST_CASE("what cannot be run on, or written to, is told in one block", "[cli]")
 
   REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
   check_error(troupe(common + Words{"--out", "a"}), 1, "a holds a run already", "--resume a");
+}
+
+// Goal: a first save that fails does not lock its folder. Method: a file in the place of the folder
+// of checkpoints makes it fail.
+TEST_CASE("a folder whose first save failed can be trained in again", "[cli]") {
+  const Fixture troupe;
+  const Words common =
+      small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64", "--out", "a"};
+  std::filesystem::create_directories(troupe.folder / "a");
+  write_file(troupe.folder / "a/checkpoint", "x");
+  const Ended failed = troupe(common);
+  CHECK(failed.code == 1);
+  CHECK(failed.err.find("error: a/checkpoint: ") != std::string::npos);
+  check_error(troupe({"train", "--resume", "a"}), 1, "a/checkpoint", "begin it anew with --out");
+  std::filesystem::remove(troupe.folder / "a/checkpoint");
+  CHECK(troupe(common).code == 0);
+}
+
+TEST_CASE("resuming a finished run mends what its last save left out", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "2", "--limit", "64"};
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  const std::string expected = troupe.bits("a");
+  const std::string lines = read_file(troupe.folder / "a/metrics.jsonl");
+  write_file(troupe.folder / "a/metrics.jsonl", lines.substr(0, lines.find('\n') + 1));
+  std::filesystem::remove(troupe.folder / "a/model.safetensors");
+  REQUIRE(troupe({"train", "--resume", "a"}).code == 0);
+  CHECK(troupe.bits("a") == expected);
+  CHECK(read_file(troupe.folder / "a/metrics.jsonl") == lines);
 }
 
 // Goal: a config.json that was edited is told with file and field by every command, and asks for no
