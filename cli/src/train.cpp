@@ -91,36 +91,61 @@ class Reporter final : public nn::Callback {
 /// Records the messages of a few steps and writes them to a file: `--trace`.
 class TraceSteps final : public nn::Callback {
  public:
-  TraceSteps(System& system, std::string path, Console& console)
-      : system_(system), path_(std::move(path)), console_(console) {}
+  /// @param steps  of the whole run
+  /// Throws when the file cannot be written, which is better known before the steps than after.
+  TraceSteps(System& system, std::string path, std::int64_t steps, Console& console)
+      : system_(system), path_(std::move(path)), steps_of_run_(steps), console_(console) {
+    auto file = system_.disk().create(path_);
+    if (!file) throw Error(file.error()).hint("--trace takes the name of a file to be written");
+    file.value().reset();
+    system_.disk().remove(path_).value();
+  }
 
-  void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
-    if (done_ || progress.testing) return;
+  void on_fit_start(nn::Trainer& trainer) override {
     // Not the first steps, in which programs are captured and memory is taken; unless there are no
     // others.
-    const bool begin = progress.batch >= std::min<std::int64_t>(warm_up, progress.batches / 2);
-    if (!begin) return;
-    if (steps_++ == 0) return system_.tracer().start();
-    if (steps_ > steps_max || progress.batch == progress.batches) finish();
+    warm_up_ = std::min<std::int64_t>(20, (steps_of_run_ - trainer.step()) / 2);
+    if (warm_up_ == 0) begin();
   }
-  /// Steps are under way while others end, so a step's end is found in the next but one.
-  static constexpr int steps_max = 3;
-
- private:
-  static constexpr std::int64_t warm_up = 20;
-
+  void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
+    if (done_ || progress.testing) return;
+    if (!system_.tracer().on()) {
+      if (--warm_up_ <= 0) begin();
+      return;
+    }
+    // Steps are under way while others end: a span is from the end of one to the end of the next.
+    system_.tracer().span("step", began_);
+    if (++recorded_ == recorded_max || progress.batch == progress.batches) return finish();
+    began_ = system_.tracer().now();
+  }
+  /// Writes what there is, and says so; also when there is nothing.
   void finish() {
-    done_ = true;
+    if (std::exchange(done_, true)) return;
+    if (recorded_ == 0)
+      return console_.say(
+          "warning: there is no trace in " + path_ +
+          ", for the run ended before a step was traced");
     system_.tracer().write(system_.disk(), path_).value();
     console_.say(
-        "the trace of " + std::to_string(steps_ - 1) + " steps is in " + path_ +
+        "the trace of " + std::to_string(recorded_) + " steps is in " + path_ +
         "; ui.perfetto.dev opens it");
+  }
+
+ private:
+  static constexpr int recorded_max = 3;
+
+  void begin() {
+    system_.tracer().start();
+    began_ = system_.tracer().now();
   }
 
   System& system_;
   std::string path_;
+  std::int64_t steps_of_run_;
   Console& console_;
-  int steps_ = 0;
+  std::int64_t warm_up_ = 0;  // steps still to do before recording begins
+  std::uint64_t began_ = 0;
+  int recorded_ = 0;
   bool done_ = false;
 };
 
@@ -245,9 +270,12 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       .detect_nan = options.watch_nan,
       .stop = stop.get_token(),
       .callbacks = {reporter}};
-  if (!options.trace.empty())
-    trainer_options.callbacks.push_back(
-        std::make_shared<TraceSteps>(session.system(), options.trace, console));
+  std::shared_ptr<TraceSteps> trace;
+  if (!options.trace.empty()) {
+    trace = std::make_shared<TraceSteps>(
+        session.system(), options.trace, config.epochs * steps, console);
+    trainer_options.callbacks.push_back(trace);
+  }
   if (watcher) trainer_options.callbacks.push_back(std::move(watcher));
   nn::Trainer trainer(
       make_task(config, facts.image, static_cast<std::int64_t>(facts.class_names.size()), steps),
@@ -261,7 +289,9 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       std::to_string(train_loader.samples()) + " images, " +
       std::to_string(session.system().threads()) + " threads");
 
-  if (!trainer.fit(train_loader, &test_loader)) {
+  const bool finished = trainer.fit(train_loader, &test_loader);
+  if (trace) trace->finish();
+  if (!finished) {
     console.end_drawing();
     reporter->save(trainer);
     console.say(

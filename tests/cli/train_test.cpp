@@ -256,6 +256,74 @@ TEST_CASE("quiet leaves the result alone", "[cli]") {
   CHECK(ended.out.starts_with("test accuracy "));
 }
 
+TEST_CASE("a trace is JSON and holds a few steps", "[cli]") {
+  const Fixture troupe;
+  const auto door = GENERATE(as<std::string>{}, "program", "define-by-run");
+  const Words common =
+      small_run + Words{"--model", "mlp", "--threads", "2", "--door", door, "--out", "a"};
+  const auto traced = [&](const Words& more) {
+    const Ended ended = troupe(more + Words{"--trace", "step.json"});
+    CAPTURE(ended.err);
+    CHECK(ended.code == 0);
+    CHECK(ended.err.find("the trace of ") != std::string::npos);
+    const io::Tree tree =
+        io::parse_json(read_file(troupe.folder / "step.json"), "step.json").value();
+    std::map<std::string, int> counts;
+    for (const io::Tree& event : tree.at("traceEvents").as_list()) {
+      const io::Tree* kind = event.find("cat");
+      if (event.at("name") == io::Tree("step")) ++counts["step"];
+      if (kind) ++counts[kind->as_string()];
+    }
+    CHECK(counts["message"] > 0);
+    return counts["step"];
+  };
+  CHECK(traced(common + Words{"--epochs", "1"}) == 3);
+  // Near the end of a run, and in one of a single step, there are fewer.
+  CHECK(traced({"train", "--resume", "a", "--epochs", "2", "--door", door}) == 3);
+  std::filesystem::remove_all(troupe.folder / "a");
+  CHECK(traced(common + Words{"--epochs", "1", "--limit", "8"}) == 1);
+  CHECK(traced({"train", "--resume", "a", "--epochs", "2", "--door", door}) == 1);
+}
+
+TEST_CASE("a trace without steps is told, and one that cannot be written at once", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64"};
+  check_error(
+      troupe(common + Words{"--trace", "nowhere/step.json", "--out", "a"}),
+      1,
+      "nowhere/step.json",
+      "--trace takes the name of a file");
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "a"));
+
+  REQUIRE(troupe(common + Words{"--out", "a"}).code == 0);
+  const Ended finished = troupe({"train", "--resume", "a", "--trace", "step.json"});
+  CHECK(finished.code == 0);
+  CHECK(finished.err.find("warning: there is no trace in step.json") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "step.json"));
+
+  // Ctrl-C in the steps before the traced ones, which are long enough to be hit.
+  write_idx_folder(troupe.folder / "large", 4000, 8, 28);
+  Running running(
+      troupe.folder,
+      {"train",
+       "--data",
+       "idx:large",
+       "--model",
+       "cnn",
+       "--batch-size",
+       "100",
+       "--trace",
+       "step.json",
+       "--out",
+       "b"});
+  REQUIRE(eventually([&] { return running.err().find("training in b") != std::string::npos; }));
+  running.send(SIGINT);
+  const Ended cut = running.wait();
+  CAPTURE(cut.err);
+  CHECK(cut.code == 130);
+  CHECK(cut.err.find("warning: there is no trace in step.json") != std::string::npos);
+}
+
 TEST_CASE("what cannot be trained on is told in one block", "[cli]") {
   const Fixture troupe;
   const auto on = [&](const std::string& data) {
