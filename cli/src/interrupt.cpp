@@ -11,6 +11,7 @@ namespace {
 
 // A handler can reach nothing but what is static.
 volatile std::sig_atomic_t interrupts = 0;  // NOLINT: see above
+volatile std::sig_atomic_t silent = 0;      // NOLINT: see above
 
 void say(std::string_view text) {
   // Nothing else of the kind is allowed in a handler; if it fails there is nobody to tell.
@@ -23,7 +24,7 @@ void on_signal(int) {
     say("\nended without saving; the last checkpoint is whole\n");
     ::_exit(Interrupt::exit_code);
   }
-  say("\nstopping after this step and saving; once more ends at once\n");
+  if (!silent) say("\nstopping after this step and saving; once more ends at once\n");
 }
 
 void set_handler(void (*handler)(int)) {
@@ -36,7 +37,8 @@ void set_handler(void (*handler)(int)) {
 
 }  // namespace
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt(bool quiet) {
+  silent = quiet;
   interrupts = 0;
   set_handler(&on_signal);
 }

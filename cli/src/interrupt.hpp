@@ -3,12 +3,13 @@
 namespace troupe::cli {
 
 /// Catches Ctrl-C (and SIGTERM) while it lives: the first is noted, for the training loop to stop
-/// after its step; the second ends the process at once. The one place that owns a signal handler.
+/// after its step; the second ends the process at once. Says so on standard error, but when quiet
+/// only that nothing was saved. The one place that owns a signal handler.
 class Interrupt {
  public:
   static constexpr int exit_code = 130;  // as shells have it for Ctrl-C
 
-  Interrupt();
+  explicit Interrupt(bool quiet);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

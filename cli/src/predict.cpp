@@ -19,6 +19,9 @@ namespace troupe::cli {
 
 namespace {
 
+/// Enough to keep all threads busy, and no more memory for ten thousand images than for these.
+constexpr std::int64_t batch_size = 128;
+
 /// The images of an IDX file, without labels, from `first` on.
 data::ImageSet read_images(Disk& disk, const PredictOptions& options, const Shape& expected) {
   data::IdxArray array = data::read_idx(disk, options.images).value();
@@ -81,21 +84,23 @@ int predict(const PredictOptions& options, Console& console) {
       set,
       saved.facts.mean,
       saved.facts.deviation,
-      {.batch_size = set->count, .shuffle = false});
+      {.batch_size = batch_size, .shuffle = false});
   loader.begin_epoch(0);
-  const std::optional<data::Batch> batch = loader.next();
-  const std::vector<float> probabilities =
-      softmax(saved.model(batch->images), 1).to_vector<float>();
   const std::size_t classes = saved.facts.class_names.size();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(set->count); ++i) {
-    const auto pixels =
-        std::span(set->images).subspan(i * set->bytes_per_image(), set->bytes_per_image());
-    console.print("image " + std::to_string(options.first + static_cast<std::int64_t>(i)) + "\n");
-    console.print(
-        picture(pixels, set->channels, set->height, set->width, console.options().colour));
-    console.print(
-        likeliest(std::span(probabilities).subspan(i * classes, classes), saved.facts.class_names) +
-        "\n");
+  std::size_t number = 0;
+  while (const std::optional<data::Batch> batch = loader.next()) {
+    const std::vector<float> probabilities =
+        softmax(saved.model(batch->images), 1).to_vector<float>();
+    for (std::size_t at = 0; at < probabilities.size(); at += classes, ++number) {
+      const std::size_t size = set->bytes_per_image();
+      const auto pixels = std::span(set->images).subspan(number * size, size);
+      console.print(
+          "image " + std::to_string(options.first + static_cast<std::int64_t>(number)) + "\n");
+      console.print(
+          picture(pixels, set->channels, set->height, set->width, console.options().colour));
+      console.print(
+          likeliest(std::span(probabilities).subspan(at, classes), saved.facts.class_names) + "\n");
+    }
   }
   return 0;
 }

@@ -255,7 +255,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       loader_options(config, false));
   const std::int64_t steps = (train_loader.batches() + config.accumulate - 1) / config.accumulate;
 
-  const Interrupt interrupt;
+  const Interrupt interrupt(console.options().quiet);
   std::stop_source stop;
   const io::Tree what = about(config, facts, session.device());
   const auto reporter =

@@ -6,15 +6,16 @@
 
 namespace troupe::cli {
 
-// The second Ctrl-C ends the process, so it is tested on the program, in train_test.cpp.
+// What is said, and the second Ctrl-C, which ends the process, are tested on the program, in
+// train_test.cpp.
 TEST_CASE("the first Ctrl-C is noted and nothing more", "[cli]") {
   {
-    const Interrupt interrupt;
+    const Interrupt interrupt(true);
     CHECK_FALSE(Interrupt::requested());
     std::raise(SIGINT);
     CHECK(Interrupt::requested());
   }
-  const Interrupt anew;
+  const Interrupt anew(true);
   CHECK_FALSE(Interrupt::requested());
 }
 

@@ -66,12 +66,41 @@ TEST_CASE("predict shows images and what they are taken for", "[cli]") {
     CHECK(failed.err.starts_with("error: "));
     CHECK(failed.err.find(message) != std::string::npos);
   };
+  CHECK(
+      run(folder, {"predict", "a", "data/train-images-idx3-ubyte", "--count", "300"})
+          .out.find("\nimage 299\n") != std::string::npos);
   fails({"nothing.idx"}, "nothing.idx");
   fails(
       {"data/t10k-labels-idx1-ubyte"}, "holds uint8[100]; the model takes uint8 images [1, 8, 8]");
   fails({"data/t10k-images-idx3-ubyte", "--first", "100"}, "there is no number 100");
   write_file(folder / "bad.idx", "nonsense");
   fails({"bad.idx"}, "bad.idx: at byte ");
+}
+
+// Goal: memory is bounded by the batch, not by how many images are asked for. The first
+// convolution's output alone would take 200 MB for all of them at once.
+TEST_CASE("predicting many images takes no more memory than few", "[cli]") {
+  const Folder folder("predict-many");
+  write_idx_folder(folder / "data", 2000, 8, 28);
+  REQUIRE(
+      run(folder,
+          {"train",
+           "--data",
+           "idx:data",
+           "--model",
+           "cnn",
+           "--epochs",
+           "1",
+           "--limit",
+           "8",
+           "--out",
+           "a"})
+          .code == 0);
+  const Ended ended =
+      run(folder, {"predict", "a", "data/train-images-idx3-ubyte", "--count", "2000"});
+  CHECK(ended.code == 0);
+  CHECK(ended.out.find("\nimage 1999\n") != std::string::npos);
+  CHECK(ended.resident_kib_max < 200'000);
 }
 
 }  // namespace troupe::cli::test

@@ -256,6 +256,19 @@ TEST_CASE("quiet leaves the result alone", "[cli]") {
   CHECK(ended.out.starts_with("test accuracy "));
 }
 
+TEST_CASE("quiet leaves Ctrl-C without a word", "[cli]") {
+  const Fixture troupe;
+  Running running(
+      troupe.folder,
+      small_run + Words{"--model", "mlp", "--epochs", "100000", "--quiet", "--out", "a"});
+  REQUIRE(eventually([&] { return !read_file(troupe.folder / "a/metrics.jsonl").empty(); }));
+  running.send(SIGINT);
+  const Ended ended = running.wait();
+  CHECK(ended.code == 130);
+  CHECK(ended.err.empty());
+  CHECK(ended.out.empty());
+}
+
 TEST_CASE("a trace is JSON and holds a few steps", "[cli]") {
   const Fixture troupe;
   const auto door = GENERATE(as<std::string>{}, "program", "define-by-run");
