@@ -149,6 +149,28 @@ TEST_CASE("the same bits for any number of threads, through both doors", "[cli]"
     }
 }
 
+// Goal: the same where kernels are cut into chunks for threads: at the size of Fashion-MNIST and
+// the batch of the README, for a few steps.
+TEST_CASE("the same bits where threads share each kernel", "[cli]") {
+  const Fixture troupe;
+  write_idx_folder(troupe.folder / "large", 400, 200, 28);
+  const auto model = GENERATE(as<std::string>{}, "mlp", "cnn");
+  const Words common = {"train", "--data", "idx:large", "--model", model, "--epochs", "1"};
+  std::string expected;
+  for (const std::string threads : {"1", "2", "4"})
+    for (const std::string door : {"program", "define-by-run"}) {
+      CAPTURE(model, threads, door);
+      const std::string out = door + threads;
+      REQUIRE(
+          troupe(
+              common +
+              Words{"--batch-size", "128", "--threads", threads, "--door", door, "--out", out})
+              .code == 0);
+      if (expected.empty()) expected = troupe.bits(out);
+      CHECK(troupe.bits(out) == expected);
+    }
+}
+
 TEST_CASE("another seed gives other bits", "[cli]") {
   const Fixture troupe;
   const Words common = {"train", "--data", "idx:data", "--model", "mlp", "--epochs", "1"};
