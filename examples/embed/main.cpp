@@ -47,6 +47,12 @@ double fit(System& system, std::uint64_t seed, int steps) {
   return loss.item();
 }
 
+/// Waits until nothing that `fit` made is left: actors end by themselves once nobody can reach
+/// them. Throws if some stay.
+void expect_clean(System& system) {
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the last actor to end");
+}
+
 int main(int argc, char** argv) try {
   const int steps = argc > 1 ? std::max(1, std::atoi(argv[1])) : 500;
   HostThreads threads(1);  // the host lends one thread; the other is its own, which waits in item()
@@ -60,6 +66,8 @@ int main(int argc, char** argv) try {
   const double first = fit(one, 1, steps);
   const double second = fit(two, 1, steps);
   std::printf("loss %.3g with a lent thread, %.3g without\n", first, second);
+  expect_clean(one), expect_clean(two);
+  std::printf("both systems ended clean\n");
   return (first < 1e-3 || steps < 500) && first == second ? 0 : 1;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
