@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   disk.put("f", fuzz::bytes_of(data, size));
   const auto array = data::read_idx(disk, "f", 1 << 24);
   if (!array) {
-    fuzz::expect_file_error(array.error());
+    fuzz::expect_file_error(array.error(), {"f"});
     return 0;
   }
   const auto elements = static_cast<std::size_t>(elements_in(array.value().shape));

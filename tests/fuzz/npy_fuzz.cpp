@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   disk.put("f", fuzz::bytes_of(data, size));
   const auto tensor = io::read_npy(disk, "f");
   if (!tensor) {
-    fuzz::expect_file_error(tensor.error());
+    fuzz::expect_file_error(tensor.error(), {"f"});
     return 0;
   }
   io::write_npy(disk, "g", tensor.value()).value();

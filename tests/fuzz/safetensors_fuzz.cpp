@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()), "f");
   fuzz::expect(file.ok() == parsed.ok(), "disk and memory agree");
   if (!file) {
-    fuzz::expect_file_error(file.error());
+    fuzz::expect_file_error(file.error(), {"f"});
     fuzz::expect(file.error().message() == parsed.error().message(), "disk and memory agree");
     return 0;
   }

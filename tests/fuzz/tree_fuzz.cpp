@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto tree = io::parse_json(text, "f");
   if (!tree) {
-    fuzz::expect_file_error(tree.error());
+    fuzz::expect_file_error(tree.error(), {"f"});
     return 0;
   }
   const std::string written = io::to_json(tree.value());
