@@ -231,6 +231,17 @@ TEST_CASE("a killed run goes on from its last epoch, with the same bits", "[cli]
   CHECK(troupe.bits("cut") == troupe.bits("whole"));
 }
 
+// Goal: memory for a step's batches is for those there are.
+TEST_CASE("more batches for a step than an epoch has are all of them", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "2", "--limit", "64"};
+  REQUIRE(troupe(common + Words{"--accumulate", "8", "--out", "a"}).code == 0);
+  const Ended more = troupe(common + Words{"--accumulate", "1000000000", "--out", "b"});
+  CHECK(more.code == 0);
+  CHECK(more.resident_kib_max < 250'000);
+  CHECK(troupe.bits("b") == troupe.bits("a"));
+}
+
 TEST_CASE("a finished run can be given more epochs", "[cli]") {
   const Fixture troupe;
   const Words common = small_run + Words{"--model", "mlp"};
@@ -346,7 +357,7 @@ TEST_CASE("a trace without steps is told, and one that cannot be written at once
        "--model",
        "cnn",
        "--batch-size",
-       "100",
+       "500",
        "--trace",
        "step.json",
        "--out",

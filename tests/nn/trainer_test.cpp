@@ -416,6 +416,21 @@ TEST_CASE("numbers that no trainer saves are refused, naming file and number", "
   CHECK(message().starts_with("save-000001/state.safetensors: the state does not fit"));
 }
 
+TEST_CASE("a place past the end of the epoch is refused when the loader is known", "[nn]") {
+  Fixture fixture;
+  Trainer trainer(fixture.task(), {});
+  io::Archive archive = trainer.archive();
+  archive.meta["batch"] = 11;
+  trainer.restore(archive);
+  try {
+    (void)trainer.fit(fixture.train);
+    FAIL("went on");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::file_mismatch);
+    CHECK(error.message().find("after batch 11, but has 10") != std::string::npos);
+  }
+}
+
 // Goal: whatever a checkpoint's tree says, restoring it ends with a typed error and changes
 // nothing, or with a trainer that can fit and save. Method: each leaf of the tree in turn becomes
 // each of the values that break programs.
