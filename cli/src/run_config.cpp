@@ -1,6 +1,7 @@
 #include "run_config.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
@@ -44,7 +45,7 @@ std::string fault_of(const FieldRange&, bool) { return {}; }
 /// As people write it: 5, not 5.000000.
 std::string number_text(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.17g", value);
+  std::snprintf(text, sizeof text, "%.15g", value);
   return text;
 }
 
@@ -68,8 +69,9 @@ std::string FieldRange::fault(std::string_view value) const {
 }
 
 std::string FieldRange::fault(double value) const {
-  if (value >= low && value <= high) return {};  // a NaN is neither
-  return number_text(value) + " is not from " + number_text(low) + " to " + number_text(high);
+  if (value < low) return number_text(value) + " is below " + number_text(low);
+  if (value > high) return number_text(value) + " is above " + number_text(high);
+  return std::isnan(value) ? "NaN is no number" : "";
 }
 
 FieldRange RunConfig::range(std::string_view name) {
