@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -91,8 +92,11 @@ struct Fixture {
   Loader loader(std::int64_t count, LoaderOptions options) {
     return Loader(device, numbered(count), {}, {}, options);
   }
+
+  // Goes after the system, in whose last messages there may be batches of its memory.
+  std::unique_ptr<HostDevice> owner;
   System system;
-  HostDevice device{system};
+  HostDevice& device{*(owner = std::make_unique<HostDevice>(system))};
 };
 
 }  // namespace
