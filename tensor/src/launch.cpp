@@ -45,8 +45,8 @@ Ticket launch_op(
       const std::size_t giver = k + static_cast<std::size_t>(info.donates);
       if (giver < inputs.size()) {
         const Value& value = inputs[giver];
-        if (value->unique() && value->buffer()->unique() && value->contiguous() &&
-            value->offset() == 0 && value->meta() == metas[k]) {
+        if (value->unique() && value->buffer()->unique() && value->buffer()->writable() &&
+            value->contiguous() && value->offset() == 0 && value->meta() == metas[k]) {
           outputs[k] = value;
           continue;
         }

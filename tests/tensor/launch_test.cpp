@@ -40,6 +40,19 @@ TEST_CASE("update rules write in place when nobody else holds the value", "[tens
   CHECK_FALSE(step(true));
 }
 
+TEST_CASE("an update rule leaves borrowed memory alone", "[tensor]") {
+  test::Engine engine;
+  const std::vector<float> lent{1, 2};
+  std::vector<Tensor> inputs{
+      Tensor::from(std::span<const float>(lent), {2}, nullptr),
+      Tensor::copy_of<float>(std::vector<float>{10, 10}, {2}),
+      Tensor::copy_of<double>(std::vector<double>{0.125, 1}, {2})};
+  std::vector<Tensor> outputs(1);
+  apply_donating(make_op(SgdUpdate{}), inputs, outputs);
+  CHECK(outputs[0].to_vector<float>() == std::vector<float>{-0.25f, 0.75f});
+  CHECK(lent == std::vector<float>{1, 2});
+}
+
 TEST_CASE("has_nan finds one NaN among many numbers", "[tensor]") {
   test::Engine engine;
   std::vector<float> x(1000, 1.0f);

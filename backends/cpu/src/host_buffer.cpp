@@ -65,7 +65,7 @@ class BorrowedBuffer final : public HostBuffer {
       std::size_t bytes,
       std::byte* data,
       std::shared_ptr<const void> owner) noexcept
-      : HostBuffer(device, bytes, data), owner_(std::move(owner)) {}
+      : HostBuffer(device, bytes, data, false), owner_(std::move(owner)) {}
 
  private:
   void destroy() noexcept override {
@@ -96,7 +96,7 @@ Ref<Buffer> make_buffer(Device& device, Memory& memory, std::size_t bytes) {
 Ref<Buffer> borrow_buffer(
     Device& device, std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
   void* header = device.system().allocate(sizeof(BorrowedBuffer));
-  // Nothing ever writes to it: a borrowed buffer is no launch's output.
+  // Nothing ever writes to it: it is not writable().
   auto* data = const_cast<std::byte*>(bytes.data());
   return Ref<Buffer>::adopt(new (header)
                                 BorrowedBuffer(device, bytes.size(), data, std::move(owner)));

@@ -15,8 +15,8 @@ class HostBuffer : public Buffer {
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
 
  protected:
-  HostBuffer(Device& device, std::size_t bytes, std::byte* data) noexcept
-      : Buffer(device, bytes), data_(data) {}
+  HostBuffer(Device& device, std::size_t bytes, std::byte* data, bool writable = true) noexcept
+      : Buffer(device, bytes, writable), data_(data) {}
 
  private:
   std::byte* data_;

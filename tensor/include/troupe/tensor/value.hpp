@@ -18,7 +18,9 @@ class System;
 /// while more than one value may see it.
 class Buffer {
  public:
-  Buffer(Device& device, std::size_t bytes) noexcept : device_(&device), bytes_(bytes) {}
+  /// @param writable  false for memory that is the caller's: read in place, never written.
+  Buffer(Device& device, std::size_t bytes, bool writable = true) noexcept
+      : writable_(writable), device_(&device), bytes_(bytes) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
@@ -30,6 +32,8 @@ class Buffer {
 
   [[nodiscard]] Device& device() const noexcept { return *device_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  /// Whether an op may take the memory over for its output, once nobody else sees it.
+  [[nodiscard]] bool writable() const noexcept { return writable_; }
 
  protected:
   virtual ~Buffer() = default;
@@ -37,6 +41,7 @@ class Buffer {
 
  private:
   std::atomic<std::uint32_t> refs_{1};
+  bool writable_;
   Device* device_;
   std::size_t bytes_;
 };
