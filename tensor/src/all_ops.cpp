@@ -50,16 +50,4 @@ constexpr auto infos = infos_of(AllOps{});
 
 std::span<const OpInfo* const> all_ops() noexcept { return infos; }
 
-const OpInfo* find_op(OpId id) noexcept {
-  for (const OpInfo* info : infos)
-    if (info->id == id) return info;
-  return nullptr;
-}
-
-const OpInfo* find_op(std::string_view name) noexcept {
-  for (const OpInfo* info : infos)
-    if (info->name == name) return info;
-  return nullptr;
-}
-
 }  // namespace troupe

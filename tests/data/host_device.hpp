@@ -33,12 +33,7 @@ class HostDevice final : public Device {
     const auto& buffer = static_cast<const Borrowed&>(*value->buffer());
     std::memcpy(into.data(), buffer.data.data(), into.size());
   }
-  [[nodiscard]] bool supports(const OpInfo&) const noexcept override { return false; }
   [[nodiscard]] Ticket launch(const Launch&) override { unsupported(); }
-  [[nodiscard]] double estimate_ns(
-      const OpInfo&, std::span<const Value>, std::span<const Meta>) const noexcept override {
-    return 0;
-  }
 
   /// From now on borrowing fails, and with it whoever does so.
   std::atomic<bool> broken{false};
@@ -51,7 +46,7 @@ class HostDevice final : public Device {
  private:
   struct Borrowed final : Buffer {
     Borrowed(Device& device, std::span<const std::byte> bytes, std::shared_ptr<const void> kept)
-        : Buffer(device, bytes.size()), data(bytes), owner(std::move(kept)) {}
+        : Buffer(device, bytes.size(), false), data(bytes), owner(std::move(kept)) {}
     void destroy() noexcept override { delete this; }
 
     std::span<const std::byte> data;

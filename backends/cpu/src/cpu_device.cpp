@@ -166,11 +166,6 @@ void CpuDevice::download(const Value& value, std::span<std::byte> into) {
   run_now(call, copy);
 }
 
-bool CpuDevice::supports(const OpInfo& op) const noexcept {
-  if (op.family == OpFamily::view) return true;
-  return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
-}
-
 void CpuDevice::plan(
     std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const {
   if (const Expressions* expressions = table_.expressions[index]) {
@@ -245,19 +240,6 @@ void CpuDevice::run_now(const KernelCall& call, const Plan& plan) {
   std::byte* scratch = memory_.allocate(plan.scratch_bytes);
   run(scratch);
   memory_.free(scratch, plan.scratch_bytes);
-}
-
-double CpuDevice::estimate_ns(
-    const OpInfo& op, std::span<const Value> inputs, std::span<const Meta> outputs) const noexcept {
-  const std::size_t index = index_of(op.id);
-  std::int64_t elements = 0;
-  for (const Meta& meta : outputs) elements = std::max(elements, meta.elements());
-  for (const Value& input : inputs) elements = std::max(elements, input->meta().elements());
-  if (index == none || !table_.expressions[index]) {
-    // Without its attributes a structured op can only be guessed at.
-    return 100 + static_cast<double>(elements) * (op.family == OpFamily::view ? 0 : 4);
-  }
-  return 30 + static_cast<double>(elements);
 }
 
 // --- kernels of the user's own

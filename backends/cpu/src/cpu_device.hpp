@@ -25,12 +25,7 @@ class CpuDevice final : public Device {
       std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override;
   [[nodiscard]] Value upload(const Meta& meta, std::span<const std::byte> bytes) override;
   void download(const Value& value, std::span<std::byte> into) override;
-  [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
-  [[nodiscard]] double estimate_ns(
-      const OpInfo& op,
-      std::span<const Value> inputs,
-      std::span<const Meta> outputs) const noexcept override;
 
   [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
@@ -48,7 +43,6 @@ class CpuDevice final : public Device {
   void plan(std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const;
   void run_now(const KernelCall& call, const Plan& plan);
   void run_host_kernel(const Launch& launch);
-  [[nodiscard]] std::byte* gathered(const Value& value);
 
   static constexpr std::uint16_t none = 0xffff;
   std::string_view instruction_set_;

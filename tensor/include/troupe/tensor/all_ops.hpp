@@ -232,8 +232,5 @@ using AllOps = OpList<
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;
-/// By number or by name; null when there is none.
-[[nodiscard]] const OpInfo* find_op(OpId id) noexcept;
-[[nodiscard]] const OpInfo* find_op(std::string_view name) noexcept;
 
 }  // namespace troupe

@@ -3,8 +3,6 @@
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/ops/abs.hpp>
 #include <troupe/tensor/ops/add.hpp>
-#include <troupe/tensor/ops/argmax.hpp>
-#include <troupe/tensor/ops/eq.hpp>
 #include <troupe/tensor/ops/logsigmoid.hpp>
 #include <troupe/tensor/ops/mean.hpp>
 #include <troupe/tensor/ops/mul.hpp>
@@ -76,12 +74,6 @@ inline void require_like(const Operand& input, const Operand& target, std::strin
   if (pos_weight) each = sub(mul(rest, input), mul(log_p, add(rest, mul(pos_weight, target))));
   if (weight) each = mul(each, weight);
   return detail::reduced(each, reduction, input.where());
-}
-
-/// How many of the rows of `input` [N, C, ...] have their largest element at the class that
-/// `target` [N, ...] names: a scalar of int64.
-[[nodiscard]] inline Tensor correct_count(const Operand& input, const Operand& target) {
-  return sum(eq(argmax(input, 1), target));
 }
 
 }  // namespace troupe
