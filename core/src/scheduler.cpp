@@ -389,7 +389,7 @@ void Scheduler::wait_until(bool (*done)(void*), void* context, std::string_view 
   if (running()) {
     throw Error(ErrorCode::inside_actor, "an actor's turn must not wait for " + std::string(what))
         .actor(running()->name())
-        .hint("use then(), or let the answer come as a message");
+        .hint("let the answer come as a message, or wait where no actor runs");
   }
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();

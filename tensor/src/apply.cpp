@@ -34,48 +34,38 @@ int category(DType dtype) noexcept {
   return is_integer(dtype) ? 1 : 2;
 }
 
-/// The dtype in which the operands meet. Scalars, tensors without dimensions and numbers, weigh
-/// only if they are of a higher category than all that have dimensions, as in PyTorch.
-DType common_dtype(std::span<const Operand> operands) {
-  bool have[3] = {};  // with dimensions; without; numbers
-  DType found[3] = {};
-  const auto meet = [&](int place, DType dtype) {
-    found[place] = have[place] ? promote(found[place], dtype) : dtype;
-    have[place] = true;
-  };
-  for (const Operand& operand : operands) {
-    if (operand.is_number())
-      meet(2, operand.is_fraction() ? DType::float32 : DType::int64);
-    else
-      meet(operand.tensor().rank() == 0 ? 1 : 0, operand.tensor().dtype());
+DType dtype_of_number(Number number) noexcept {
+  switch (number.kind()) {
+    case Number::Kind::boolean:
+      return DType::boolean;
+    case Number::Kind::whole:
+      return DType::int64;
+    default:
+      return DType::float32;
   }
-  DType result = have[0] ? found[0] : have[1] ? found[1] : found[2];
-  for (int place = 1; place < 3; ++place)
-    if (have[place] && category(found[place]) > category(result)) result = found[place];
-  return result;
 }
 
-Tensor make_number(Device& device, double number, DType dtype, Where where) {
+Tensor make_number(Device& device, Number number, DType dtype, Where where) {
   std::byte bytes[8];
   const auto put = [&]<class T>(T value) { std::memcpy(bytes, &value, sizeof value); };
   switch (dtype) {
     case DType::float32:
-      put(static_cast<float>(number));
+      put(number.to<float>());
       break;
     case DType::float64:
-      put(number);
+      put(number.to<double>());
       break;
     case DType::int32:
-      put(static_cast<std::int32_t>(number));
+      put(number.to<std::int32_t>());
       break;
     case DType::int64:
-      put(static_cast<std::int64_t>(number));
+      put(number.to<std::int64_t>());
       break;
     case DType::uint8:
-      put(static_cast<std::uint8_t>(number));
+      put(number.to<std::uint8_t>());
       break;
     case DType::boolean:
-      put(number != 0);
+      put(number.to<bool>());
       break;
     case DType::bfloat16:
     case DType::float16:
@@ -85,18 +75,16 @@ Tensor make_number(Device& device, double number, DType dtype, Where where) {
       device.upload(Meta{dtype, {}}, std::span<const std::byte>(bytes, size_of(dtype))), where);
 }
 
-void check_computable(const OpInfo& info, DType dtype) {
-  if (!is_computable(dtype))
-    throw Error(
-        ErrorCode::dtype_mismatch,
-        std::string(name_of(dtype)) + " is for storage, not for computing")
-        .op(info.name)
-        .hint("cast(x, DType::float32) first");
-}
-
 std::string shapes_of(std::span<const Tensor* const> inputs) {
   std::string text;
   for (const Tensor* input : inputs) text += (text.empty() ? "" : ", ") + to_string(input->meta());
+  return text;
+}
+std::string shapes_of(std::span<const Operand> operands) {
+  std::string text;
+  for (const Operand& operand : operands)
+    text += (text.empty() ? "" : ", ") +
+            (operand.is_number() ? std::string("a number") : to_string(operand.tensor().meta()));
   return text;
 }
 
@@ -109,32 +97,32 @@ Error in_context(Error error, const OpInfo& info, Where where) {
 
 class Call {
  public:
-  Call(OpRef op, std::span<const Operand> operands)
+  Call(OpRef op, std::span<const Operand> operands, Where where = {})
       : scope_(Scope::current()),
         op_(std::move(op)),
         info_(op_->info()),
         made_(operands.size()),
         inputs_(operands.size()),
-        where_(operands.empty() ? Where{} : operands[0].where()) {
+        where_(operands.empty() ? where : operands[0].where()) {
     bool any_tensor = false;
     for (const Operand& operand : operands) {
       if (operand.is_number()) continue;
-      if (!operand.tensor())
-        throw in_context(
-            Error(ErrorCode::invalid_argument, "an input is an undefined tensor"),
-            info_,
-            operand.where());
+      check_defined(operand, info_.name);
       if (any_tensor) continue;
       any_tensor = true;
       where_ = operand.where();
       device_ = &operand.tensor().record()->device();
     }
     if (!any_tensor) device_ = &scope_.device();
+    check_system(operands);
     promote(operands);
     check_placement();
     infer();
-    requires_grad_ = scope_.grad_enabled() && info_.differentiable && any_differentiable();
+    requires_grad_ = scope_.grad_enabled() && info_.differentiable && any_floating_output() &&
+                     any_differentiable();
   }
+  /// A call without inputs.
+  Call(OpRef op, Where where) : Call(std::move(op), std::span<const Operand>(), where) {}
 
   void run(std::span<Tensor> outputs) {
     if (outputs.size() != metas_.size())
@@ -166,14 +154,14 @@ class Call {
   void promote(std::span<const Operand> operands) {
     const bool casts = info_.promotion != Promotion::none;
     DType common = DType::float32;
-    if (!operands.empty()) common = common_dtype(operands);
+    if (!operands.empty()) common = result_type(operands);
     if (casts && info_.promotion == Promotion::floating && !is_floating(common))
       common = DType::float32;
-    if (casts) check_computable(info_, common);
+    if (casts) check_computable(operands, common);
     for (std::size_t i = 0; i < operands.size(); ++i) {
       const Operand& operand = operands[i];
       if (operand.is_number()) {
-        check_computable(info_, common);
+        check_computable(operands, common);
         made_[i] = make_number(*device_, operand.number(), common, where_);
         inputs_[i] = &made_[i];
       } else if (casts && operand.tensor().dtype() != common) {
@@ -185,6 +173,36 @@ class Call {
     }
   }
 
+  void check_computable(std::span<const Operand> operands, DType dtype) {
+    if (is_computable(dtype)) return;
+    throw in_context(
+        Error(
+            ErrorCode::dtype_mismatch,
+            std::string(name_of(dtype)) +
+                " is for storage, not for computing (inputs: " + shapes_of(operands) + ")")
+            .hint("cast(x, DType::float32) first"),
+        info_,
+        where_);
+  }
+
+  /// Two systems share nothing: a node of one that held a value of the other would outlive it.
+  void check_system(std::span<const Operand> operands) {
+    bool ours = &device_->system() == &scope_.system();
+    for (const Operand& operand : operands)
+      if (!operand.is_number())
+        ours = ours && &operand.tensor().record()->device().system() == &scope_.system();
+    if (ours) return;
+    throw in_context(
+        Error(
+            ErrorCode::device_mismatch,
+            "an input or the device belongs to another system than the scope (inputs: " +
+                shapes_of(operands) + ")")
+            .hint("make a Scope of the system that the tensors were made in, or copy them over "
+                  "with to_vector() and copy_of()"),
+        info_,
+        where_);
+  }
+
   void check_placement() {
     for (const Tensor* input : inputs_.span()) {
       const Record& record = *input->record();
@@ -193,8 +211,8 @@ class Call {
             Error(
                 ErrorCode::device_mismatch,
                 "inputs are on " + std::string(device_->name()) + " and on " +
-                    std::string(record.device().name()))
-                .hint("move one of them with to(device)"),
+                    std::string(record.device().name()) + " (" + shapes_of(inputs_.span()) + ")")
+                .hint("to(tensor, device) copies one of them over"),
             info_,
             where_);
       if (record.captured() && !scope_.builder())
@@ -211,6 +229,7 @@ class Call {
     for (std::size_t i = 0; i < inputs_.span().size(); ++i) metas[i] = inputs_[i]->meta();
     try {
       info_.infer(op_->attributes(), metas.span(), metas_);
+      for (const Meta& meta : metas_) check_sizes(meta);
     } catch (const Error& error) {
       Error full = error;
       if (inputs_.span().size() > 0 && full.op().empty())
@@ -220,6 +239,12 @@ class Call {
     }
   }
 
+  /// What is not floating does not change with its inputs but in jumps: no gradient by mathematics.
+  [[nodiscard]] bool any_floating_output() const {
+    for (const Meta& meta : metas_)
+      if (is_floating(meta.dtype)) return true;
+    return false;
+  }
   [[nodiscard]] bool any_differentiable() {
     for (std::size_t i = 0; i < inputs_.span().size(); ++i)
       if (wants_gradient(i)) return true;
@@ -378,6 +403,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
   }
   requires_grad = requires_grad && scope.grad_enabled() && info.differentiable;
   System& system = device->system();
+  if (&system != &scope.system()) return false;
   if (const Engine* engine = system.find<Engine>();
       engine && engine->trap_nan.load(std::memory_order_relaxed))
     return false;
@@ -504,6 +530,49 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
     if (pending[i])
       subscribe_input(std::exchange(pending[i], Tensor()), cell, static_cast<std::uint32_t>(i));
   if (!any_pending) node->launch_all_there();
+}
+
+DType result_type(std::span<const Operand> operands) {
+  bool have[3] = {};  // with dimensions; without; numbers
+  DType found[3] = {};
+  const auto meet = [&](int place, DType dtype) {
+    found[place] = have[place] ? promote(found[place], dtype) : dtype;
+    have[place] = true;
+  };
+  for (const Operand& operand : operands) {
+    if (operand.is_number())
+      meet(2, dtype_of_number(operand.number()));
+    else
+      meet(operand.tensor().rank() == 0 ? 1 : 0, operand.tensor().dtype());
+  }
+  DType result = have[0] ? found[0] : have[1] ? found[1] : found[2];
+  for (int place = 1; place < 3; ++place)
+    if (have[place] && category(found[place]) > category(result)) result = found[place];
+  return result;
+}
+
+void check_defined(const Operand& x, std::string_view op) {
+  if (x.is_number() || x.tensor()) return;
+  throw Error(ErrorCode::invalid_argument, "an input is an undefined tensor")
+      .op(op)
+      .at(x.where().file, x.where().line)
+      .hint("assign it the result of a call first; Tensor() is no tensor yet");
+}
+
+const Tensor& checked_tensor(const Operand& x, std::string_view op) {
+  if (x.is_number())
+    throw Error(ErrorCode::invalid_argument, "a number was given where a tensor is needed")
+        .op(op)
+        .at(x.where().file, x.where().line)
+        .hint("full({}, number, dtype) makes a tensor of it");
+  check_defined(x, op);
+  return x.tensor();
+}
+
+Tensor apply(OpRef op, Where where) {
+  Tensor output;
+  Call(std::move(op), where).run(std::span<Tensor>(&output, 1));
+  return output;
 }
 
 Tensor apply(OpRef op, std::span<const Operand> inputs) {

@@ -8,7 +8,8 @@ namespace troupe {
 void Dims::too_many() {
   throw Error(
       ErrorCode::invalid_argument,
-      "a tensor has at most " + std::to_string(rank_max) + " dimensions");
+      "a tensor has at most " + std::to_string(rank_max) + " dimensions")
+      .hint("reshape() merges some of them");
 }
 
 std::string to_string(const Dims& dims) {
@@ -44,6 +45,8 @@ bool broadcasts_to(const Shape& from, const Shape& to) noexcept {
   const std::size_t offset = to.size() - from.size();
   for (std::size_t i = 0; i < from.size(); ++i)
     if (from[i] != 1 && from[i] != to[offset + i]) return false;
+  for (const std::int64_t size : to)
+    if (size < 0) return false;
   return true;
 }
 
@@ -55,9 +58,13 @@ std::size_t normalize_axis(std::int64_t axis, std::size_t rank) {
         "axis " + std::to_string(axis) + " of a tensor with " + std::to_string(rank) +
             " dimensions")
         .hint(
-            rank == 0 ? "a scalar has no axes"
+            rank == 0 ? "a scalar has no axes; reshape(x, {1}) gives it one"
                       : "axes run from " + std::to_string(-n) + " to " + std::to_string(n - 1));
   return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
+}
+
+void check_axis(std::int64_t axis, std::size_t rank) {
+  (void)normalize_axis(axis, rank == 0 ? 1 : rank);
 }
 
 Dims normalize_axes(const Dims& axes, std::size_t rank) {
@@ -66,12 +73,14 @@ Dims normalize_axes(const Dims& axes, std::size_t rank) {
     for (std::size_t i = 0; i < rank; ++i) out.push_back(static_cast<std::int64_t>(i));
     return out;
   }
+  // A scalar counts as having one axis, which is then no axis to fold.
   for (const std::int64_t axis : axes)
-    out.push_back(static_cast<std::int64_t>(normalize_axis(axis, rank)));
+    out.push_back(static_cast<std::int64_t>(normalize_axis(axis, rank == 0 ? 1 : rank)));
   std::sort(out.begin(), out.end());
   if (std::adjacent_find(out.begin(), out.end()) != out.end())
-    throw Error(ErrorCode::invalid_argument, "an axis is named twice in " + to_string(axes));
-  return out;
+    throw Error(ErrorCode::invalid_argument, "an axis is named twice in " + to_string(axes))
+        .hint("name each axis once; negative ones count from the end");
+  return rank == 0 ? Dims{} : out;
 }
 
 Shape reduced_shape(const Shape& shape, const Dims& axes, bool keepdim) {

@@ -29,7 +29,8 @@ void require_rank_at_least(
   throw Error(
       ErrorCode::shape_mismatch,
       quoted(input) + " has shape " + to_string(meta.shape) + ", but must have at least " +
-          std::to_string(rank) + " dimensions, " + std::string(layout));
+          std::to_string(rank) + " dimensions, " + std::string(layout))
+      .hint("unsqueeze() adds a dimension of size 1");
 }
 
 void require_shape(const Meta& meta, const Shape& expected, std::string_view input) {
@@ -37,7 +38,11 @@ void require_shape(const Meta& meta, const Shape& expected, std::string_view inp
   throw Error(
       ErrorCode::shape_mismatch,
       quoted(input) + " has shape " + to_string(meta.shape) + ", but must have " +
-          to_string(expected));
+          to_string(expected))
+      .hint(
+          elements_in(meta.shape) == elements_in(expected)
+              ? "reshape(" + std::string(input) + ", " + to_string(expected) + ") gives it that"
+              : "it is computed from other sizes than the rest: look where it was made");
 }
 
 void require_floating(const Meta& meta, std::string_view input) {
@@ -84,18 +89,24 @@ void require_at_least(std::int64_t value, std::int64_t least, std::string_view a
   throw Error(
       ErrorCode::invalid_argument,
       quoted(attribute) + " is " + std::to_string(value) + ", but must be at least " +
-          std::to_string(least));
+          std::to_string(least))
+      .hint("give " + std::to_string(least) + " or more");
 }
 
 void require_each_at_least(
     const Dims& values, std::size_t count, std::int64_t least, std::string_view attribute) {
+  // The upper end keeps sums and products of them countable.
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1;
   bool good = values.size() == count;
-  for (const std::int64_t value : values) good = good && value >= least;
+  for (const std::int64_t value : values) good = good && value >= least && value <= most;
   if (good) return;
   throw Error(
       ErrorCode::invalid_argument,
       quoted(attribute) + " is " + to_string(values) + ", but must be " + std::to_string(count) +
-          " numbers of at least " + std::to_string(least));
+          " numbers of at least " + std::to_string(least))
+      .hint(
+          "give one number below 2^31 for each of the " + std::to_string(count) +
+          " axes, or a single one for all");
 }
 
 void require_inputs(std::span<const Meta> inputs, std::size_t least, std::size_t most) {
@@ -104,7 +115,8 @@ void require_inputs(std::span<const Meta> inputs, std::size_t least, std::size_t
       ErrorCode::invalid_argument,
       std::to_string(inputs.size()) + " inputs were given; the op takes " +
           (least == most ? std::to_string(least)
-                         : std::to_string(least) + " to " + std::to_string(most)));
+                         : std::to_string(least) + " to " + std::to_string(most)))
+      .hint("call the op by its free function, which gives it what it takes");
 }
 
 void require_update(std::span<const Meta> inputs, std::size_t states) {
@@ -117,7 +129,11 @@ void require_update(std::span<const Meta> inputs, std::size_t states) {
   const Meta& scalars = inputs[states + 2];
   require_shape(scalars, {2}, "scalars");
   if (scalars.dtype != DType::float64)
-    throw Error(ErrorCode::dtype_mismatch, "the scalars {learning rate, step} must be float64");
+    throw Error(
+        ErrorCode::dtype_mismatch,
+        "the scalars {learning rate, step} are " + std::string(name_of(scalars.dtype)) +
+            ", but must be float64")
+        .hint("cast(scalars, DType::float64)");
 }
 
 std::int64_t window_places(
@@ -127,9 +143,12 @@ std::int64_t window_places(
     std::int64_t padding,
     std::int64_t dilation,
     bool ceil_mode) {
-  const std::int64_t reach = dilation * (kernel - 1) + 1;
-  const std::int64_t room = size + 2 * padding - reach;
-  if (size < 1 || room < 0)
+  // A reach too long to count is longer than any input.
+  constexpr std::int64_t most = std::int64_t{1} << 62;
+  const bool countable = kernel < 2 || dilation <= most / kernel;
+  const std::int64_t reach = countable ? dilation * (kernel - 1) + 1 : most;
+  const std::int64_t room = size / 2 + padding < most / 2 ? size + 2 * padding - reach : -1;
+  if (size < 1 || kernel < 1 || room < 0)
     throw Error(
         ErrorCode::shape_mismatch,
         "a window of " + std::to_string(reach) + " elements does not fit into " +

@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace troupe {
 
@@ -42,16 +43,18 @@ Tensor Tensor::adopt(Record* record, std::uint32_t output) noexcept {
 
 namespace {
 void check_size(const Meta& meta, std::size_t bytes, Where where) {
-  for (const std::int64_t size : meta.shape)
-    if (size < 0)
-      throw Error(ErrorCode::invalid_argument, "a negative size in shape " + to_string(meta.shape))
-          .at(where.file, where.line);
+  try {
+    check_sizes(meta);
+  } catch (Error& error) {
+    throw error.at(where.file, where.line);
+  }
   if (bytes != meta.bytes())
     throw Error(
         ErrorCode::shape_mismatch,
         "a tensor " + to_string(meta) + " needs " + std::to_string(meta.elements()) +
             " elements, " + std::to_string(bytes / size_of(meta.dtype)) + " were given")
-        .at(where.file, where.line);
+        .at(where.file, where.line)
+        .hint("give as many elements as the sizes multiply to");
 }
 }  // namespace
 
@@ -77,7 +80,13 @@ Tensor Tensor::constant(Value value, Where where) {
 
 const Meta& Tensor::meta() const noexcept { return record_->output(output_); }
 
-std::int64_t Tensor::size(std::int64_t axis) const { return shape()[normalize_axis(axis, rank())]; }
+std::int64_t Tensor::size(std::int64_t axis) const {
+  if (!defined())
+    throw Error(ErrorCode::invalid_argument, "an undefined tensor has no sizes")
+        .op("size")
+        .hint("assign it the result of a call first");
+  return shape()[normalize_axis(axis, rank())];
+}
 
 bool Tensor::requires_grad() const noexcept { return record_->requires_grad(); }
 
@@ -87,14 +96,36 @@ bool Tensor::ready() const noexcept {
 }
 
 namespace {
-void check_defined(const Tensor& tensor) {
-  if (!tensor) throw Error(ErrorCode::invalid_argument, "an undefined tensor has no data");
+
+void check_data(const Tensor& tensor, std::string_view op, Where where) {
+  if (!tensor)
+    throw Error(ErrorCode::invalid_argument, "an undefined tensor has no data")
+        .op(op)
+        .at(where.file, where.line)
+        .hint("assign it the result of a call first");
 }
+
+/// The value, and the line that asked for it where the error knows of none.
+Value value_for(const Tensor& tensor, std::string_view op, Where where) {
+  check_data(tensor, op, where);
+  try {
+    return tensor.value();
+  } catch (Error& error) {
+    if (error.op().empty()) error.op(op);
+    if (error.file().empty()) error.at(where.file, where.line);
+    throw;
+  }
+}
+
 }  // namespace
 
 Value Tensor::value() const {
-  check_defined(*this);
+  check_data(*this, "value", Where{});
   const Where where = record_->where();
+  // Before all else: whether the data are there depends on who ran first, and must not decide.
+  if (System& system = record_->device().system(); system.inside_actor())
+    throw Error(ErrorCode::inside_actor, "an actor's turn must not wait for the value of a tensor")
+        .hint("read it outside of actors, or subscribe to it and let it come as a message");
   if (record_->captured())
     throw Error(ErrorCode::in_capture, "this tensor was recorded by a capture and has no data")
         .at(where.file, where.line)
@@ -123,34 +154,43 @@ Tensor Tensor::detach() const {
   return apply(Identity{}, *this);
 }
 
-void Tensor::download(DType dtype, std::span<std::byte> into) const {
-  check_defined(*this);
+void Tensor::download(DType dtype, std::span<std::byte> into, Where where) const {
+  check_data(*this, "download", where);
   if (dtype != this->dtype())
     throw Error(
         ErrorCode::dtype_mismatch,
-        "a tensor of " + std::string(name_of(this->dtype())) + " was read as " +
-            std::string(name_of(dtype)))
+        "a tensor " + to_string(meta()) + " was read as " + std::string(name_of(dtype)))
+        .op("download")
+        .at(where.file, where.line)
         .hint("cast(tensor, dtype) converts");
-  const Value value = this->value();
+  const Value value = value_for(*this, "download", where);
   if (into.size() != value->meta().bytes())
-    throw Error(ErrorCode::invalid_argument, "a buffer of the wrong size to copy a tensor into");
+    throw Error(
+        ErrorCode::invalid_argument,
+        std::to_string(into.size()) + " bytes of room for a tensor " + to_string(value->meta()) +
+            " of " + std::to_string(value->meta().bytes()))
+        .op("download")
+        .at(where.file, where.line)
+        .hint("give elements() of the tensor's own type");
   value->device().download(value, into);
 }
 
-double Tensor::item_as_double() const {
-  check_defined(*this);
+Number Tensor::item_number(Where where) const {
+  check_data(*this, "item", where);
   if (elements() != 1)
     throw Error(
         ErrorCode::shape_mismatch,
         "item() of a tensor " + to_string(meta()) + " that has not exactly one element")
+        .op("item")
+        .at(where.file, where.line)
         .hint("reduce it first, or use to_vector()");
-  const Value value = this->value();
+  const Value value = value_for(*this, "item", where);
   std::byte bytes[8];
   value->device().download(value, std::span(bytes, size_of(value->dtype())));
   const auto as = [&]<class T>(T) {
     T element;
     std::memcpy(&element, bytes, sizeof(T));
-    return static_cast<double>(element);
+    return Number(element);
   };
   switch (value->dtype()) {
     case DType::float32:
@@ -169,8 +209,28 @@ double Tensor::item_as_double() const {
     case DType::float16:
       break;
   }
-  throw Error(ErrorCode::dtype_mismatch, "item() of a storage-only dtype")
+  throw Error(
+      ErrorCode::dtype_mismatch,
+      "item() of a tensor " + to_string(meta()) + ", whose dtype is for storage only")
+      .op("item")
+      .at(where.file, where.line)
       .hint("cast(tensor, DType::float32).item()");
+}
+
+Tensor to(const Tensor& x, Device& device, Where where) {
+  check_defined(Operand(x, where), "to");
+  if (&x.record()->device() == &device) return x;
+  if (x.requires_grad())
+    throw Error(
+        ErrorCode::unsupported,
+        "a tensor " + to_string(x.meta()) + " with a gradient does not move to another device")
+        .op("to")
+        .at(where.file, where.line)
+        .hint("move what it is computed from, or to(x.detach(), device)");
+  const Value value = value_for(x, "to", where);
+  std::vector<std::byte> bytes(value->meta().bytes());
+  value->device().download(value, bytes);
+  return Tensor::constant(device.upload(value->meta(), bytes), where);
 }
 
 }  // namespace troupe

@@ -13,14 +13,6 @@ namespace troupe {
 
 namespace {
 
-/// The tensor behind an operand whose shape the call must see.
-const Tensor& tensor_of(const Operand& x) {
-  if (x.is_number() || !x.tensor())
-    throw Error(ErrorCode::invalid_argument, "a view needs a tensor with data")
-        .at(x.where().file, x.where().line);
-  return x.tensor();
-}
-
 Error at_call(Error error, const Operand& x, std::string_view op) {
   return error.op(op).at(x.where().file, x.where().line);
 }
@@ -41,16 +33,14 @@ auto checked(const Operand& x, std::string_view op, Body body) {
 // ---------------------------------------------------------------------------------------
 
 void Reshape::infer(std::span<const Meta> in, Metas& out) const {
-  for (const std::int64_t size : shape)
-    if (size < 0)
-      throw Error(
-          ErrorCode::shape_mismatch, "a negative size in the new shape " + to_string(shape));
+  check_sizes({in[0].dtype, shape});
   if (elements_in(shape) != in[0].elements())
     throw Error(
         ErrorCode::shape_mismatch,
         to_string(in[0].shape) + " has " + std::to_string(in[0].elements()) +
             " elements, but the new shape " + to_string(shape) + " has " +
-            std::to_string(elements_in(shape)));
+            std::to_string(elements_in(shape)))
+        .hint("the sizes must multiply to the same number; one may be -1: what is left");
   out.push_back({in[0].dtype, shape});
 }
 
@@ -102,28 +92,31 @@ std::optional<ViewOf> Reshape::view(const ValueBody& input, const Meta& output) 
 }
 
 Tensor reshape(const Operand& x, const Shape& shape) {
-  const Tensor& tensor = tensor_of(x);
+  const Tensor& tensor = checked_tensor(x, "reshape");
   Reshape op;
   op.shape = shape;
-  std::int64_t known = 1;
   std::int64_t* left = nullptr;
   for (std::int64_t& size : op.shape) {
-    if (size != -1) {
-      known *= size;
-    } else if (left) {
+    if (size != -1) continue;
+    if (left)
       throw at_call(
-          Error(ErrorCode::invalid_argument, "more than one size is −1"), x, Reshape::name);
-    } else {
-      left = &size;
-    }
+          Error(ErrorCode::invalid_argument, "more than one size of " + to_string(shape) + " is −1")
+              .hint("give all sizes but one"),
+          x,
+          Reshape::name);
+    left = &size;
   }
   if (left) {
+    *left = 1;
+    checked(x, Reshape::name, [&] { check_sizes({tensor.dtype(), op.shape}); });
+    const std::int64_t known = elements_in(op.shape);
     if (known == 0 || tensor.elements() % known != 0)
       throw at_call(
           Error(
               ErrorCode::shape_mismatch,
               "the " + std::to_string(tensor.elements()) + " elements of " +
-                  to_string(tensor.shape()) + " do not divide into " + to_string(shape)),
+                  to_string(tensor.shape()) + " do not divide into " + to_string(shape))
+              .hint("the other sizes must multiply to a divisor of the number of elements"),
           x,
           Reshape::name);
     *left = tensor.elements() / known;
@@ -132,13 +125,17 @@ Tensor reshape(const Operand& x, const Shape& shape) {
 }
 
 Tensor flatten(const Operand& x, std::int64_t start, std::int64_t end) {
-  const Shape& shape = tensor_of(x).shape();
+  const Shape& shape = checked_tensor(x, "flatten").shape();
   if (shape.empty()) return reshape(x, {1});
   return checked(x, "flatten", [&] {
     const std::size_t first = normalize_axis(start, shape.size());
     const std::size_t last = normalize_axis(end, shape.size());
     if (first > last)
-      throw Error(ErrorCode::invalid_argument, "flatten's start comes after its end");
+      throw Error(
+          ErrorCode::invalid_argument,
+          "axis " + std::to_string(start) + ", the start, comes after axis " + std::to_string(end) +
+              ", the end, of " + to_string(shape))
+          .hint("start must not come after end; both may count from the end");
     Shape flat;
     for (std::size_t i = 0; i <= first; ++i) flat.push_back(shape[i]);
     for (std::size_t i = first + 1; i <= last; ++i) flat[first] *= shape[i];
@@ -149,14 +146,16 @@ Tensor flatten(const Operand& x, std::int64_t start, std::int64_t end) {
 
 Tensor squeeze(const Operand& x) {
   Shape shape;
-  for (const std::int64_t size : tensor_of(x).shape())
+  for (const std::int64_t size : checked_tensor(x, "squeeze").shape())
     if (size != 1) shape.push_back(size);
   return reshape(x, shape);
 }
 
 Tensor squeeze(const Operand& x, std::int64_t axis) {
   return checked(x, "squeeze", [&] {
-    Shape shape = tensor_of(x).shape();
+    Shape shape = checked_tensor(x, "squeeze").shape();
+    check_axis(axis, shape.size());
+    if (shape.empty()) return reshape(x, shape);
     const std::size_t place = normalize_axis(axis, shape.size());
     if (shape[place] == 1) shape.erase(place);
     return reshape(x, shape);
@@ -165,7 +164,7 @@ Tensor squeeze(const Operand& x, std::int64_t axis) {
 
 Tensor unsqueeze(const Operand& x, std::int64_t axis) {
   return checked(x, "unsqueeze", [&] {
-    Shape shape = tensor_of(x).shape();
+    Shape shape = checked_tensor(x, "unsqueeze").shape();
     shape.insert(normalize_axis(axis, shape.size() + 1), 1);
     return reshape(x, shape);
   });
@@ -187,7 +186,8 @@ void Permute::infer(std::span<const Meta> in, Metas& out) const {
     throw Error(
         ErrorCode::invalid_argument,
         "the order " + to_string(order) + " must name each of the " + std::to_string(from.size()) +
-            " dimensions of " + to_string(from) + " once");
+            " dimensions of " + to_string(from) + " once")
+        .hint("transpose(x, a, b) swaps two dimensions and leaves the rest");
   Shape to = from;
   for (std::size_t i = 0; i < order.size(); ++i) to[i] = from[static_cast<std::size_t>(order[i])];
   out.push_back({in[0].dtype, to});
@@ -204,28 +204,32 @@ Tensor permute(const Operand& x, const Dims& order) {
   return checked(x, Permute::name, [&] {
     Permute op;
     for (const std::int64_t axis : order)
-      op.order.push_back(static_cast<std::int64_t>(normalize_axis(axis, tensor_of(x).rank())));
+      op.order.push_back(
+          static_cast<std::int64_t>(normalize_axis(axis, checked_tensor(x, "permute").rank())));
     return apply(op, x);
   });
 }
 
 Tensor transpose(const Operand& x, std::int64_t a, std::int64_t b) {
   return checked(x, "transpose", [&] {
-    const std::size_t rank = tensor_of(x).rank();
+    const std::size_t rank = checked_tensor(x, "transpose").rank();
     Permute op;
     for (std::size_t i = 0; i < rank; ++i) op.order.push_back(static_cast<std::int64_t>(i));
+    check_axis(a, rank);
+    check_axis(b, rank);
+    if (rank == 0) return apply(op, x);
     std::swap(op.order[normalize_axis(a, rank)], op.order[normalize_axis(b, rank)]);
     return apply(op, x);
   });
 }
 
 Tensor t(const Operand& x) {
-  const std::size_t rank = tensor_of(x).rank();
+  const std::size_t rank = checked_tensor(x, "t").rank();
   if (rank > 2)
     throw at_call(
         Error(
             ErrorCode::shape_mismatch,
-            "t() takes at most 2 dimensions, not " + to_string(tensor_of(x).shape()))
+            "t() takes at most 2 dimensions, not " + to_string(checked_tensor(x, "t").shape()))
             .hint("transpose(x, -2, -1) swaps the last two"),
         x,
         "t");
@@ -240,7 +244,7 @@ void Expand::infer(std::span<const Meta> in, Metas& out) const {
     throw Error(
         ErrorCode::shape_mismatch,
         to_string(in[0].shape) + " does not broadcast to " + to_string(shape))
-        .hint("sizes must be equal or 1, counted from the last dimension");
+        .hint("sizes must be equal or 1, counted from the last dimension, and none negative");
   out.push_back({in[0].dtype, shape});
 }
 
@@ -253,14 +257,18 @@ ViewOf Expand::view(const ValueBody& input, const Meta& output) const {
 }
 
 Tensor expand(const Operand& x, const Shape& shape) {
-  const Shape& from = tensor_of(x).shape();
+  const Shape& from = checked_tensor(x, "expand").shape();
   Expand op;
   op.shape = shape;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != -1) continue;
     if (i + from.size() < shape.size())
       throw at_call(
-          Error(ErrorCode::invalid_argument, "−1 for a dimension that the tensor does not have"),
+          Error(
+              ErrorCode::invalid_argument,
+              "−1 in " + to_string(shape) + " for a dimension that " + to_string(from) +
+                  " does not have")
+              .hint("−1 keeps a size that is there; give the size of a new dimension"),
           x,
           Expand::name);
     op.shape[i] = from[i + from.size() - shape.size()];
@@ -286,7 +294,8 @@ void Slice::infer(std::span<const Meta> in, Metas& out) const {
   if (step < 1)
     throw Error(
         ErrorCode::invalid_argument,
-        "a step of " + std::to_string(step) + ", but it must be at least 1");
+        "a step of " + std::to_string(step) + ", but it must be at least 1")
+        .hint("index_select() takes elements in any order");
   Meta meta = in[0];
   std::int64_t& size = meta.shape[normalize_axis(dim, meta.shape.size())];
   size = range(size).count;
@@ -296,8 +305,9 @@ void Slice::infer(std::span<const Meta> in, Metas& out) const {
 ViewOf Slice::view(const ValueBody& input, const Meta&) const {
   const std::size_t axis = normalize_axis(dim, input.shape().size());
   Dims strides = input.strides();
-  const std::int64_t offset = input.offset() + range(input.shape()[axis]).first * strides[axis];
-  strides[axis] *= step;
+  const Range taken = range(input.shape()[axis]);
+  const std::int64_t offset = input.offset() + taken.first * strides[axis];
+  if (taken.count > 1) strides[axis] *= step;  // of one element the stride says nothing
   return {strides, offset};
 }
 
@@ -309,12 +319,13 @@ void SliceBackward::infer(std::span<const Meta> in, Metas& out) const {
     throw Error(
         ErrorCode::shape_mismatch,
         "dy is " + to_string(in[0].shape) + ", but the slice of " + to_string(shape) + " is " +
-            to_string(sliced[0].shape));
+            to_string(sliced[0].shape))
+        .hint("give the shape that the slice was taken from");
   out.push_back(whole);
 }
 
 Tensor narrow(const Operand& x, std::int64_t dim, std::int64_t start, std::int64_t length) {
-  const Shape& shape = tensor_of(x).shape();
+  const Shape& shape = checked_tensor(x, "narrow").shape();
   return checked(x, "narrow", [&] {
     const std::int64_t size = shape[normalize_axis(dim, shape.size())];
     if (start < 0) start += size;
@@ -322,20 +333,22 @@ Tensor narrow(const Operand& x, std::int64_t dim, std::int64_t start, std::int64
       throw Error(
           ErrorCode::invalid_argument,
           std::to_string(length) + " elements from " + std::to_string(start) +
-              " on do not lie within " + std::to_string(size));
+              " on do not lie within " + std::to_string(size))
+          .hint("slice() cuts off what is not there");
     return slice(x, dim, start, start + length);
   });
 }
 
 Tensor select(const Operand& x, std::int64_t dim, std::int64_t index) {
-  const Shape& shape = tensor_of(x).shape();
+  const Shape& shape = checked_tensor(x, "select").shape();
   return checked(x, "select", [&] {
     const std::size_t axis = normalize_axis(dim, shape.size());
     if (index < -shape[axis] || index >= shape[axis])
       throw Error(
           ErrorCode::invalid_argument,
           "index " + std::to_string(index) + " is outside of a dimension of size " +
-              std::to_string(shape[axis]));
+              std::to_string(shape[axis]))
+          .hint("indices count from 0, negative ones from the end");
     const std::int64_t at = index < 0 ? index + shape[axis] : index;
     const Tensor one = slice(x, dim, at, at + 1);
     return squeeze(Operand(one, x.where()), static_cast<std::int64_t>(axis));
@@ -343,6 +356,7 @@ Tensor select(const Operand& x, std::int64_t dim, std::int64_t index) {
 }
 
 Tensor places_along(std::int64_t axis, const Shape& shape) {
+  if (shape.empty()) return Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{0}, shape);
   const std::size_t place = normalize_axis(axis, shape.size());
   std::vector<std::int64_t> places(static_cast<std::size_t>(shape[place]));
   for (std::size_t i = 0; i < places.size(); ++i) places[i] = static_cast<std::int64_t>(i);

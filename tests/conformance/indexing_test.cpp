@@ -186,7 +186,7 @@ TEST_CASE("pad adds a border or takes one away", "[conformance]") {
     Case test{"pad " + to_string(choice.x)};
     test.inputs = {draw_whole(random, choice.x, DType::float64, 0, 99)};
     test.call = [choice](std::span<const Tensor> in) {
-      return std::vector{pad(in[0], choice.pads, 7)};
+      return std::vector{pad(in[0], choice.pads, PadMode::constant, 7)};
     };
     test.reference = [choice](std::span<const Doubles> in) {
       const std::size_t rank = choice.x.size();

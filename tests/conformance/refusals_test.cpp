@@ -2,6 +2,7 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/core/system.hpp>
+#include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -35,7 +36,8 @@ Error refused(const std::function<Tensor()>& call) {
   return Error(ErrorCode::internal, "taken");
 }
 
-/// Checks code, op, words of the message, and that the caller's line and file are named.
+/// Checks code, op, words of the message and of the hint, which is never empty, and that the
+/// caller's line and file are named.
 void check_refusal(
     const std::function<Tensor()>& call,
     ErrorCode code,
@@ -47,6 +49,7 @@ void check_refusal(
   CHECK(error.op() == op);
   CHECK(error.message().find(message) != std::string::npos);
   if (error.message().find(message) == std::string::npos) UNSCOPED_INFO(error.what());
+  CHECK_FALSE(error.hint().empty());
   CHECK(error.hint().find(hint) != std::string::npos);
   CHECK(error.file().find("refusals_test.cpp") != std::string::npos);
   CHECK(error.line() > 0);
@@ -109,12 +112,12 @@ TEST_CASE("products refuse what does not fit, with sizes and a way out", "[confo
       "permute");
   check_refusal(
       [] {
-        return conv2d(floats({3, 8, 8}), floats({4, 3, 3, 3}));
+        return conv2d(floats({8, 8}), floats({4, 3, 3, 3}));
       },
       shape_mismatch,
       "conv2d",
       "must have 4 dimensions",
-      "unsqueeze");
+      "reshape");
   check_refusal(
       [] {
         return conv2d(floats({1, 3, 2, 2}), floats({4, 3, 3, 3}));
@@ -289,4 +292,158 @@ TEST_CASE("indexing, joining and dropout refuse what does not fit", "[conformanc
       "are not pairs");
   check_refusal(
       [] { return dropout(floats({3}), 1.5); }, invalid_argument, "dropout", "probability");
+}
+
+TEST_CASE("views refuse what does not fit", "[conformance]") {
+  Refusals r;
+  Scope scope(r.system);
+  constexpr auto axis = ErrorCode::axis_out_of_range;
+  const auto x = [] { return floats({2, 3}); };
+  check_refusal(
+      [&] {
+        return reshape(x(), {4, 2});
+      },
+      shape_mismatch,
+      "reshape",
+      "has 6 elements",
+      "-1");
+  check_refusal(
+      [&] {
+        return reshape(x(), {4, -1});
+      },
+      shape_mismatch,
+      "reshape",
+      "do not divide",
+      "divisor");
+  check_refusal(
+      [&] {
+        return reshape(x(), {-1, -1});
+      },
+      invalid_argument,
+      "reshape",
+      "more than one");
+  check_refusal([&] { return reshape(x(), {-6}); }, invalid_argument, "reshape", "negative size");
+  check_refusal(
+      [&] {
+        return permute(x(), {0, 0});
+      },
+      invalid_argument,
+      "permute",
+      "must name each");
+  check_refusal([&] { return permute(x(), {0}); }, invalid_argument, "permute", "2 dimensions");
+  check_refusal([&] { return permute(x(), {0, 2}); }, axis, "permute", "axis 2", "from -2 to 1");
+  check_refusal([&] { return transpose(x(), 0, 5); }, axis, "transpose", "axis 5", "from -2 to 1");
+  check_refusal(
+      [&] {
+        return expand(x(), {2, 4});
+      },
+      shape_mismatch,
+      "expand",
+      "[2, 3] does not broadcast");
+  check_refusal(
+      [&] {
+        return expand(x(), {-1, 2, 3});
+      },
+      invalid_argument,
+      "expand",
+      "does not have");
+  check_refusal([&] { return expand(x(), {3}); }, shape_mismatch, "expand", "[2, 3]");
+  check_refusal([&] { return slice(x(), 2); }, axis, "slice", "axis 2");
+  check_refusal([&] { return slice(x(), 0, 0, 2, 0); }, invalid_argument, "slice", "step of 0");
+  check_refusal([&] { return select(x(), 1, 3); }, invalid_argument, "select", "size 3");
+  check_refusal([&] { return select(x(), 1, -4); }, invalid_argument, "select", "index -4");
+  check_refusal([&] { return select(x(), 4, 0); }, axis, "select", "axis 4");
+  check_refusal([&] { return narrow(x(), 1, 2, 2); }, invalid_argument, "narrow", "within 3");
+  check_refusal([&] { return squeeze(x(), 2); }, axis, "squeeze", "axis 2");
+  check_refusal([&] { return unsqueeze(x(), 4); }, axis, "unsqueeze", "axis 4");
+  check_refusal([&] { return flatten(x(), 1, 0); }, invalid_argument, "flatten", "comes after");
+  check_refusal([&] { return t(floats({1, 2, 3})); }, shape_mismatch, "t", "at most 2");
+  check_refusal(
+      [&] {
+        return unsqueeze(floats({1, 1, 1, 1, 1, 1, 1, 1}), 0);
+      },
+      invalid_argument,
+      "unsqueeze",
+      "at most 8",
+      "reshape");
+}
+
+TEST_CASE("reductions refuse what does not fit", "[conformance]") {
+  Refusals r;
+  Scope scope(r.system);
+  constexpr auto axis = ErrorCode::axis_out_of_range;
+  const auto x = [] { return floats({2, 3}); };
+  check_refusal([&] { return sum(x(), 2); }, axis, "sum", "axis 2");
+  check_refusal([&] { return sum(x(), Dims{0, -2}); }, invalid_argument, "sum", "named twice");
+  check_refusal([&] { return mean(integers({2})); }, dtype_mismatch, "mean", "int64");
+  check_refusal([&] { return var(integers({2})); }, dtype_mismatch, "var", "int64");
+  check_refusal([&] { return argmax(x(), -3); }, axis, "argmax", "axis -3");
+  check_refusal(
+      [&] {
+        return argmax(floats({0, 2}), 0);
+      },
+      invalid_argument,
+      "argmax",
+      "no element");
+  check_refusal([&] { return amax(floats({0})); }, invalid_argument, "amax", "no element");
+  check_refusal([&] { return max(x(), 2).values; }, axis, "max", "axis 2");
+  check_refusal([&] { return cumsum(x(), 2); }, axis, "cumsum", "axis 2");
+  check_refusal([&] { return log_softmax(x(), 2); }, axis, "log_softmax", "axis 2");
+  const auto half = [&] { return cast(x(), DType::float16); };
+  check_refusal([&] { return sum(half()); }, dtype_mismatch, "sum", "float16", "float32");
+}
+
+TEST_CASE("elementwise calls refuse what does not fit", "[conformance]") {
+  Refusals r;
+  Scope scope(r.system);
+  const auto half = [] { return cast(floats({2, 3}), DType::float16); };
+  check_refusal(
+      [&] { return clamp(half(), 0, 1); },
+      dtype_mismatch,
+      "clamp",
+      "float16 is for storage, not for computing (inputs: float16[2, 3])",
+      "cast");
+  check_refusal([&] { return half() + 1; }, dtype_mismatch, "add", "a number", "cast");
+  check_refusal(
+      [] {
+        return floats({2, 3}) * floats({2, 4});
+      },
+      shape_mismatch,
+      "mul",
+      "[2, 4]",
+      "reshape");
+  check_refusal(
+      [] { return where(floats({2}), 1, 2); }, dtype_mismatch, "where", "must be bool", "compare");
+  check_refusal(
+      [] { return pow(integers({2}), -2); }, invalid_argument, "pow", "exponent", "fraction");
+  check_refusal(
+      [] { return add(integers({2}), 1, 0.5); }, dtype_mismatch, "add", "'alpha'", "whole");
+}
+
+TEST_CASE("random tensors refuse what does not fit, at the caller's line", "[conformance]") {
+  Refusals r;
+  Scope scope(r.system);
+  check_refusal([] { return rand({2, -1}); }, invalid_argument, "uniform", "negative size");
+  check_refusal([] { return uniform({2}, 1, 0); }, invalid_argument, "uniform", "'low' is 1");
+  check_refusal([] { return rand({2}, DType::int32); }, dtype_mismatch, "uniform", "int32");
+  check_refusal([] { return normal(0, -1, {2}); }, invalid_argument, "normal", "'std' is -1");
+  check_refusal([] { return randn({2}, DType::int64); }, dtype_mismatch, "normal", "int64");
+  check_refusal([] { return randint(3, 3, {2}); }, invalid_argument, "randint", "'high' is 3");
+}
+
+TEST_CASE("operands on two devices are refused with both, and their shapes", "[conformance]") {
+  Refusals r;
+  Scope scope(r.system);
+  Device& other = cpu::attach(r.system);
+  const Tensor x = floats({2, 3});
+  const Tensor y = to(x, other);
+  const auto check_devices = [&](const std::function<Tensor()>& call, std::string_view op) {
+    check_refusal(call, ErrorCode::device_mismatch, op, "float32[2, 3]", "to(tensor, device)");
+  };
+  check_devices([&] { return x + y; }, "add");
+  check_devices([&] { return matmul(x, transpose(y, 0, 1)); }, "matmul");
+  check_devices([&] { return concat({x, y}); }, "concat");
+  check_devices([&] { return linear(x, y); }, "linear");
+  check_devices([&] { return where(x > 0, x, y); }, "where");
+  CHECK((y + 1).record()->device().name() == other.name());
 }

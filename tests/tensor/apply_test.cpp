@@ -8,6 +8,7 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,15 @@ TEST_CASE("operands meet in PyTorch's common dtype", "[tensor]") {
   CHECK((f32 * zero_d).dtype() == DType::float32);  // a scalar tensor weighs less
   CHECK((i32 * zero_d).dtype() == DType::float64);
   CHECK((i32 / i32).dtype() == DType::float32);
+  // Numbers, and answers, which are of the lowest category.
+  const Tensor u8 = of<std::uint8_t>({1, 2});
+  const Tensor yes = i32 > 0;
+  CHECK((u8 + true).dtype() == DType::uint8);
+  CHECK((yes + true).dtype() == DType::boolean);
+  CHECK((yes + 1).dtype() == DType::int64);
+  CHECK((yes + 1.5).dtype() == DType::float32);
+  CHECK((u8 + -1).to_vector<std::uint8_t>() == std::vector<std::uint8_t>{0, 1});
+  CHECK((u8 * 300).to_vector<std::uint8_t>() == std::vector<std::uint8_t>{44, 88});
   CHECK((1 - f32).to_vector<float>() == std::vector<float>{0, -1});
 }
 
@@ -69,7 +79,11 @@ TEST_CASE("shapes that do not fit are named with op, line and hint", "[tensor]")
 TEST_CASE("storage dtypes are refused with the way out", "[tensor]") {
   test::Engine engine;
   const Tensor half = cast(of<float>({1, 2}), DType::bfloat16);
-  CHECK(has(message_of([&] { return half + half; }), "cast(x, DType::float32)"));
+  const std::string text = message_of([&] { return half + half; });
+  CHECK(has(text, "cast(x, DType::float32)"));
+  CHECK(has(text, "bfloat16[2], bfloat16[2]"));
+  CHECK(has(text, "add"));
+  CHECK(has(text, "apply_test.cpp"));
   CHECK(cast(half, DType::float32).to_vector<float>() == std::vector<float>{1, 2});
 }
 
@@ -79,6 +93,89 @@ TEST_CASE("an undefined tensor is an error, not a crash", "[tensor]") {
   CHECK(has(message_of([&] { return nothing + 1.0; }), "undefined"));
   CHECK(has(message_of([&] { return of<float>({1}) * nothing; }), "undefined"));
   CHECK(has(message_of([&] { return nothing.item(); }), "undefined"));
+}
+
+TEST_CASE("tensors of another system are refused", "[tensor]") {
+  test::Engine first;
+  const Tensor x = of<float>({1, 2});
+  test::Engine second;
+  const Tensor y = of<float>({1, 2});
+  for (const std::string& text :
+       {message_of([&] { return x + x; }),
+        message_of([&] { return y + x; }),
+        message_of([&] { return x + y; }),
+        message_of([&] { return matmul(y, x); }),
+        message_of([&] { return sum(x); }),
+        message_of([&] {
+          return concat({y, x});
+        })}) {
+    CHECK(has(text, "device_mismatch"));
+    CHECK(has(text, "another system"));
+    CHECK(has(text, "float32[2]"));
+    CHECK(has(text, "apply_test.cpp"));
+    CHECK(has(text, "hint"));
+  }
+  const OnDevice elsewhere(first.device);
+  CHECK(has(message_of([] { return rand({2}); }), "another system"));
+}
+
+TEST_CASE("shapes that cannot be counted are refused before they are made", "[tensor]") {
+  test::Engine engine;
+  constexpr std::int64_t huge = std::int64_t{1} << 32;
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const Tensor x = of<float>({1});
+  const Tensor index = of<std::int64_t>({0});
+  for (const std::string& text :
+       {message_of([&] {
+          return expand(x, {huge, huge});
+        }),
+        message_of([&] { return expand(x, {-5}); }),
+        message_of([&] {
+          return expand(x, {-2, 1});
+        }),
+        message_of([&] {
+          return reshape(x, {huge, huge});
+        }),
+        message_of([&] {
+          return reshape(x, {huge, huge, -1});
+        }),
+        message_of([&] {
+          return reshape(x, {-2, -1});
+        }),
+        message_of([&] {
+          return pad(x, {most, most});
+        }),
+        message_of([&] {
+          return pad(x, {most - 1, 0});
+        }),
+        message_of([&] { return one_hot(index, most); }),
+        message_of([&] {
+          return rand({huge, huge});
+        }),
+        message_of([&] {
+          return randn({2, -1});
+        }),
+        message_of([&] {
+          return randint(0, 3, {huge, huge});
+        }),
+        message_of([&] {
+          return expand(x, {huge}) + expand(x, {huge, 1});
+        }),
+        message_of([&] {
+          return split(x, std::vector<std::int64_t>{most, most, 3})[0];
+        }),
+        message_of([&] {
+          return max_pool2d(expand(x, {1, 4, 4}), {2}, {1}, {most});
+        })}) {
+    INFO(text);
+    CHECK((has(text, "invalid_argument") || has(text, "shape_mismatch")));
+    CHECK(has(text, "apply_test.cpp"));
+    CHECK(has(text, "hint"));
+  }
+  // What fits goes through, at the very ends of the numbers too.
+  CHECK(slice(x, 0, 0, most, most).to_vector<float>() == std::vector<float>{1});
+  CHECK(split(x, most)[0].to_vector<float>() == std::vector<float>{1});
+  CHECK(expand(x, {huge, 4}).elements() == 4 * huge);
 }
 
 TEST_CASE("a call without a scope says how to make one", "[tensor]") {

@@ -13,6 +13,8 @@ TEST_CASE("broadcasting follows NumPy", "[tensor]") {
   CHECK_THROWS_AS(broadcast({3}, {4}), Error);
   CHECK(broadcasts_to({1, 3}, {2, 3}));
   CHECK_FALSE(broadcasts_to({2, 3}, {3}));
+  CHECK_FALSE(broadcasts_to({1}, {-5}));
+  CHECK_FALSE(broadcasts_to({3}, {-2, 3}));
 }
 
 TEST_CASE("axes count from either end", "[tensor]") {
@@ -22,6 +24,12 @@ TEST_CASE("axes count from either end", "[tensor]") {
   CHECK(normalize_axes({-1, 0}, 3) == Dims{0, 2});
   CHECK(normalize_axes({}, 2) == Dims{0, 1});
   CHECK_THROWS_AS(normalize_axes({1, -1}, 2), Error);
+  CHECK(normalize_axes({0}, 0).empty());  // a scalar's one axis, in PyTorch
+  CHECK(normalize_axes({-1}, 0).empty());
+  CHECK_THROWS_AS(normalize_axes({1}, 0), Error);
+  CHECK_THROWS_AS(normalize_axes({0, -1}, 0), Error);
+  check_axis(-1, 0);
+  CHECK_THROWS_AS(check_axis(-2, 0), Error);
   CHECK(reduced_shape({2, 3, 4}, {0, 2}, false) == Shape{3});
   CHECK(reduced_shape({2, 3, 4}, {0, 2}, true) == Shape{1, 3, 1});
 }

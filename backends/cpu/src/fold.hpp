@@ -42,7 +42,7 @@ struct FoldShape {
 /// Axes that an op folds, as a bit for each dimension.
 template <class A>
 std::uint32_t folded_axes(const Dims& axes, std::size_t rank) {
-  if (axes.size() == 0) return (1u << rank) - 1;
+  if (axes.size() == 0 || rank == 0) return (1u << rank) - 1;
   std::uint32_t bits = 0;
   for (std::size_t i = 0; i < axes.size(); ++i)
     bits |= 1u << (axes[i] < 0 ? axes[i] + static_cast<std::int64_t>(rank) : axes[i]);

@@ -398,4 +398,35 @@ Pack<T, A> fmod(Pack<T, A> x, Pack<T, A> y) {
   return rest(x, y);
 }
 
+/// The quotient cut toward 0.
+template <std::floating_point T, class A>
+Pack<T, A> div_trunc(Pack<T, A> x, Pack<T, A> y) {
+  return trunc(x / y);
+}
+template <std::integral T, class A>
+Pack<T, A> div_trunc(Pack<T, A> x, Pack<T, A> y) {
+  return quotient(x, y);
+}
+
+/// The whole number below the quotient. A rounded quotient may have reached the next one already,
+/// so it is made from what divides without a rest.
+template <std::floating_point T, class A>
+Pack<T, A> div_floor(Pack<T, A> x, Pack<T, A> y) {
+  using P = Pack<T, A>;
+  const P left = fmod(x, y);
+  P q = (x - left) / y;
+  q = select((left != P(0)) & ((left < P(0)) ^ (y < P(0))), q - P(1), q);
+  P whole = floor(q);
+  whole = select(q - whole > P(0.5), whole + P(1), whole);
+  whole = select(q == P(0), copysign(P(0), x / y), whole);
+  return select(y == P(0), x / y, whole);
+}
+template <std::integral T, class A>
+Pack<T, A> div_floor(Pack<T, A> x, Pack<T, A> y) {
+  using P = Pack<T, A>;
+  const P q = quotient(x, y);
+  const P left = rest(x, y);
+  return select((left != P(T(0))) & ((left < P(T(0))) ^ (y < P(T(0)))), q - P(T(1)), q);
+}
+
 }  // namespace troupe::cpu

@@ -228,7 +228,8 @@ using AllOps = OpList<
     Cumsum,
     NllLoss,
     NllLossBackward,
-    Logsigmoid>;
+    Logsigmoid,
+    DivRounded>;
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;

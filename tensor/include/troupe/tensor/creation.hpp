@@ -6,28 +6,34 @@
 /// become constants of the graph. Random ones: ops/uniform.hpp, ops/normal.hpp, ops/randint.hpp.
 namespace troupe {
 
-/// torch.full. Throws `invalid_argument` for a negative size.
+// All throw `invalid_argument` for a negative size or more bytes than can be counted, and
+// `out_of_memory` for more than there is.
+
+/// torch.full; but float32 unless told, whatever kind of number the value is.
 [[nodiscard]] Tensor full(
-    const Shape& shape, double value, DType dtype = DType::float32, Where where = Where::here());
-[[nodiscard]] Tensor full_like(const Tensor& x, double value, Where where = Where::here());
+    const Shape& size,
+    Number fill_value,
+    DType dtype = DType::float32,
+    Where where = Where::here());
+[[nodiscard]] Tensor full_like(const Tensor& x, Number fill_value, Where where = Where::here());
 
 [[nodiscard]] inline Tensor zeros(
-    const Shape& shape, DType dtype = DType::float32, Where where = Where::here()) {
-  return full(shape, 0, dtype, where);
+    const Shape& size, DType dtype = DType::float32, Where where = Where::here()) {
+  return full(size, 0, dtype, where);
 }
 [[nodiscard]] inline Tensor zeros_like(const Tensor& x, Where where = Where::here()) {
   return full_like(x, 0, where);
 }
 [[nodiscard]] inline Tensor ones(
-    const Shape& shape, DType dtype = DType::float32, Where where = Where::here()) {
-  return full(shape, 1, dtype, where);
+    const Shape& size, DType dtype = DType::float32, Where where = Where::here()) {
+  return full(size, 1, dtype, where);
 }
 [[nodiscard]] inline Tensor ones_like(const Tensor& x, Where where = Where::here()) {
   return full_like(x, 1, where);
 }
 
-/// torch.arange: start, start + step, … below `end` (above it, for a negative step); int64.
-/// Throws `invalid_argument` for a step of 0.
+/// torch.arange of whole numbers: start, start + step, … below `end` (above it, for a negative
+/// step); int64. Throws `invalid_argument` for a step of 0. For fractions there is linspace.
 [[nodiscard]] Tensor arange(
     std::int64_t start, std::int64_t end, std::int64_t step = 1, Where where = Where::here());
 [[nodiscard]] inline Tensor arange(std::int64_t end, Where where = Where::here()) {

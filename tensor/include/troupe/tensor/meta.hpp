@@ -21,6 +21,9 @@ struct Meta {
   }
 };
 
+/// Throws `invalid_argument` for a negative size, and for more bytes than can be counted.
+void check_sizes(const Meta& meta);
+
 /// "float32[64, 784]"
 [[nodiscard]] std::string to_string(const Meta& meta);
 

@@ -42,7 +42,8 @@ struct Samples {
       4;           ///< float32 error bound against the double reference, in units in the last place
   double gap = 0;  ///< keep this far from `kinks`, where no derivative exists
   double kink = 0;
-  double scale = 0;  ///< errors count relative to at least this magnitude, where terms cancel
+  double scale = 0;     ///< errors count relative to at least this magnitude, where terms cancel
+  bool linear = false;  ///< between kinks; the first derivative then depends on no input
 };
 
 /// Lists what a shape rule produces. At most `outputs_max` outputs.
@@ -75,7 +76,7 @@ struct OpInfo {
   std::string_view name;
   OpFamily family;
   Promotion promotion;
-  bool differentiable;          ///< has a vjp rule
+  bool differentiable;          ///< floating outputs have a gradient, whether offered or not
   bool random;                  ///< draws random numbers: never merged with an equal op
   std::uint32_t saves_inputs;   ///< bit i: the vjp reads input i's data
   std::uint32_t saves_outputs;  ///< bit i: the vjp reads output i's data
@@ -135,6 +136,8 @@ struct OpInfoOf {
 /// Calls an op: checks shapes, makes the record, and the node that runs it. The heart of every free
 /// function. Throws `Error` with the op's name, the shapes and the caller's line.
 [[nodiscard]] Tensor apply(OpRef op, std::span<const Operand> inputs);
+/// The same for an op without inputs, called at `where`.
+[[nodiscard]] Tensor apply(OpRef op, Where where);
 /// All outputs of an op that has several.
 void apply(OpRef op, std::span<const Operand> inputs, std::span<Tensor> outputs);
 
@@ -171,15 +174,20 @@ struct OpDefaults {
   static constexpr std::uint32_t saves_outputs = 0;
   static constexpr std::uint32_t no_gradient = 0;
   static constexpr std::int8_t donates = -1;
+  /// The output changes in jumps only, so that mathematics has no gradient for it. Outputs that are
+  /// not floating have none anyway; any other op without a vjp throws when it is differentiated.
+  static constexpr bool piecewise_constant = false;
 
   template <class V>
   void fields(V&) {}
 
-  /// Lets an op's defaulted comparison compare its base; never chosen for the op as a whole, so
-  /// that an op with attributes and no comparison of its own stays different from every other.
+  /// Lets an op's defaulted comparison compare its bases that hold nothing; never chosen for an op
+  /// with attributes and no comparison of its own, which stays different from every other.
   template <class T>
-  requires std::is_same_v<T, OpDefaults>
-  friend constexpr bool operator==(const T&, const T&) noexcept { return true; }
+  requires(std::is_empty_v<T>&& std::is_base_of_v<OpDefaults, T>) friend constexpr bool operator==(
+      const T&, const T&) noexcept {
+    return true;
+  }
 };
 
 /// Base of the ops that compute each element of the output from the elements at the same place of
@@ -216,6 +224,7 @@ struct ElementwiseFloating : Elementwise<Op, Arity> {
 /// Elementwise ops that answer yes or no; without a gradient.
 template <class Op, std::size_t Arity>
 struct ElementwisePredicate : Elementwise<Op, Arity> {
+  static constexpr bool piecewise_constant = true;
   static constexpr DType result(DType) noexcept { return DType::boolean; }
 };
 

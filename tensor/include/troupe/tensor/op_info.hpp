@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/core/error.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/reduce_to.hpp>
@@ -28,8 +29,14 @@ Gradients run_vjp(const void* attributes, const Vjp& vjp) {
         if (gradients[i]) gradients[i] = reduce_to(gradients[i], vjp.input_meta(i));
     }
     return gradients;
-  } else {
+  } else if constexpr (Op::piecewise_constant) {
     return Gradients(vjp.input_count());
+  } else {
+    throw Error(
+        ErrorCode::not_differentiable,
+        "the derivative of " + std::string(Op::name) + " is not offered")
+        .op(Op::name)
+        .hint("give the op a vjp, or detach() its inputs");
   }
 }
 
@@ -40,7 +47,7 @@ constexpr OpInfo make_op_info() {
   info.name = Op::name;
   info.family = Op::family;
   info.promotion = Op::promotion;
-  info.differentiable = has_vjp<Op>;
+  info.differentiable = !Op::piecewise_constant;
   info.random = Op::random;
   info.saves_inputs = Op::saves_inputs;
   info.saves_outputs = Op::saves_outputs;

@@ -75,7 +75,7 @@ class Dims {
 /// The sizes of a tensor's dimensions, outermost first. A scalar has none.
 using Shape = Dims;
 
-/// Elements in a tensor of this shape; 1 for a scalar.
+/// Elements in a tensor of this shape; 1 for a scalar. The sizes must have passed `check_sizes`.
 [[nodiscard]] constexpr std::int64_t elements_in(const Shape& shape) noexcept {
   std::int64_t n = 1;
   for (const std::int64_t d : shape) n *= d;
@@ -98,13 +98,17 @@ using Shape = Dims;
 
 /// NumPy's broadcasting of two shapes; throws `shape_mismatch` naming both.
 [[nodiscard]] Shape broadcast(const Shape& a, const Shape& b);
-/// Whether `from` broadcasts to exactly `to`.
+/// Whether `from` broadcasts to exactly `to`, which has no negative size.
 [[nodiscard]] bool broadcasts_to(const Shape& from, const Shape& to) noexcept;
 
 /// −1 → last axis and so on; throws `axis_out_of_range` naming axis and rank.
 [[nodiscard]] std::size_t normalize_axis(std::int64_t axis, std::size_t rank);
+/// Throws like `normalize_axis`, but lets a scalar have 0 and −1, as PyTorch does where an op
+/// leaves the shape as it is.
+void check_axis(std::int64_t axis, std::size_t rank);
 /// Sorted, unique, non-negative axes; an empty list means all. Throws like `normalize_axis`, and
-/// `invalid_argument` for an axis given twice.
+/// `invalid_argument` for an axis given twice. As in PyTorch a scalar takes 0 and −1, which name
+/// none of its axes.
 [[nodiscard]] Dims normalize_axes(const Dims& axes, std::size_t rank);
 /// The shape after reducing the (normalized) axes; size 1 in their place when `keepdim`.
 [[nodiscard]] Shape reduced_shape(const Shape& shape, const Dims& axes, bool keepdim);

@@ -2,13 +2,15 @@
 
 #include <troupe/core/address.hpp>
 #include <troupe/core/error.hpp>
+#include <troupe/tensor/number.hpp>
 #include <troupe/tensor/value.hpp>
 
-#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace troupe {
@@ -83,23 +85,29 @@ class Tensor {
 
   // --- data; these wait, helping to run the graph --------------------------------------------
 
-  /// The data, or throws what made them fail; `in_capture` for a tensor of a capture.
+  /// The data, or throws what made them fail; `in_capture` for a tensor of a capture, and
+  /// `inside_actor` in an actor's turn, also where nothing would have to be waited for.
   [[nodiscard]] Value value() const;
-  /// The only element.
+  /// The only element, as `Number` converts.
   template <class T = double>
-  [[nodiscard]] T item() const {
-    return static_cast<T>(item_as_double());
+  [[nodiscard]] T item(Where where = Where::here()) const {
+    return item_number(where).template to<T>();
   }
   /// All elements in row-major order; `T` must be the tensor's own element type.
   template <class T>
-  [[nodiscard]] std::vector<T> to_vector() const {
-    std::vector<T> out(static_cast<std::size_t>(elements()));
-    download(dtype_of<T>, std::as_writable_bytes(std::span<T>(out)));
-    return out;
+  [[nodiscard]] std::vector<T> to_vector(Where where = Where::here()) const {
+    // std::vector<bool> has no bytes to be written to.
+    std::vector<std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>> out(
+        defined() ? static_cast<std::size_t>(elements()) : 0);
+    download(dtype_of<T>, std::as_writable_bytes(std::span(out)), where);
+    if constexpr (std::is_same_v<T, bool>)
+      return {out.begin(), out.end()};
+    else
+      return out;
   }
   /// Copies all elements in row-major order; throws `dtype_mismatch` unless `dtype` is the
   /// tensor's.
-  void download(DType dtype, std::span<std::byte> into) const;
+  void download(DType dtype, std::span<std::byte> into, Where where = Where::here()) const;
 
   // --- gradients (defined in autograd) --------------------------------------------------------
 
@@ -114,7 +122,7 @@ class Tensor {
   [[nodiscard]] std::uint32_t output() const noexcept { return output_; }
 
  private:
-  [[nodiscard]] double item_as_double() const;
+  [[nodiscard]] Number item_number(Where where) const;
 
   Record* record_ = nullptr;  // a handle reference: see Record
   std::uint32_t output_ = 0;
@@ -124,29 +132,43 @@ class Tensor {
 /// Never stored: it points at the caller's tensor.
 ///
 /// A number has no dtype of its own: it takes the tensor's, except that a fraction makes an integer
-/// tensor float32, as in PyTorch.
+/// tensor float32 and a whole number makes a bool tensor int64, as in PyTorch.
 class Operand {
  public:
   Operand(const Tensor& tensor, Where where = Where::here()) noexcept  // NOLINT: meant implicit
       : tensor_(&tensor), where_(where) {}
-  template <std::integral T>
+  template <PlainNumber T>
   Operand(T number, Where where = Where::here()) noexcept  // NOLINT: meant implicit
-      : number_(static_cast<double>(number)), where_(where) {}
-  template <std::floating_point T>
-  Operand(T number, Where where = Where::here()) noexcept  // NOLINT: meant implicit
-      : number_(static_cast<double>(number)), fraction_(true), where_(where) {}
+      : number_(number), where_(where) {}
+  Operand(Number number, Where where = Where::here()) noexcept  // NOLINT: meant implicit
+      : number_(number), where_(where) {}
 
   [[nodiscard]] bool is_number() const noexcept { return tensor_ == nullptr; }
+  /// Only if it is no number; may be undefined. Where shape or dtype are asked for,
+  /// `checked_tensor` comes first.
   [[nodiscard]] const Tensor& tensor() const noexcept { return *tensor_; }
-  [[nodiscard]] double number() const noexcept { return number_; }
-  [[nodiscard]] bool is_fraction() const noexcept { return fraction_; }
+  [[nodiscard]] Number number() const noexcept { return number_; }
   [[nodiscard]] Where where() const noexcept { return where_; }
 
  private:
   const Tensor* tensor_ = nullptr;
-  double number_ = 0;
-  bool fraction_ = false;
+  Number number_;
   Where where_;
 };
+
+/// The tensor behind an operand whose shape or dtype a call must see; throws `invalid_argument`
+/// naming op and line when it is undefined, or a number.
+[[nodiscard]] const Tensor& checked_tensor(const Operand& x, std::string_view op);
+/// Throws the same for an undefined tensor; a number passes.
+void check_defined(const Operand& x, std::string_view op);
+/// torch.result_type: the dtype in which the operands meet. Tensors without dimensions, and then
+/// numbers, weigh only where they are of a higher category (bool, integer, floating) than all that
+/// have dimensions. The tensors must be defined.
+[[nodiscard]] DType result_type(std::span<const Operand> operands);
+
+/// A copy on another device; the tensor itself when it is there already. Waits for the data, which
+/// pass through the host. Records nothing: throws `unsupported` for a tensor that requires a
+/// gradient.
+[[nodiscard]] Tensor to(const Tensor& x, Device& device, Where where = Where::here());
 
 }  // namespace troupe

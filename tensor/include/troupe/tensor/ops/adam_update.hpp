@@ -39,9 +39,11 @@ struct AdamUpdate : OpDefaults {
     require_inputs(in, 3 + states, 3 + states);
     require_update(in, states);
     if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1))
-      throw Error(ErrorCode::invalid_argument, "the betas must be at least 0 and below 1");
+      throw Error(ErrorCode::invalid_argument, "the betas must be at least 0 and below 1")
+          .hint("0.9 and 0.999 are the usual ones");
     if (!(eps >= 0) || !(weight_decay >= 0))
-      throw Error(ErrorCode::invalid_argument, "eps and weight decay must not be negative");
+      throw Error(ErrorCode::invalid_argument, "eps and weight decay must not be negative")
+          .hint("1e-8 and 0 are the usual ones");
     for (std::size_t i = 0; i <= states; ++i) out.push_back(in[0]);
   }
 

@@ -30,7 +30,8 @@ struct AdaptiveAvgPool2d : OpDefaults {
       std::int64_t& size = shape[shape.size() - 2 + i];
       if (size == 0)
         throw Error(
-            ErrorCode::shape_mismatch, "the input " + to_string(input.shape) + " has empty planes");
+            ErrorCode::shape_mismatch, "the input " + to_string(input.shape) + " has empty planes")
+            .hint("height and width must be at least 1");
       size = output_size[i];
     }
     return shape;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/mul.hpp>
 
 namespace troupe {
 
@@ -11,7 +12,7 @@ namespace troupe {
 struct Add : Elementwise<Add, 2> {
   static constexpr OpId id{1};
   static constexpr std::string_view name = "add";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0.5};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0.5, .linear = true};
 
   template <class P>
   static auto kernel(P a, P b) {
@@ -24,8 +25,10 @@ struct Add : Elementwise<Add, 2> {
   }
 };
 
-/// torch.add.
-[[nodiscard]] inline Tensor add(const Operand& a, const Operand& b) { return apply(Add{}, a, b); }
+/// torch.add: a + alpha · b. Throws `dtype_mismatch` for a fraction as the alpha of integers.
+[[nodiscard]] inline Tensor add(const Operand& a, const Operand& b, Number alpha = 1) {
+  return detail::apply_scaled(Add{}, a, b, alpha);
+}
 [[nodiscard]] inline Tensor operator+(const Operand& a, const Operand& b) {
   return apply(Add{}, a, b);
 }

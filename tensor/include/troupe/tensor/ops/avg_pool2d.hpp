@@ -45,7 +45,8 @@ struct AvgPool2dRule : OpDefaults {
         throw Error(
             ErrorCode::invalid_argument,
             "'padding' is " + to_string(padding) + ", but at most half of the kernel " +
-                to_string(kernel_size) + " is allowed");
+                to_string(kernel_size) + " is allowed")
+            .hint("pad(input, ...) first adds more");
       std::int64_t& size = shape[shape.size() - 2 + i];
       size = window_places(size, kernel_size[i], stride[i], padding[i], 1, ceil_mode);
     }

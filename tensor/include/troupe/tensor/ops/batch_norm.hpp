@@ -227,6 +227,7 @@ struct BatchNormResult {
         "batch norm takes weight and bias together, running mean and variance together, and the "
         "latter always outside of training")
         .op("batch_norm")
+        .hint("give both of a pair, or neither; training = true uses the batch's own statistics")
         .at(input.where().file, input.where().line);
   const auto at_call = [&](const Tensor& tensor) { return Operand(tensor, input.where()); };
   if (!training) {

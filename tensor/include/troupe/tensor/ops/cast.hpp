@@ -32,7 +32,7 @@ struct Cast : OpDefaults {
 
 /// x in another dtype; x itself when it has that one.
 [[nodiscard]] inline Tensor cast(const Operand& x, DType dtype) {
-  if (!x.is_number() && x.tensor().defined() && x.tensor().dtype() == dtype) return x.tensor();
+  if (const Tensor& tensor = checked_tensor(x, Cast::name); tensor.dtype() == dtype) return tensor;
   Cast op;
   op.dtype = dtype;
   return apply(op, x);

@@ -1,13 +1,17 @@
 #pragma once
 
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/cast.hpp>
+#include <troupe/tensor/ops/maximum.hpp>
+#include <troupe/tensor/ops/minimum.hpp>
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace troupe {
 
-/// y = x, but not below `min` and not above `max`; NaN stays.
+/// y = x, but not below `min` and not above `max`, which wins where they cross; NaN stays.
 ///
 /// Shape    y as x.
 /// Dtype    all that compute; y as x. Bounds beyond an integer type's range are its ends.
@@ -16,7 +20,7 @@ namespace troupe {
 struct Clamp : Elementwise<Clamp, 1> {
   static constexpr OpId id{61};
   static constexpr std::string_view name = "clamp";
-  static constexpr Samples samples{.ulp_max = 0, .gap = 0.05, .kink = 1};
+  static constexpr Samples samples{.ulp_max = 0, .gap = 0.05, .kink = 1, .linear = true};
   static constexpr std::uint32_t saves_inputs = 1;
 
   double min = -std::numeric_limits<double>::infinity();
@@ -26,7 +30,10 @@ struct Clamp : Elementwise<Clamp, 1> {
   auto kernel(P x) const {
     return clamped(x, P::from(min), P::from(max));
   }
-  [[nodiscard]] double reference(double x) const { return x < min ? min : x > max ? max : x; }
+  [[nodiscard]] double reference(double x) const {
+    const double raised = x < min ? min : x;
+    return raised > max ? max : raised;
+  }
   template <class V>
   Gradients vjp(const V& v) const {
     const auto& x = v.input();
@@ -43,17 +50,33 @@ struct Clamp : Elementwise<Clamp, 1> {
   // Outside of kernel(), where the attributes' names hide the functions'.
   template <class P>
   static P clamped(P x, P low, P high) {
-    return select(x < low, low, select(x > high, high, x));
+    const P raised = select(x < low, low, x);
+    return select(raised > high, high, raised);
   }
 };
 
-/// torch.clamp.
+/// torch.clamp; a bound left out bounds nothing. Integers become float32 beside a fraction.
 [[nodiscard]] inline Tensor clamp(
-    const Operand& x, double min, double max = std::numeric_limits<double>::infinity()) {
+    const Operand& x, std::optional<Number> min = {}, std::optional<Number> max = {}) {
+  DType common = checked_tensor(x, Clamp::name).dtype();
+  bool exact = true;
+  for (const auto& bound : {min, max}) {
+    if (!bound) continue;
+    const Operand both[] = {x, Operand(*bound)};
+    common = promote(common, result_type(both));
+    exact = exact && Number(bound->to<double>()).to<std::int64_t>() == bound->to<std::int64_t>();
+  }
+  const Tensor wide = common == x.tensor().dtype() ? Tensor() : cast(x, common);
+  const Operand from = wide ? Operand(wide, x.where()) : x;
+  if (!exact && !is_floating(common)) {
+    // The attributes are doubles, which do not hold every int64.
+    const Tensor raised = min ? maximum(from, Operand(*min)) : from.tensor();
+    return max ? minimum(Operand(raised, x.where()), Operand(*max)) : raised;
+  }
   Clamp op;
-  op.min = min;
-  op.max = max;
-  return apply(op, x);
+  if (min) op.min = min->to<double>();
+  if (max) op.max = max->to<double>();
+  return apply(op, from);
 }
 
 }  // namespace troupe

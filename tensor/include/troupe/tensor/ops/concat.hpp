@@ -38,12 +38,14 @@ struct Concat : OpDefaults {
             ErrorCode::shape_mismatch,
             "tensor " + std::to_string(i) + " has shape " + to_string(in[i].shape) +
                 ", which differs from " + to_string(in[0].shape) + " not only along axis " +
-                std::to_string(axis));
+                std::to_string(axis))
+            .hint("all sizes but that along the axis must be equal: slice or pad one of them");
       if (in[i].dtype != meta.dtype)
         throw Error(
             ErrorCode::dtype_mismatch,
             "tensor " + std::to_string(i) + " is " + std::string(name_of(in[i].dtype)) +
-                ", but the first is " + std::string(name_of(meta.dtype)));
+                ", but the first is " + std::string(name_of(meta.dtype)))
+            .hint("cast them to one dtype, as concat() does");
       meta.shape[axis] += in[i].shape[axis];
     }
     out.push_back(meta);

@@ -2,6 +2,7 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/shape_rules.hpp>
 
 namespace troupe {
@@ -38,15 +39,18 @@ struct Conv2d : OpDefaults {
       throw Error(
           ErrorCode::shape_mismatch,
           std::to_string(weight[0]) + " output channels do not divide into " +
-              std::to_string(groups) + " groups");
+              std::to_string(groups) + " groups")
+          .hint("choose a number of groups that divides both channel counts");
     if (x[1] != weight[1] * groups) {
       Error error(
           ErrorCode::shape_mismatch,
           "the input " + to_string(x) + " has " + std::to_string(x[1]) +
               " channels, but the weight " + to_string(weight) + " with groups = " +
               std::to_string(groups) + " takes " + std::to_string(weight[1] * groups));
-      if (x[3] == weight[1] * groups)
-        error.hint("channels come second: permute(x, {0, 3, 1, 2}) turns [N, H, W, C] into that");
+      error.hint(
+          x[3] == weight[1] * groups
+              ? "channels come second: permute(x, {0, 3, 1, 2}) turns [N, H, W, C] into that"
+              : "the weight is [out_channels, in_channels / groups, height, width]");
       throw error;
     }
     if (in.size() == 3) require_shape(in[2], {weight[0]}, "bias");
@@ -83,7 +87,8 @@ struct Conv2d : OpDefaults {
       throw Error(
           ErrorCode::shape_mismatch,
           "a gradient " + to_string(dy) + " is not one of a convolution of " + to_string(x) +
-              " with " + to_string(weight));
+              " with " + to_string(weight))
+          .hint("give the shapes of the forward call");
   }
 };
 
@@ -224,7 +229,7 @@ Gradients Conv2dBackwardWeight::vjp(const V& v) const {
 }
 
 /// torch.nn.functional.conv2d. A single number for stride, padding or dilation stands for both
-/// axes; an undefined bias means none.
+/// axes; an undefined bias means none. One image [C, H, W] gives one image.
 [[nodiscard]] inline Tensor conv2d(
     const Operand& input,
     const Operand& weight,
@@ -234,8 +239,11 @@ Gradients Conv2dBackwardWeight::vjp(const V& v) const {
     const Dims& dilation = {1},
     std::int64_t groups = 1) {
   const Conv2d op{{}, pair_of(stride), pair_of(padding), pair_of(dilation), groups};
-  if (!bias) return apply(op, input, weight);
-  return apply(op, input, weight, Operand(bias, input.where()));
+  const bool single = checked_tensor(input, Conv2d::name).rank() == 3;
+  const Tensor batch = single ? unsqueeze(input, 0) : Tensor();
+  const Operand x = single ? Operand(batch, input.where()) : input;
+  const Tensor y = bias ? apply(op, x, weight, Operand(bias, input.where())) : apply(op, x, weight);
+  return single ? squeeze(Operand(y, input.where()), 0) : y;
 }
 
 }  // namespace troupe

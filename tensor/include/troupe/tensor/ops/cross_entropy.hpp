@@ -52,7 +52,8 @@ struct CrossEntropyRule : OpDefaults {
     const std::int64_t classes = input.shape[class_axis(input.shape)];
     if (classes == 0)
       throw Error(
-          ErrorCode::shape_mismatch, "the input " + to_string(input.shape) + " has no classes");
+          ErrorCode::shape_mismatch, "the input " + to_string(input.shape) + " has no classes")
+          .hint("classes are dimension 1, or the only one");
     if (is_floating(target.dtype)) {
       require_same_dtype(target, "target", input, "input");
       require_shape(target, input.shape, "target");
@@ -65,8 +66,10 @@ struct CrossEntropyRule : OpDefaults {
             "the target has shape " + to_string(target.shape) + ", but logits " +
                 to_string(input.shape) + " need class indices " + to_string(expected) +
                 " or probabilities " + to_string(input.shape));
-        if (elements_in(target.shape) == elements_in(expected))
-          error.hint("reshape or squeeze the target");
+        error.hint(
+            elements_in(target.shape) == elements_in(expected)
+                ? "reshape or squeeze the target"
+                : "give one class for each row of the input, or one probability for each element");
         throw error;
       }
     }
@@ -77,7 +80,8 @@ struct CrossEntropyRule : OpDefaults {
     if (!(label_smoothing >= 0 && label_smoothing <= 1))
       throw Error(
           ErrorCode::invalid_argument,
-          "'label_smoothing' is " + std::to_string(label_smoothing) + ", but must be from 0 to 1");
+          "'label_smoothing' is " + std::to_string(label_smoothing) + ", but must be from 0 to 1")
+          .hint("0 turns it off, 0.1 is a usual value");
   }
 };
 

@@ -23,7 +23,7 @@ struct Cumsum : OpDefaults {
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 1, 1);
     if (!is_integer(in[0].dtype) || in[0].dtype == DType::uint8) require_floating(in[0], "input");
-    (void)normalize_axis(dim, in[0].shape.size());
+    check_axis(dim, in[0].shape.size());
     out.push_back(in[0]);
   }
   template <class V>

@@ -27,7 +27,8 @@ struct Dropout : OpDefaults {
     if (!(p >= 0 && p <= 1))
       throw Error(
           ErrorCode::invalid_argument,
-          "'p' is " + std::to_string(p) + ", but must be a probability from 0 to 1");
+          "'p' is " + std::to_string(p) + ", but must be a probability from 0 to 1")
+          .hint("p is the share that is dropped: 0.5 drops half");
     out.push_back(in[0]);
     out.push_back({DType::boolean, in[0].shape});
   }
@@ -63,7 +64,8 @@ struct DropoutBackward : OpDefaults {
     if (in[1].dtype != DType::boolean)
       throw Error(
           ErrorCode::dtype_mismatch,
-          "the mask is " + std::string(name_of(in[1].dtype)) + ", but must be bool");
+          "the mask is " + std::string(name_of(in[1].dtype)) + ", but must be bool")
+          .hint("give the second output of the forward op");
     out.push_back(in[0]);
   }
   template <class V>
@@ -87,7 +89,8 @@ Gradients Dropout::vjp(const V& v) const {
 
 /// torch.nn.functional.dropout; out of training, x itself.
 [[nodiscard]] inline Tensor dropout(const Operand& input, double p = 0.5, bool training = true) {
-  if (!training && p >= 0 && p <= 1) return input.tensor();
+  const Tensor& x = checked_tensor(input, Dropout::name);
+  if (!training && p >= 0 && p <= 1) return x;
   Tensor outputs[2];
   apply(make_op(Dropout{{}, p}), std::span<const Operand>(&input, 1), outputs);
   return outputs[0];

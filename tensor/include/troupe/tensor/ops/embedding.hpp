@@ -31,7 +31,8 @@ struct Embedding : OpDefaults {
       throw Error(
           ErrorCode::invalid_argument,
           "'padding_idx' is " + std::to_string(padding_idx) + ", but the weight has " +
-              std::to_string(in[1].shape[0]) + " rows");
+              std::to_string(in[1].shape[0]) + " rows")
+          .hint("name one of the rows, or -1 for none");
     Meta meta{in[1].dtype, in[0].shape};
     meta.shape.push_back(in[1].shape[1]);
     out.push_back(meta);

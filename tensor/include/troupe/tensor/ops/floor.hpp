@@ -14,7 +14,7 @@ namespace troupe {
 struct Floor : Elementwise<Floor, 1> {
   static constexpr OpId id{30};
   static constexpr std::string_view name = "floor";
-  static constexpr Samples samples{.low = -6, .high = 6, .ulp_max = 0, .gap = 0};
+  static constexpr Samples samples{.low = -6, .high = 6, .ulp_max = 0, .gap = 0, .linear = true};
 
   template <class P>
   static auto kernel(P x) {

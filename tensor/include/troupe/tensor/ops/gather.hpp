@@ -32,7 +32,8 @@ struct Gather : OpDefaults {
         throw Error(
             ErrorCode::shape_mismatch,
             "the index " + to_string(index.shape) + " is larger than the input " + to_string(x) +
-                " along axis " + std::to_string(i));
+                " along axis " + std::to_string(i))
+            .hint("slice the index: only along its axis may it be longer than the input");
   }
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 2);

@@ -43,7 +43,8 @@ struct LayerNorm : OpDefaults {
     if (elements_in(normalized(x.shape)) == 0)
       throw Error(
           ErrorCode::shape_mismatch,
-          "the input " + to_string(x.shape) + " has nothing to normalize over");
+          "the input " + to_string(x.shape) + " has nothing to normalize over")
+          .hint("sizes of the normalized dimensions must be at least 1");
   }
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 1, 3);
@@ -157,7 +158,7 @@ Gradients LayerNorm::vjp(const V& v) const {
     const Tensor& weight = {},
     const Tensor& bias = {},
     double eps = 1e-5) {
-  const Shape& x = input.tensor().shape();
+  const Shape& x = checked_tensor(input, LayerNorm::name).shape();
   const std::size_t dims = normalized_shape.size();
   if (dims == 0 || dims > x.size() ||
       Shape(std::span<const std::int64_t>(x.end() - dims, x.end())) != normalized_shape)
@@ -166,6 +167,7 @@ Gradients LayerNorm::vjp(const V& v) const {
         "the input " + to_string(x) + " does not end in the normalized shape " +
             to_string(normalized_shape))
         .op("layer_norm")
+        .hint("normalized_shape names the last sizes of the input, outermost first")
         .at(input.where().file, input.where().line);
   const Operand inputs[] = {
       input,

@@ -14,7 +14,7 @@ namespace troupe {
 struct LeakyRelu : ElementwiseFloating<LeakyRelu, 1> {
   static constexpr OpId id{21};
   static constexpr std::string_view name = "leaky_relu";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 1, .gap = 0.05};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 1, .gap = 0.05, .linear = true};
   static constexpr std::uint32_t saves_inputs = 1;
 
   double negative_slope = 0.01;

@@ -32,6 +32,7 @@ struct Linear : OpDefaults {
           "the input " + to_string(x) + " has " + std::to_string(x.back()) +
               " features, but the weight " + to_string(weight) + " takes " +
               std::to_string(weight[1]));
+      error.hint("the input's last size and the weight's must be equal");
       if (x.back() == weight[0])
         error.hint("the weight is [out_features, in_features]: transpose it");
       else if (x.size() > 2 && x[0] > 0 && elements_in(x) / x[0] == weight[1])

@@ -22,7 +22,7 @@ struct LogSoftmax : OpDefaults {
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 1, 1);
     require_floating(in[0], "input");
-    (void)normalize_axis(dim, in[0].shape.size());
+    check_axis(dim, in[0].shape.size());
     out.push_back(in[0]);
   }
   template <class V>
@@ -53,7 +53,7 @@ struct LogSoftmaxBackward : OpDefaults {
     require_inputs(in, 2, 2);
     require_all_floating(in, {"y", "dy"});
     require_shape(in[1], in[0].shape, "dy");
-    (void)normalize_axis(dim, in[0].shape.size());
+    check_axis(dim, in[0].shape.size());
     out.push_back(in[0]);
   }
   template <class V>

@@ -29,6 +29,8 @@ namespace detail {
 
 /// Broadcasting here is nearly always a mistake: [N] against [N, 1] would give N·N losses.
 inline void require_like(const Operand& input, const Operand& target, std::string_view op) {
+  check_defined(input, op);
+  check_defined(target, op);
   if (input.is_number() || target.is_number() || input.tensor().shape() == target.tensor().shape())
     return;
   throw Error(
@@ -68,11 +70,13 @@ inline void require_like(const Operand& input, const Operand& target, std::strin
     const Tensor& pos_weight = {}) {
   detail::require_like(input, target, "binary_cross_entropy_with_logits");
   // log σ(−x) = log σ(x) − x, so one logarithm serves both.
+  const auto at_call = [&](const Tensor& tensor) { return Operand(tensor, input.where()); };
   const Tensor log_p = logsigmoid(input);
   const Tensor rest = sub(1, target);
-  Tensor each = sub(mul(rest, input), log_p);
-  if (pos_weight) each = sub(mul(rest, input), mul(log_p, add(rest, mul(pos_weight, target))));
-  if (weight) each = mul(each, weight);
+  Tensor each = sub(mul(at_call(rest), input), log_p);
+  if (pos_weight)
+    each = sub(mul(at_call(rest), input), mul(log_p, add(rest, mul(at_call(pos_weight), target))));
+  if (weight) each = mul(at_call(each), weight);
   return detail::reduced(each, reduction, input.where());
 }
 

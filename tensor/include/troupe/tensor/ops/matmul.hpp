@@ -37,8 +37,10 @@ struct Matmul : OpDefaults {
           ErrorCode::shape_mismatch,
           "the inner sizes differ: " + to_string(a) + " ends in " + std::to_string(inner_a) +
               ", but " + to_string(b) + " has " + std::to_string(inner_b) + " rows");
-      if (b.size() >= 2 && b.back() == inner_a)
-        error.hint("transpose the second: they would fit then");
+      error.hint(
+          b.size() >= 2 && b.back() == inner_a
+              ? "transpose the second: they would fit then"
+              : "the columns of the first must be as many as the rows of the second");
       throw error;
     }
     Meta meta{in[0].dtype, broadcast(batch_of(a), batch_of(b))};

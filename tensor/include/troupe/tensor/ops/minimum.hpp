@@ -14,7 +14,7 @@ namespace troupe {
 struct Minimum : Elementwise<Minimum, 2> {
   static constexpr OpId id{29};
   static constexpr std::string_view name = "minimum";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0, .linear = true};
   static constexpr std::uint32_t saves_inputs = 0b11;
 
   template <class P>

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
+
+#include <string>
 
 namespace troupe {
 
@@ -28,6 +31,35 @@ struct Mul : Elementwise<Mul, 2> {
     return gradients;
   }
 };
+
+namespace detail {
+
+/// What add and sub do with an alpha: `op` of a and alpha · b.
+template <class Op>
+[[nodiscard]] Tensor apply_scaled(const Op& op, const Operand& a, const Operand& b, Number alpha) {
+  if (alpha.to<double>() == 1) return apply(op, a, b);
+  check_defined(a, Op::name);
+  check_defined(b, Op::name);
+  const Operand both[] = {a, b};
+  if (alpha.is_fraction() && !is_floating(result_type(both)))
+    throw Error(
+        ErrorCode::dtype_mismatch,
+        "'alpha' is the fraction " + std::to_string(alpha.to<double>()) + " for integers")
+        .op(Op::name)
+        .at(a.where().file, a.where().line)
+        .hint("cast an input to a floating dtype, or give a whole alpha");
+  if (!b.is_number()) {
+    const Tensor scaled = apply(Mul{}, b, Operand(alpha, b.where()));
+    return apply(op, a, Operand(scaled, b.where()));
+  }
+  const Number scaled = alpha.is_fraction() || b.number().is_fraction()
+                            ? Number(alpha.to<double>() * b.number().to<double>())
+                            : Number(static_cast<std::int64_t>(
+                                  alpha.to<std::uint64_t>() * b.number().to<std::uint64_t>()));
+  return apply(op, a, Operand(scaled, b.where()));
+}
+
+}  // namespace detail
 
 /// torch.mul.
 [[nodiscard]] inline Tensor mul(const Operand& a, const Operand& b) { return apply(Mul{}, a, b); }

@@ -11,7 +11,7 @@ namespace troupe {
 struct Neg : Elementwise<Neg, 1> {
   static constexpr OpId id{5};
   static constexpr std::string_view name = "neg";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0, .linear = true};
 
   template <class P>
   static auto kernel(P x) {

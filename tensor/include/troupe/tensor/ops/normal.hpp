@@ -20,7 +20,11 @@ struct Normal : RandomTensor {
   void infer(std::span<const Meta> in, Metas& out) const {
     RandomTensor::infer(in, out);
     require_floating(out[0], "dtype");
-    if (!(std >= 0)) throw Error(ErrorCode::invalid_argument, "std must not be negative");
+    if (!(std >= 0))
+      throw Error(
+          ErrorCode::invalid_argument,
+          "'std' is " + std::to_string(std) + ", but must be 0 or more")
+          .hint("it is the standard deviation, not the variance");
   }
   template <class V>
   void fields(V& visit) {
@@ -31,20 +35,29 @@ struct Normal : RandomTensor {
   bool operator==(const Normal&) const = default;
 };
 
-/// torch.normal of a shape.
+/// torch.normal of numbers and a size.
 [[nodiscard]] inline Tensor normal(
-    const Shape& shape, double mean, double std, DType dtype = DType::float32) {
+    double mean,
+    double std,
+    const Shape& size,
+    DType dtype = DType::float32,
+    Where where = Where::here()) {
   Normal op;
-  op.shape = shape;
+  op.shape = size;
   op.dtype = dtype;
   op.mean = mean;
   op.std = std;
-  return apply(make_op(op), std::span<const Operand>());
+  return apply(make_op(op), where);
 }
 /// torch.randn.
-[[nodiscard]] inline Tensor randn(const Shape& shape, DType dtype = DType::float32) {
-  return normal(shape, 0, 1, dtype);
+[[nodiscard]] inline Tensor randn(
+    const Shape& size, DType dtype = DType::float32, Where where = Where::here()) {
+  return normal(0, 1, size, dtype, where);
 }
-[[nodiscard]] inline Tensor randn_like(const Tensor& x) { return randn(x.shape(), x.dtype()); }
+/// torch.randn_like.
+[[nodiscard]] inline Tensor randn_like(const Operand& x) {
+  const Tensor& like = checked_tensor(x, "randn_like");
+  return randn(like.shape(), like.dtype(), x.where());
+}
 
 }  // namespace troupe

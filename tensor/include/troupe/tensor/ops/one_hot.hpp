@@ -39,9 +39,9 @@ struct OneHot : OpDefaults {
 /// torch.nn.functional.one_hot. Without a number of classes it waits for the data to find the
 /// largest; a capture needs the number.
 [[nodiscard]] inline Tensor one_hot(const Operand& input, std::int64_t num_classes = -1) {
+  const Tensor& x = checked_tensor(input, OneHot::name);
   if (num_classes == -1)
-    num_classes =
-        input.tensor().elements() == 0 ? 1 : static_cast<std::int64_t>(amax(input).item()) + 1;
+    num_classes = x.elements() == 0 ? 1 : amax(input).item<std::int64_t>(input.where()) + 1;
   return apply(OneHot{{}, num_classes}, input);
 }
 

@@ -15,8 +15,8 @@ namespace troupe {
 /// Dtype    any; y as x, the value cast to it.
 /// Saves    nothing.
 /// Errors   `shape_mismatch` when less than nothing would be left; `invalid_argument`.
-/// Source   torch.nn.functional.pad, mode "constant"; its gradient is a pad by the negative
-///          numbers.
+/// Source   torch.nn.functional.pad, mode "constant" (`pad` makes the others of index_select); its
+///          gradient is a pad by the negative numbers.
 struct Pad : OpDefaults {
   static constexpr OpId id{451};
   static constexpr std::string_view name = "pad";
@@ -31,15 +31,26 @@ struct Pad : OpDefaults {
     if (before.size() != meta.shape.size() || after.size() != meta.shape.size())
       throw Error(
           ErrorCode::invalid_argument,
-          "the padding is not of the rank of the input " + to_string(meta.shape));
+          "the padding is not of the rank of the input " + to_string(meta.shape))
+          .hint("call it by pad(), which fills it up to the rank");
     for (std::size_t i = 0; i < meta.shape.size(); ++i) {
+      // More than this cannot be allocated anyway, and the sums of less can be counted.
+      constexpr std::int64_t most = std::int64_t{1} << 60;
+      if (before[i] < -most || before[i] > most || after[i] < -most || after[i] > most)
+        throw Error(
+            ErrorCode::invalid_argument,
+            "padding axis " + std::to_string(i) + " of " + to_string(in[0].shape) + " by " +
+                std::to_string(before[i]) + " and " + std::to_string(after[i]) +
+                " is more than can be counted")
+            .hint("look for a size that was computed wrongly");
       meta.shape[i] += before[i] + after[i];
       if (meta.shape[i] < 0)
         throw Error(
             ErrorCode::shape_mismatch,
             "padding axis " + std::to_string(i) + " of " + to_string(in[0].shape) + " by " +
                 std::to_string(before[i]) + " and " + std::to_string(after[i]) +
-                " leaves less than nothing");
+                " leaves less than nothing")
+            .hint("negative padding takes elements away: at most as many as there are");
     }
     out.push_back(meta);
   }
@@ -61,31 +72,24 @@ struct Pad : OpDefaults {
   bool operator==(const Pad&) const = default;
 };
 
-/// torch.nn.functional.pad with mode "constant": pairs (before, after), the last axis first.
+/// What stands in a border: one value; the elements next to it, mirrored at the edge, which itself
+/// is not repeated; or the edge's element.
+enum class PadMode : std::uint8_t { constant, reflect, replicate };
+
+/// torch.nn.functional.pad without the mode "circular": pairs (before, after), the last axis first.
+/// Throws `unsupported` for negative numbers but in the mode `constant`, and `shape_mismatch` where
+/// too little is there to be mirrored.
+[[nodiscard]] Tensor pad(
+    const Operand& input,
+    std::span<const std::int64_t> pads,
+    PadMode mode = PadMode::constant,
+    double value = 0);
 [[nodiscard]] inline Tensor pad(
-    const Operand& input, std::span<const std::int64_t> pads, double value = 0) {
-  const std::size_t rank = input.tensor().rank();
-  if (pads.size() % 2 != 0 || pads.size() > 2 * rank)
-    throw Error(
-        ErrorCode::invalid_argument,
-        std::to_string(pads.size()) + " numbers are not pairs for the axes of " +
-            to_string(input.tensor().shape()))
-        .op("pad")
-        .hint("give (before, after) for the last axis, then for the one before it")
-        .at(input.where().file, input.where().line);
-  Pad op;
-  op.value = value;
-  for (std::size_t i = 0; i < rank; ++i) {
-    const std::size_t pair = rank - 1 - i;
-    const bool given = 2 * pair < pads.size();
-    op.before.push_back(given ? pads[2 * pair] : 0);
-    op.after.push_back(given ? pads[2 * pair + 1] : 0);
-  }
-  return apply(op, input);
-}
-[[nodiscard]] inline Tensor pad(
-    const Operand& input, std::initializer_list<std::int64_t> pads, double value = 0) {
-  return pad(input, std::span<const std::int64_t>(pads.begin(), pads.size()), value);
+    const Operand& input,
+    std::initializer_list<std::int64_t> pads,
+    PadMode mode = PadMode::constant,
+    double value = 0) {
+  return pad(input, std::span<const std::int64_t>(pads.begin(), pads.size()), mode, value);
 }
 
 }  // namespace troupe

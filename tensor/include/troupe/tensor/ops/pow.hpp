@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/ops/reciprocal.hpp>
 #include <troupe/tensor/ops/sqrt.hpp>
@@ -40,12 +41,28 @@ struct Pow : Elementwise<Pow, 2> {
   }
 };
 
-/// torch.pow. The exponents 2, ½ and −1 take the shorter ways.
+/// torch.pow. The exponents 2, ½ and −1 take the shorter ways. Throws `invalid_argument` for a
+/// whole number below 0 as the exponent of integers.
 [[nodiscard]] inline Tensor pow(const Operand& a, const Operand& b) {
-  if (b.is_number() && !a.is_number()) {
-    if (b.number() == 2) return square(a);
-    if (b.number() == 0.5) return sqrt(a);
-    if (b.number() == -1 && is_floating(a.tensor().dtype())) return reciprocal(a);
+  check_defined(a, Pow::name);
+  if (!b.is_number() || a.is_number()) return apply(Pow{}, a, b);
+  const DType base = a.tensor().dtype();
+  const double exponent = b.number().to<double>();
+  if (!is_floating(base) && !b.number().is_fraction()) {
+    if (exponent < 0)
+      throw Error(
+          ErrorCode::invalid_argument,
+          "the exponent of the integers " + to_string(a.tensor().meta()) + " is " +
+              std::to_string(b.number().to<std::int64_t>()) + ", but must not be negative")
+          .op(Pow::name)
+          .at(a.where().file, a.where().line)
+          .hint("cast the base to a floating dtype, or write the exponent as a fraction");
+    if (exponent == 2 && base != DType::boolean) return square(a);
+  }
+  if (exponent == 0.5) return sqrt(a);
+  if (is_floating(base)) {
+    if (exponent == 2) return square(a);
+    if (exponent == -1) return reciprocal(a);
   }
   return apply(Pow{}, a, b);
 }

@@ -22,7 +22,9 @@ struct Randint : RandomTensor {
     if (low >= high || static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) >
                            (std::uint64_t{1} << 32))
       throw Error(
-          ErrorCode::invalid_argument, "high must be above low, and by at most 4,294,967,296");
+          ErrorCode::invalid_argument,
+          "'low' is " + std::to_string(low) + ", but 'high' is " + std::to_string(high))
+          .hint("high must be above low, and by at most 4,294,967,296; it is never drawn itself");
   }
   template <class V>
   void fields(V& visit) {
@@ -34,13 +36,18 @@ struct Randint : RandomTensor {
 };
 
 /// torch.randint.
-[[nodiscard]] inline Tensor randint(std::int64_t low, std::int64_t high, const Shape& shape) {
+[[nodiscard]] inline Tensor randint(
+    std::int64_t low, std::int64_t high, const Shape& size, Where where = Where::here()) {
   Randint op;
-  op.shape = shape;
+  op.shape = size;
   op.dtype = DType::int64;
   op.low = low;
   op.high = high;
-  return apply(make_op(op), std::span<const Operand>());
+  return apply(make_op(op), where);
+}
+[[nodiscard]] inline Tensor randint(
+    std::int64_t high, const Shape& size, Where where = Where::here()) {
+  return randint(0, high, size, where);
 }
 
 }  // namespace troupe

@@ -34,12 +34,22 @@ namespace troupe {
     double dropout_p = 0,
     bool is_causal = false,
     double scale = 0) {
+  constexpr std::string_view name = "scaled_dot_product_attention";
   const Where where_called = query.where();
   if (attn_mask && is_causal)
     throw Error(
         ErrorCode::invalid_argument, "a mask was given beside 'is_causal', which makes its own")
-        .op("scaled_dot_product_attention")
+        .op(name)
+        .hint("leave one of the two out, or put the triangle into the mask")
         .at(where_called.file, where_called.line);
+  for (const Operand& x : {query, key, value})
+    if (checked_tensor(x, name).rank() < 2)
+      throw Error(
+          ErrorCode::shape_mismatch,
+          "an input is " + to_string(x.tensor().meta()) + ", but must be [..., places, features]")
+          .op(name)
+          .hint("unsqueeze() adds a dimension of size 1")
+          .at(where_called.file, where_called.line);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(query.tensor().size(-1)));
   // Scaling the query costs L·E products, scaling the scores L·S.
   const Tensor scaled = mul(query, scale);
@@ -47,12 +57,13 @@ namespace troupe {
   Tensor mask = attn_mask;
   if (is_causal) mask = ge(unsqueeze(arange(scores.size(-2)), 1), arange(scores.size(-1)));
   if (mask)
-    scores = mask.dtype() == DType::boolean
-                 ? where(mask, scores, -std::numeric_limits<double>::infinity())
-                 : add(scores, mask);
-  Tensor weights = softmax(scores, -1);
-  if (dropout_p > 0) weights = dropout(weights, dropout_p);
-  return matmul(weights, value);
+    scores =
+        mask.dtype() == DType::boolean
+            ? where(Operand(mask, where_called), scores, -std::numeric_limits<double>::infinity())
+            : add(Operand(scores, where_called), mask);
+  Tensor weights = softmax(Operand(scores, where_called), -1);
+  if (dropout_p > 0) weights = dropout(Operand(weights, where_called), dropout_p);
+  return matmul(Operand(weights, where_called), value);
 }
 
 }  // namespace troupe

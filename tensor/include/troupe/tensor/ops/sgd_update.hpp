@@ -36,11 +36,13 @@ struct SgdUpdate : OpDefaults {
     require_inputs(in, 3 + states, 3 + states);
     require_update(in, states);
     if (!(momentum >= 0) || !(weight_decay >= 0))
-      throw Error(ErrorCode::invalid_argument, "momentum and weight decay must not be negative");
+      throw Error(ErrorCode::invalid_argument, "momentum and weight decay must not be negative")
+          .hint("0 turns either off");
     if (nesterov && (momentum == 0 || dampening != 0))
       throw Error(
           ErrorCode::invalid_argument,
-          "Nesterov's momentum needs a momentum above 0 and no dampening");
+          "Nesterov's momentum needs a momentum above 0 and no dampening")
+          .hint("0.9 is a usual momentum; dampening must be 0 beside it");
     for (std::size_t i = 0; i <= states; ++i) out.push_back(in[0]);
   }
 

@@ -12,7 +12,7 @@ namespace troupe {
 struct Sign : Elementwise<Sign, 1> {
   static constexpr OpId id{7};
   static constexpr std::string_view name = "sign";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0, .gap = 0.05};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0, .gap = 0.05, .linear = true};
 
   template <class P>
   static auto kernel(P x) {

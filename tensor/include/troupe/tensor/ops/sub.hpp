@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/mul.hpp>
 
 namespace troupe {
 
@@ -11,7 +12,7 @@ namespace troupe {
 struct Sub : Elementwise<Sub, 2> {
   static constexpr OpId id{2};
   static constexpr std::string_view name = "sub";
-  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0.5};
+  static constexpr Samples samples{.low = -3, .high = 3, .ulp_max = 0.5, .linear = true};
 
   template <class P>
   static auto kernel(P a, P b) {
@@ -27,8 +28,10 @@ struct Sub : Elementwise<Sub, 2> {
   }
 };
 
-/// torch.sub.
-[[nodiscard]] inline Tensor sub(const Operand& a, const Operand& b) { return apply(Sub{}, a, b); }
+/// torch.sub: a − alpha · b. Throws `dtype_mismatch` for a fraction as the alpha of integers.
+[[nodiscard]] inline Tensor sub(const Operand& a, const Operand& b, Number alpha = 1) {
+  return detail::apply_scaled(Sub{}, a, b, alpha);
+}
 [[nodiscard]] inline Tensor operator-(const Operand& a, const Operand& b) {
   return apply(Sub{}, a, b);
 }

@@ -14,7 +14,7 @@ namespace troupe {
 struct Trunc : Elementwise<Trunc, 1> {
   static constexpr OpId id{33};
   static constexpr std::string_view name = "trunc";
-  static constexpr Samples samples{.low = -6, .high = 6, .ulp_max = 0, .gap = 0};
+  static constexpr Samples samples{.low = -6, .high = 6, .ulp_max = 0, .gap = 0, .linear = true};
 
   template <class P>
   static auto kernel(P x) {

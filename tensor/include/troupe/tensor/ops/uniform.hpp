@@ -14,10 +14,7 @@ struct RandomTensor : OpDefaults {
   Shape shape;
   DType dtype = DType::float32;
 
-  void infer(std::span<const Meta>, Metas& out) const {
-    for (const std::int64_t size : shape) require_at_least(size, 0, "shape");
-    out.push_back({dtype, shape});
-  }
+  void infer(std::span<const Meta>, Metas& out) const { out.push_back({dtype, shape}); }
   template <class V>
   void fields(V& visit) {
     visit.field("shape", shape);
@@ -42,7 +39,11 @@ struct Uniform : RandomTensor {
   void infer(std::span<const Meta> in, Metas& out) const {
     RandomTensor::infer(in, out);
     require_floating(out[0], "dtype");
-    if (!(low <= high)) throw Error(ErrorCode::invalid_argument, "low must not be above high");
+    if (!(low <= high))
+      throw Error(
+          ErrorCode::invalid_argument,
+          "'low' is " + std::to_string(low) + ", but 'high' is " + std::to_string(high))
+          .hint("low must not be above high");
   }
   template <class V>
   void fields(V& visit) {
@@ -53,20 +54,29 @@ struct Uniform : RandomTensor {
   bool operator==(const Uniform&) const = default;
 };
 
-/// torch.rand, with bounds.
+/// torch.rand, with bounds; PyTorch has it as a method only, Tensor.uniform_.
 [[nodiscard]] inline Tensor uniform(
-    const Shape& shape, double low, double high, DType dtype = DType::float32) {
+    const Shape& size,
+    double low,
+    double high,
+    DType dtype = DType::float32,
+    Where where = Where::here()) {
   Uniform op;
-  op.shape = shape;
+  op.shape = size;
   op.dtype = dtype;
   op.low = low;
   op.high = high;
-  return apply(make_op(op), std::span<const Operand>());
+  return apply(make_op(op), where);
 }
 /// torch.rand.
-[[nodiscard]] inline Tensor rand(const Shape& shape, DType dtype = DType::float32) {
-  return uniform(shape, 0, 1, dtype);
+[[nodiscard]] inline Tensor rand(
+    const Shape& size, DType dtype = DType::float32, Where where = Where::here()) {
+  return uniform(size, 0, 1, dtype, where);
 }
-[[nodiscard]] inline Tensor rand_like(const Tensor& x) { return rand(x.shape(), x.dtype()); }
+/// torch.rand_like.
+[[nodiscard]] inline Tensor rand_like(const Operand& x) {
+  const Tensor& like = checked_tensor(x, "rand_like");
+  return rand(like.shape(), like.dtype(), x.where());
+}
 
 }  // namespace troupe

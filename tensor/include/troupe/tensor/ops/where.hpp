@@ -16,7 +16,7 @@ struct Choose : Elementwise<Choose, 3> {
   static constexpr OpId id{60};
   static constexpr std::string_view name = "where";
   static constexpr Promotion promotion = Promotion::none;
-  static constexpr Samples samples{.ulp_max = 0};
+  static constexpr Samples samples{.ulp_max = 0, .linear = true};
   static constexpr std::uint32_t saves_inputs = 0b001;
   static constexpr std::uint32_t no_gradient = 0b001;
   static constexpr bool first_is_condition = true;
@@ -44,20 +44,18 @@ struct Choose : Elementwise<Choose, 3> {
   }
 };
 
-/// torch.where.
+/// torch.where; a and b meet in their common dtype.
 [[nodiscard]] inline Tensor where(const Operand& condition, const Operand& a, const Operand& b) {
-  const auto dtype_beside = [](const Operand& x, const Operand& other) {
-    if (!other.is_number()) return promote(x.tensor().dtype(), other.tensor().dtype());
-    const DType dtype = x.tensor().dtype();
-    return other.is_fraction() && !is_floating(dtype) ? DType::float32 : dtype;
+  (void)checked_tensor(condition, Choose::name);
+  check_defined(a, Choose::name);
+  check_defined(b, Choose::name);
+  const Operand both[] = {a, b};
+  const DType common = result_type(both);
+  const auto fit = [&](const Operand& x) {
+    return x.is_number() || x.tensor().dtype() == common ? Tensor() : cast(x, common);
   };
-  const auto fit = [&](const Operand& x, const Operand& other) {
-    if (x.is_number()) return Tensor();
-    const DType common = dtype_beside(x, other);
-    return x.tensor().dtype() == common ? Tensor() : cast(x, common);
-  };
-  const Tensor a_cast = fit(a, b);
-  const Tensor b_cast = fit(b, a);
+  const Tensor a_cast = fit(a);
+  const Tensor b_cast = fit(b);
   return apply(
       Choose{},
       condition,
