@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <random>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,6 +48,11 @@ struct Case {
   double scale = 0;    ///< errors count relative to at least this magnitude
   bool differentiable = true;
   bool twice = true;  ///< second derivatives are checked too
+  /// Its first derivative depends on no input: the outputs are squared, so that there is a second
+  /// one to be checked.
+  bool linear = false;
+  bool repeats = true;   ///< tried with inputs that repeat along an axis, by strides of 0
+  bool captures = true;  ///< tried as a program too
   std::vector<DType> dtypes = {DType::float32, DType::float64};
 };
 
@@ -65,7 +71,13 @@ using Generator = std::mt19937_64;
 [[nodiscard]] Input draw_whole(
     Generator& random, const Shape& shape, DType dtype, std::int64_t low, std::int64_t high);
 
+/// A shape of the given rank, sizes from 1 to `most`.
+[[nodiscard]] Shape draw_shape(Generator& random, std::size_t rank, std::int64_t most = 7);
+
 /// Runs all checks of a case; empty, or what was wrong and where.
 [[nodiscard]] std::string check(const Case& test);
+
+/// The names of the ops that the cases checked so far were made of, derivatives included.
+[[nodiscard]] std::set<std::string, std::less<>>& covered();
 
 }  // namespace troupe::conformance

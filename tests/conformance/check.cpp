@@ -2,12 +2,15 @@
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
+#include <troupe/autograd/program.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <set>
 #include <sstream>
 
 namespace troupe::conformance {
@@ -36,6 +39,18 @@ Input draw_whole(
   return input;
 }
 
+Shape draw_shape(Generator& random, std::size_t rank, std::int64_t most) {
+  std::uniform_int_distribution<std::int64_t> size(1, most);
+  Shape shape;
+  while (shape.size() < rank) shape.push_back(size(random));
+  return shape;
+}
+
+std::set<std::string, std::less<>>& covered() {
+  static std::set<std::string, std::less<>> names;
+  return names;
+}
+
 namespace {
 
 template <class Body>
@@ -55,7 +70,25 @@ auto with_type(DType dtype, Body body) {
 }
 
 /// How an input lies in memory; none may show in the results.
-enum class Layout { contiguous, transposed, every_second };
+enum class Layout { contiguous, transposed, every_second, offset, repeated };
+
+/// The axis along which an input repeats itself in the layout `repeated`; −1: none is long enough.
+std::int64_t repeated_axis(const Shape& shape) {
+  for (std::size_t d = 0; d < shape.size(); ++d)
+    if (shape[d] > 1) return static_cast<std::int64_t>(d);
+  return -1;
+}
+
+/// The elements, the first along the repeated axis in the place of all others.
+Doubles repeated(const Doubles& x) {
+  const std::int64_t axis = repeated_axis(x.shape);
+  if (axis < 0) return x;
+  Doubles out = x;
+  const std::int64_t inner = contiguous_strides(x.shape)[static_cast<std::size_t>(axis)];
+  const std::int64_t length = x.shape[static_cast<std::size_t>(axis)];
+  for (std::int64_t i = 0; i < x.size(); ++i) out[i] = x[i - i / inner % length * inner];
+  return out;
+}
 
 Tensor upload(const Doubles& elements, DType dtype) {
   return with_type(dtype, [&]<class T>(T) {
@@ -94,11 +127,28 @@ Tensor place(const Doubles& elements, DType dtype, Layout layout) {
     }
     return permute(upload(turned, dtype), order);
   }
+  const auto nothing = is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 77;
+  if (layout == Layout::offset) {
+    // Behind a row of something else, so that the first element is not where the buffer begins.
+    Doubles longer{elements.shape, {}};
+    longer.shape[0] += 1;
+    const std::int64_t row = elements.shape[0] > 0 ? elements.size() / elements.shape[0] : 0;
+    longer.data.assign(static_cast<std::size_t>(row), nothing);
+    longer.data.insert(longer.data.end(), elements.data.begin(), elements.data.end());
+    if (row == 0) return upload(elements, dtype);
+    return slice(upload(longer, dtype), 0, 1);
+  }
+  if (layout == Layout::repeated) {
+    const std::int64_t axis = repeated_axis(elements.shape);
+    if (axis < 0) return upload(elements, dtype);
+    const Tensor once = slice(upload(elements, dtype), axis, 0, 1);
+    return expand(once, elements.shape);
+  }
   Doubles wide{elements.shape, {}};
   wide.shape[rank - 1] *= 2;
   for (const double x : elements.data) {
     wide.data.push_back(x);
-    wide.data.push_back(is_floating(dtype) ? std::numeric_limits<double>::quiet_NaN() : 77);
+    wide.data.push_back(nothing);
   }
   return slice(upload(wide, dtype), -1, 0, std::numeric_limits<std::int64_t>::max(), 2);
 }
@@ -123,9 +173,10 @@ std::vector<Tensor> tensors_of(const Case& test, DType dtype, Layout layout) {
   return tensors;
 }
 
-std::vector<Doubles> doubles_of(const Case& test) {
+std::vector<Doubles> doubles_of(const Case& test, Layout layout = Layout::contiguous) {
   std::vector<Doubles> doubles;
-  for (const Input& input : test.inputs) doubles.push_back(input.elements);
+  for (const Input& input : test.inputs)
+    doubles.push_back(layout == Layout::repeated ? repeated(input.elements) : input.elements);
   return doubles;
 }
 
@@ -151,9 +202,15 @@ bool close(double got, double want, const Case& test, DType dtype) {
 }
 
 std::string check_values(const Case& test, DType dtype) {
-  const std::vector<Doubles> want = test.reference(doubles_of(test));
   std::vector<Doubles> plain;
-  for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::every_second}) {
+  for (const Layout layout :
+       {Layout::contiguous,
+        Layout::transposed,
+        Layout::every_second,
+        Layout::offset,
+        Layout::repeated}) {
+    if (layout == Layout::repeated && !test.repeats) continue;
+    const std::vector<Doubles> want = test.reference(doubles_of(test, layout));
     const std::vector<Tensor> inputs = tensors_of(test, dtype, layout);
     const std::vector<Tensor> outputs = test.call(inputs);
     if (outputs.size() != want.size()) return "wrong number of outputs";
@@ -174,6 +231,13 @@ std::string check_values(const Case& test, DType dtype) {
           return text.str();
         }
     }
+    if (layout == Layout::repeated) {
+      // The same elements without the strides of 0 must give the same bits.
+      plain.clear();
+      std::vector<Tensor> dense;
+      for (const Tensor& input : inputs) dense.push_back(contiguous(input));
+      for (const Tensor& output : test.call(dense)) plain.push_back(read(output));
+    }
     if (plain.empty()) plain = got;
     for (std::size_t k = 0; k < got.size(); ++k)
       for (std::int64_t i = 0; i < got[k].size(); ++i)
@@ -185,12 +249,15 @@ std::string check_values(const Case& test, DType dtype) {
 
 bool takes_gradient(const Input& input) { return is_floating(input.dtype); }
 
-/// Σ weight · output over all floating outputs: one number whose derivatives say all.
-Tensor weighted(std::span<const Tensor> outputs, std::span<const Tensor> weights) {
+/// Σ weight · output over all floating outputs, or of their squares: one number whose derivatives
+/// say all.
+Tensor weighted(
+    std::span<const Tensor> outputs, std::span<const Tensor> weights, bool squared = false) {
   Tensor total;
   for (std::size_t k = 0; k < outputs.size(); ++k) {
-    if (!is_floating(outputs[k].dtype())) continue;
-    const Tensor part = sum(outputs[k] * weights[k]);
+    if (!outputs[k] || !weights[k] || !is_floating(outputs[k].dtype())) continue;
+    const Tensor y = squared ? outputs[k] * outputs[k] : outputs[k];
+    const Tensor part = sum(y * weights[k]);
     total = total ? total + part : part;
   }
   return total;
@@ -204,18 +271,26 @@ std::vector<Tensor> weights_for(std::span<const Tensor> like, Generator& random)
   return weights;
 }
 
-/// Compares derivatives with central differences of `value`, element by element.
+double magnitude_of(std::span<const Doubles> all, bool squared = false) {
+  double sum = 1;
+  for (const Doubles& one : all)
+    for (const double x : one.data) sum += squared ? x * x : std::abs(x);
+  return sum;
+}
+
+/// Compares derivatives with central differences of `value`, element by element. `magnitude`: what
+/// the terms add up to that `value` is a sum of; its rounding is what a difference cannot tell from
+/// a slope.
 std::string compare_differences(
     const Case& test,
     std::span<const Doubles> derivatives,
+    double magnitude,
     const std::function<double(const std::vector<Doubles>&)>& value,
     std::string_view which) {
   std::vector<Doubles> at = doubles_of(test);
   for (std::size_t k = 0, d = 0; k < at.size(); ++k) {
     if (!takes_gradient(test.inputs[k])) continue;
     const Doubles& derivative = derivatives[d++];
-    double largest = 0;
-    for (const double x : derivative.data) largest = std::max(largest, std::abs(x));
     for (std::int64_t i = 0; i < at[k].size(); ++i) {
       const double x = at[k][i];
       // Two step lengths, whose errors of second order cancel.
@@ -227,10 +302,11 @@ std::string compare_differences(
         return (above - below) / (2 * h);
       };
       constexpr double h = 2e-4;
+      const double noise = (8 + test.ulp_max) * 2.2e-16 * magnitude / h;
       const double want = (4 * difference(h / 2) - difference(h)) / 3;
       at[k][i] = x;
       const double got = derivative[i];
-      if (!(std::abs(got - want) <= 1e-6 * std::max({std::abs(want), largest, 1e-2}))) {
+      if (!(std::abs(got - want) <= 1e-6 * std::abs(want) + noise)) {
         std::ostringstream text;
         text.precision(12);
         text << which << " derivative by input " << k << " element " << i << " (" << x << ") is "
@@ -269,7 +345,7 @@ std::string check_gradients(const Case& test) {
   const std::vector<Tensor> leaves = leaves_of(inputs);
   const std::vector<Tensor> outputs = test.call(inputs);
   const std::vector<Tensor> weights = weights_for(outputs, random);
-  const Tensor total = weighted(outputs, weights);
+  const Tensor total = weighted(outputs, weights, test.linear);
   const std::vector<Tensor> first = grad(
       std::span(&total, 1),
       leaves,
@@ -279,11 +355,13 @@ std::string check_gradients(const Case& test) {
     if (first[i] && !(first[i].meta() == leaves[i].meta()))
       return "a gradient is " + to_string(first[i].meta()) + " for an input " +
              to_string(leaves[i].meta());
+  const std::vector<Doubles> slopes = read_all(first, leaves);
   std::string wrong = compare_differences(
       test,
-      read_all(first, leaves),
+      slopes,
+      magnitude_of(read_all(outputs, outputs), test.linear),
       [&](const std::vector<Doubles>& at) {
-        return weighted(test.call(run(at, false)), weights).item();
+        return weighted(test.call(run(at, false)), weights, test.linear).item();
       },
       "first");
   if (!wrong.empty() || !test.twice) return wrong;
@@ -291,28 +369,106 @@ std::string check_gradients(const Case& test) {
   // The same for the sum of the first derivatives, weighted again.
   const std::vector<Tensor> outer = weights_for(first, random);
   const auto slope = [&](std::span<const Tensor> derivatives) {
-    Tensor sum_of;
-    for (std::size_t i = 0; i < derivatives.size(); ++i) {
-      if (!derivatives[i] || !outer[i]) continue;
-      const Tensor part = sum(derivatives[i] * outer[i]);
-      sum_of = sum_of ? sum_of + part : part;
-    }
-    return sum_of;
+    return weighted(derivatives, outer);
   };
   const Tensor steepness = slope(first);
-  if (!steepness || !steepness.requires_grad()) return {};  // linear
+  if (!steepness || !steepness.requires_grad())
+    return "the first derivative has no graph: say so if the op is linear";
   const std::vector<Tensor> second =
       grad(std::span(&steepness, 1), leaves, {}, {.retain_graph = true, .allow_unused = true});
   return compare_differences(
       test,
       read_all(second, leaves),
+      magnitude_of(slopes),
       [&](const std::vector<Doubles>& at) {
         const std::vector<Tensor> again = run(at, true);
-        const Tensor value = weighted(test.call(again), weights);
+        const Tensor value = weighted(test.call(again), weights, test.linear);
         return slope(grad(std::span(&value, 1), leaves_of(again), {}, {.allow_unused = true}))
             .item();
       },
       "second");
+}
+
+std::vector<std::byte> bytes_of(const Tensor& tensor) {
+  std::vector<std::byte> bytes(tensor.meta().bytes());
+  tensor.download(tensor.dtype(), bytes);
+  return bytes;
+}
+
+/// The case define-by-run and as a program, with its first and second derivatives: the bits must
+/// not tell which it was.
+std::string check_doors(const Case& test, DType dtype) {
+  Generator random(13);
+  std::vector<Tensor> given;
+  std::vector<Parameter> parameters;
+  std::vector<Meta> metas;
+  for (const Input& input : test.inputs) {
+    given.push_back(upload(input.elements, dtype_in(input, dtype)));
+    metas.push_back(given.back().meta());
+    parameters.push_back(
+        test.differentiable && takes_gradient(input) ? Parameter(given.back()) : Parameter());
+  }
+  std::vector<Tensor> weights;
+  std::vector<Tensor> outer;
+  const auto weigh = [&](std::span<const Tensor> tensors,
+                         std::vector<Tensor>& factors,
+                         bool squared) {
+    // Drawn by the first door, and used again by the second.
+    if (factors.empty())
+      for (const Tensor& x : tensors)
+        factors.push_back(
+            x && is_floating(x.dtype()) ? upload(draw(random, x.shape(), 0.5, 1.5).elements, dtype)
+                                        : Tensor());
+    return weighted(tensors, factors, squared);
+  };
+  const auto add_defined = [](std::vector<Tensor>& to, std::span<const Tensor> from) {
+    for (const Tensor& x : from)
+      if (x) to.push_back(x);
+  };
+  const GraphFunction everything = [&](std::span<const Tensor> in) {
+    std::vector<Tensor> inputs;
+    std::vector<Tensor> leaves;
+    for (std::size_t k = 0; k < in.size(); ++k) {
+      inputs.push_back(parameters[k] ? parameters[k].tensor() : in[k]);
+      if (parameters[k]) leaves.push_back(inputs.back());
+    }
+    std::vector<Tensor> results = test.call(inputs);
+    if (leaves.empty()) return results;
+    const Tensor total = weigh(results, weights, test.linear);
+    const GradOptions options{.retain_graph = true, .create_graph = true, .allow_unused = true};
+    const std::vector<Tensor> first = grad(std::span(&total, 1), leaves, {}, options);
+    add_defined(results, first);
+    if (!test.twice) return results;
+    const Tensor steepness = weigh(first, outer, false);
+    if (!steepness || !steepness.requires_grad()) return results;
+    add_defined(
+        results,
+        grad(
+            std::span(&steepness, 1),
+            leaves,
+            {},
+            {.retain_graph = true, .create_graph = true, .allow_unused = true}));
+    return results;
+  };
+  Scope& scope = Scope::current();
+  scope.seed(3);
+  const std::vector<Tensor> live = everything(given);
+  Program program = Program::capture(everything, metas);
+  const std::string listing = program.to_string();
+  for (const OpInfo* info : all_ops())
+    if (listing.find(' ' + std::string(info->name) + ' ') != std::string::npos ||
+        listing.find(' ' + std::string(info->name) + '(') != std::string::npos)
+      covered().emplace(info->name);
+  scope.seed(3);
+  const std::vector<Tensor> replayed = program.run(given);
+  if (live.size() != replayed.size()) return "a program has another number of outputs";
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    if (!(live[i].meta() == replayed[i].meta()))
+      return "a program's output " + std::to_string(i) + " is " + to_string(replayed[i].meta());
+    if (bytes_of(live[i]) != bytes_of(replayed[i]))
+      return "a program gives other bits in output " + std::to_string(i);
+  }
+  return {};
 }
 
 }  // namespace
@@ -327,6 +483,7 @@ std::string check(const Case& test) {
       for (const DType dtype : test.dtypes)
         if (wrong.empty()) wrong = check_values(test, dtype);
       if (wrong.empty() && test.differentiable) wrong = check_gradients(test);
+      if (wrong.empty() && test.captures) wrong = check_doors(test, test.dtypes.front());
     } catch (const Error& error) {
       wrong = error.what();
     }

@@ -38,9 +38,9 @@ Doubles reference_of(const Op& op, std::span<const Doubles> in, std::index_seque
 }
 
 template <class Op>
-std::vector<Tensor> call_op(std::span<const Tensor> in) {
+std::vector<Tensor> call_op(const Op& op, std::span<const Tensor> in) {
   std::vector<Operand> operands(in.begin(), in.end());
-  return {troupe::apply(make_op(Op{}), std::span<const Operand>(operands))};
+  return {troupe::apply(make_op(op), std::span<const Operand>(operands))};
 }
 
 template <class Op>
@@ -51,7 +51,7 @@ template <class Op>
 constexpr bool answers = Op::result(DType::float32) == DType::boolean;
 
 template <class Op>
-Case case_of(Generator& random, std::span<const Shape> shapes) {
+Case case_of(Generator& random, std::span<const Shape> shapes, const Op& op = {}) {
   constexpr Samples samples = Op::samples;
   Case test;
   test.name = std::string(Op::name);
@@ -62,12 +62,13 @@ Case case_of(Generator& random, std::span<const Shape> shapes) {
             ? draw_whole(random, shape, DType::boolean, 0, 1)
             : draw(random, shape, samples.low, samples.high, samples.gap, samples.kink));
   }
-  test.call = call_op<Op>;
-  test.reference = [](std::span<const Doubles> in) {
-    return std::vector<Doubles>{reference_of(Op{}, in, std::make_index_sequence<Op::arity>{})};
+  test.call = [op](std::span<const Tensor> in) { return call_op(op, in); };
+  test.reference = [op](std::span<const Doubles> in) {
+    return std::vector<Doubles>{reference_of(op, in, std::make_index_sequence<Op::arity>{})};
   };
   test.ulp_max = samples.ulp_max;
   test.scale = samples.scale;
+  test.linear = samples.linear;
   test.differentiable = requires(const Op& op, const Vjp& vjp) { op.vjp(vjp); };
   return test;
 }
@@ -115,6 +116,22 @@ void check_whole_numbers(Generator& random, DType dtype) {
   CHECK(check(test) == "");
 }
 
+/// Shapes that broadcast, drawn: of one shape, each input leaves out leading sizes or has 1 there.
+template <class Op>
+void check_drawn_shapes(Generator& random, const Op& op) {
+  for (std::size_t rank = 1; rank <= 4; ++rank) {
+    const Shape whole = draw_shape(random, rank);
+    std::array<Shape, 3> shapes;
+    for (Shape& shape : shapes) {
+      const std::size_t left_out = random() % (rank + 1);
+      shape = Shape(std::span<const std::int64_t>(whole.begin() + left_out, whole.end()));
+      for (std::int64_t& size : shape)
+        if (random() % 4 == 0) size = 1;
+    }
+    CHECK(check(case_of<Op>(random, shapes, op)) == "");
+  }
+}
+
 template <class Op>
 void check_op() {
   if constexpr (Op::family == OpFamily::elementwise) {
@@ -126,6 +143,7 @@ void check_op() {
         {Shape{}, Shape{1}, Shape{1, 1}},        // single elements
     }};
     for (const auto& shapes : choices) CHECK(check(case_of<Op>(random, shapes)) == "");
+    check_drawn_shapes(random, Op{});
     // Long enough for several chunks, and for rows that are passed on uncopied.
     Case large = case_of<Op>(random, std::array{Shape{300, 257}, Shape{257}, Shape{300, 1}});
     large.differentiable = false;
@@ -146,3 +164,92 @@ void check_all(OpList<Ops...>) {
 // Goal: every elementwise op gives what its plain reference gives, and its vjp rule what
 // differences give. Method: generated from AllOps; a new op is tested because it is in the list.
 TEST_CASE("elementwise ops conform", "[conformance]") { check_all(AllOps{}); }
+
+// Attributes other than the defaults, which the generated cases take.
+TEST_CASE("elementwise ops heed their attributes", "[conformance]") {
+  Generator random(71);
+  const auto check_with = [&](const auto& op) { check_drawn_shapes(random, op); };
+  Clamp clamp;
+  clamp.min = -1;  // a kink at 1 is kept clear of by the samples; this one by the numbers drawn
+  clamp.max = 1;
+  for (int i = 0; i < 4; ++i) {
+    Case test = case_of<Clamp>(random, std::array{draw_shape(random, 2, 9)}, clamp);
+    for (double& x : test.inputs[0].elements.data)
+      if (std::abs(x + 1) < 0.05) x = -1.25;
+    CHECK(check(test) == "");
+  }
+  clamp.min = 2;  // above the maximum, which wins
+  check_with(clamp);
+  LeakyRelu leaky;
+  leaky.negative_slope = -0.3;
+  check_with(leaky);
+  Elu elu;
+  elu.alpha = 0.7;
+  check_with(elu);
+  Softplus softplus;
+  softplus.beta = 2.5;
+  softplus.threshold = 4;
+  check_with(softplus);
+  Gelu gelu;
+  gelu.approximate = GeluForm::tanh;
+  check_with(gelu);
+  GeluBackward gelu_backward;
+  gelu_backward.approximate = GeluForm::tanh;
+  check_with(gelu_backward);
+  DivRounded down;
+  down.down = true;
+  check_with(down);
+}
+
+// A sign bit of a mask was once taken for an "or" on AVX-512: every combination, over whole
+// registers and a tail.
+TEST_CASE("remainders and rounded quotients are right for all signs", "[conformance]") {
+  Generator random(72);
+  for (const double a_sign : {1.0, -1.0})
+    for (const double b_sign : {1.0, -1.0})
+      for (const std::int64_t length : {16, 32, 67}) {
+        Case test;
+        test.name = "remainder";
+        test.inputs = {draw(random, {length}, 0.6, 9), draw(random, {length}, 0.6, 3)};
+        for (std::int64_t i = 0; i < length; ++i) {
+          test.inputs[0].elements[i] *= a_sign;
+          test.inputs[1].elements[i] *= b_sign;
+        }
+        test.call = [](std::span<const Tensor> in) {
+          return std::vector{
+              remainder(in[0], in[1]),
+              fmod(in[0], in[1]),
+              div(in[0], in[1], Rounding::floor),
+              div(in[0], in[1], Rounding::trunc)};
+        };
+        test.reference = [](std::span<const Doubles> in) {
+          std::vector<Doubles> out(4, in[0]);
+          for (std::int64_t i = 0; i < in[0].size(); ++i) {
+            const double a = in[0][i];
+            const double b = in[1][i];
+            const double left = std::fmod(a, b);
+            out[0][i] = left != 0 && (left < 0) != (b < 0) ? left + b : left;
+            out[1][i] = left;
+            out[2][i] = std::floor(a / b);
+            out[3][i] = std::trunc(a / b);
+          }
+          return out;
+        };
+        test.ulp_max = 1;
+        test.differentiable = false;
+        CHECK(check(test) == "");
+        for (const DType dtype : {DType::int32, DType::int64}) {
+          Case whole = test;
+          whole.inputs = {
+              draw_whole(random, {length}, dtype, 1, 99),
+              draw_whole(random, {length}, dtype, 1, 9)};
+          for (std::int64_t i = 0; i < length; ++i) {
+            whole.inputs[0].elements[i] *= a_sign;
+            whole.inputs[1].elements[i] *= b_sign;
+          }
+          whole.dtypes = {DType::float32};  // no input is of the dtype under test
+          whole.ulp_max = 0;
+          CHECK(check(whole) == "");
+        }
+      }
+}

@@ -177,6 +177,7 @@ TEST_CASE("batch_norm uses the running statistics outside of training", "[confor
       };
       test.ulp_max = 16;
       test.scale = 4;
+      test.linear = !affine;
       CHECK(check(test) == "");
     }
 }
