@@ -40,8 +40,17 @@ TEST_CASE("gather picks along an axis", "[conformance]") {
     Shape x, index;
     std::int64_t dim;
   };
-  for (const Choice& choice : std::vector<Choice>{
-           {{5}, {7}, 0}, {{3, 4}, {2, 4}, 0}, {{3, 4}, {3, 6}, -1}, {{2, 3, 4}, {2, 5, 3}, 1}}) {
+  std::vector<Choice> choices{
+      {{5}, {7}, 0}, {{3, 4}, {2, 4}, 0}, {{3, 4}, {3, 6}, -1}, {{2, 3, 4}, {2, 5, 3}, 1}};
+  for (std::size_t rank = 1; rank <= 4; ++rank) {
+    Choice choice{draw_shape(random, rank, 5), {}, static_cast<std::int64_t>(random() % rank)};
+    choice.index = choice.x;
+    for (std::int64_t& size : choice.index)
+      size = 1 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(size));
+    choice.index[static_cast<std::size_t>(choice.dim)] = 6;
+    choices.push_back(choice);
+  }
+  for (const Choice& choice : choices) {
     const std::size_t axis = normalize_axis(choice.dim, choice.x.size());
     Case test{"gather " + to_string(choice.x)};
     test.inputs = {
@@ -229,8 +238,10 @@ TEST_CASE("pad adds a border or takes one away", "[conformance]") {
 
 TEST_CASE("cumsum adds along an axis", "[conformance]") {
   Generator random(6);
-  const std::vector<std::pair<Shape, std::int64_t>> choices{
+  std::vector<std::pair<Shape, std::int64_t>> choices{
       {{6}, 0}, {{3, 4}, 0}, {{3, 4}, 1}, {{2, 3, 2}, -2}};
+  for (std::size_t rank = 1; rank <= 4; ++rank)
+    choices.emplace_back(draw_shape(random, rank, 5), static_cast<std::int64_t>(random() % rank));
   for (const auto& [shape, dim] : choices) {
     const std::size_t axis = normalize_axis(dim, shape.size());
     Case test{"cumsum " + to_string(shape), {draw(random, shape)}};

@@ -87,8 +87,10 @@ Input targets(Generator& random, const Choice& choice) {
 
 TEST_CASE("softmax and log_softmax match their definitions", "[conformance]") {
   Generator random(1);
-  const std::vector<std::pair<Shape, std::int64_t>> choices{
+  std::vector<std::pair<Shape, std::int64_t>> choices{
       {{5}, 0}, {{3, 4}, -1}, {{3, 4}, 0}, {{2, 3, 2}, 1}, {{1, 1}, 1}};
+  for (std::size_t rank = 1; rank <= 4; ++rank)
+    choices.emplace_back(draw_shape(random, rank, 5), static_cast<std::int64_t>(random() % rank));
   for (const auto& [shape, dim] : choices)
     for (const bool logarithm : {false, true}) {
       const std::size_t axis = normalize_axis(dim, shape.size());

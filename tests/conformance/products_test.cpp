@@ -84,7 +84,7 @@ Doubles convolved(std::span<const Doubles> in, const Conv2d& op) {
 
 TEST_CASE("matmul multiplies vectors, matrices and batches", "[conformance]") {
   Generator random(1);
-  const std::vector<std::pair<Shape, Shape>> choices{
+  std::vector<std::pair<Shape, Shape>> choices{
       {{5}, {5}},
       {{3, 4}, {4}},
       {{4}, {4, 3}},
@@ -96,6 +96,15 @@ TEST_CASE("matmul multiplies vectors, matrices and batches", "[conformance]") {
       {{2, 2, 3}, {3}},
       {{1, 1}, {1, 1}},
       {{2, 0}, {0, 3}}};
+  for (int i = 0; i < 6; ++i) {
+    // Two stacks of matrices, one of which leaves out a leading size or has 1 there.
+    const Shape sizes = draw_shape(random, 4, 6);
+    const Shape batch = draw_shape(random, 2, 3);
+    const Shape a{batch[0], batch[1], sizes[0], sizes[1]};
+    const Shape b =
+        i % 2 ? Shape{batch[1], sizes[1], sizes[2]} : Shape{batch[0], 1, sizes[1], sizes[2]};
+    choices.emplace_back(a, b);
+  }
   for (const auto& [a, b] : choices) {
     Case test{"matmul " + to_string(a) + to_string(b), {draw(random, a), draw(random, b)}};
     test.call = [](std::span<const Tensor> in) { return std::vector{matmul(in[0], in[1])}; };

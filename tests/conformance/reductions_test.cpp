@@ -94,6 +94,24 @@ void check_fold(
     test.linear = linear;
     CHECK(check(test) == "");
   }
+  // Drawn: a shape, and some of its axes.
+  for (int i = 0; i < 6; ++i) {
+    Choice choice{draw_shape(random, 1 + static_cast<std::size_t>(i) % 4, 5), {}, i % 2 == 0};
+    for (std::size_t d = 0; d < choice.shape.size(); ++d)
+      if (random() % 2 == 0) choice.axes.push_back(static_cast<std::int64_t>(d));
+    Case test;
+    test.name = name + " over " + to_string(choice.axes) + " of " + to_string(choice.shape);
+    test.inputs = {draw(random, choice.shape, 0.5, 2)};
+    test.call = [&](std::span<const Tensor> in) {
+      return std::vector<Tensor>{call(in[0], choice.axes, choice.keepdim)};
+    };
+    test.reference = [&](std::span<const Doubles> in) {
+      return std::vector<Doubles>{folded(in[0], choice.axes, choice.keepdim, fold)};
+    };
+    test.differentiable = differentiable;
+    test.linear = linear;
+    CHECK(check(test) == "");
+  }
   // Large enough to be cut: one long row, long columns, and many of both.
   for (const Choice& choice : std::vector<Choice>{
            {{100'003}, {}},
