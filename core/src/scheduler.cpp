@@ -283,17 +283,15 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
     const MessageType& type = message->type();
     if (type.control) [[unlikely]] {
       if (&type == &message_type<Unreachable>) {
-        if (cell.mailbox_.has_messages()) {
-          // Others were sent meanwhile; the last reference stays behind all of them.
+        const References::Arrived arrived = cell.references_.arrive(cell.mailbox_);
+        if (arrived == References::Arrived::too_early) {
           (void)cell.mailbox_.push(*message);
-        } else {
-          destroy_message(*message);
-          if (cell.refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            end_unreachable(cell);
-            break;
-          }
+          continue;
         }
-        continue;
+        destroy_message(*message);
+        if (arrived == References::Arrived::given_back) continue;
+        end_unreachable(cell);
+        break;
       }
       type.control(cell, *message);
     } else if (!(flags & ActorCell::stopped_flag)) {

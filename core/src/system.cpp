@@ -113,8 +113,9 @@ ActorCell* System::begin_spawn(const ActorClass& actor_class, std::string_view n
 void System::end_spawn(ActorCell* cell) noexcept {
   thread_context.spawning = std::exchange(cell->next_, nullptr);
   scheduler_->count_actor(1);
-  if (cell->refs_.load(std::memory_order_acquire) == 1 && !cell->mailbox_.has_messages())
-      [[likely]] {
+  if (cell->flags_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    scheduler_->schedule(*cell);  // it called stop(): a turn ends it
+  } else if (cell->references_.only_one() && !cell->mailbox_.has_messages()) [[likely]] {
     cell->mailbox_.unclaim();  // nobody knows of it yet
   } else if (!cell->mailbox_.go_idle()) {
     scheduler_->schedule(*cell);
@@ -123,7 +124,7 @@ void System::end_spawn(ActorCell* cell) noexcept {
 
 void System::abandon_spawn(ActorCell* cell) noexcept {
   thread_context.spawning = std::exchange(cell->next_, nullptr);
-  if (cell->refs_.load(std::memory_order_acquire) == 1 && !cell->mailbox_.has_messages())
+  if (cell->references_.only_one() && !cell->mailbox_.has_messages())
     return scheduler_->free_cell(*cell);
   // Its address has escaped: an actor that stopped before it began.
   cell->flags_.fetch_or(ActorCell::stopped_flag, std::memory_order_release);

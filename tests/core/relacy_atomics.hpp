@@ -6,6 +6,7 @@
 #include "run_queue.hpp"
 
 #include <troupe/core/mailbox.hpp>
+#include <troupe/core/references.hpp>
 #include <troupe/core/sleepers.hpp>
 
 #include <catch2/catch_test_macros.hpp>
