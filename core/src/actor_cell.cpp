@@ -40,9 +40,13 @@ void Scheduler::end_unreachable(ActorCell& cell) noexcept {
   end_one_unreachable(cell);
   while (ActorCell* next = context.to_end) {
     context.to_end = std::exchange(next->next_, nullptr);
-    next->system_->scheduler().end_one_unreachable(*next);
+    Scheduler& scheduler = next->system_->scheduler();
+    scheduler.end_one_unreachable(*next);
+    if (&scheduler != this) scheduler.notify_waiters();
   }
   context.ending = false;
+  // Somebody may wait for this very end; inside a turn the turn's end tells them.
+  if (!running() && waiters_.any_after_rmw()) wake_waiters();
 }
 
 void Scheduler::end_one_unreachable(ActorCell& cell) noexcept {

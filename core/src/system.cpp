@@ -57,6 +57,13 @@ System::System() : System(Options{}) {}
 
 System::System(Options options) : state_(std::make_unique<State>()) {
   State& s = *state_;
+  if (options.policy && (!options.clock || options.clock->runs_by_itself())) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a system with a policy runs in one thread, but a clock that runs by itself has timers "
+        "send from another")
+        .hint("give Options::clock = make_simulated_clock(), or use sim::World");
+  }
   s.log = std::move(options.log);
   s.clock = given_or(options.clock, s.own_clock, make_real_clock);
   s.disk = given_or(options.disk, s.own_disk, make_real_disk);

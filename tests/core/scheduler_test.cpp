@@ -360,6 +360,92 @@ TEST_CASE("a host may lend its own threads, or none", "[core]") {
   }
 }
 
+TEST_CASE("a system does with the threads it can get, and says so", "[core]") {
+  class Poor final : public Executor {
+   public:
+    ~Poor() override {
+      for (std::thread& thread : threads) thread.join();
+    }
+    unsigned threads_max() const noexcept override { return 8; }
+    void run(std::function<void()> loop) override {
+      if (threads.size() == limit) throw std::runtime_error("too many threads");
+      threads.emplace_back(std::move(loop));
+    }
+    std::size_t limit = 1;
+    std::vector<std::thread> threads;
+  } executor;
+  std::atomic<int> arrived{0};
+  std::string logged;
+  System system(
+      {.threads = 4,
+       .log = [&](LogLevel, std::string_view line) { logged += line; },
+       .executor = &executor});
+  CHECK(system.threads() == 2);
+  CHECK(logged.find("2 instead of 4") != std::string::npos);
+  CHECK(logged.find("too many threads") != std::string::npos);
+  const auto stations = Station::ring(system, 10, arrived);
+  stations[0].send(Token{1'000});
+  system.wait_until([&] { return arrived == 1; }, "the token");
+  // Nobody counts on a thread that was never made.
+  CHECK_THROWS_AS(system.wait_until([] { return false; }, "nothing"), Error);
+  executor.limit = 8;
+  system.resize(4);
+  CHECK(system.threads() == 4);
+  system.resize(1);
+  CHECK(system.threads() == 1);
+  for (const auto& station : stations) stop(station);
+}
+
+TEST_CASE("who waits for an actor's end is told when it ends outside a turn", "[core]") {
+  System system({.threads = 2});
+  auto adder = system.spawn<Adder>();
+  system.pending_outside(1);
+  std::atomic<bool> over{false};
+  bool late = false;
+  std::thread outside([&, adder = std::exchange(adder, {})]() mutable {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    adder = {};
+    for (int i = 0; i < 3'000 && !over; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    late = !over;
+    system.pending_outside(-1);  // or the test would never end
+  });
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the end of the actor");
+  over = true;
+  outside.join();
+  CHECK_FALSE(late);
+}
+
+TEST_CASE("a condition that throws leaves nobody counted as asleep or looking", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u);
+  std::atomic<int> arrived{0};
+  System system({.threads = threads});
+  const std::thread::id here = std::this_thread::get_id();
+  system.pending_outside(1);
+  // From the first look on, and from later ones: while it spins and as it falls asleep.
+  for (int looks = 0; looks < 60; ++looks) {
+    std::atomic<int> left = looks;
+    const auto done = [&]() -> bool {
+      CHECK(std::this_thread::get_id() == here);
+      if (left-- == 0) throw Error(ErrorCode::stopped, "interrupted");
+      return false;
+    };
+    std::thread waker([&] {
+      while (left >= 0) {
+        system.notify_waiters();
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+      }
+    });
+    CHECK_THROWS_AS(system.wait_until(done, "the interrupt"), Error);
+    waker.join();
+  }
+  system.pending_outside(-1);
+  auto station = system.spawn<Station>(arrived);
+  station.send(Token{0});
+  system.wait_until([&] { return arrived == 1; }, "the token");
+  CHECK_THROWS_AS(system.wait_until([] { return false; }, "nothing"), Error);
+}
+
 TEST_CASE("two systems in one thread do not mix", "[core]") {
   std::atomic<int> arrived_a{0};
   std::atomic<int> arrived_b{0};
