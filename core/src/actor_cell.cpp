@@ -16,7 +16,8 @@ namespace troupe {
 // come to thousands at once, each the only one who knew the next, so these are ended in a loop.
 
 std::string_view ActorCell::name() const noexcept {
-  return extra_ && !extra_->name.empty() ? std::string_view(extra_->name) : class_->name;
+  const detail::ActorExtra* extra = extra_.load(std::memory_order_acquire);
+  return extra && !extra->name.empty() ? std::string_view(extra->name) : class_->name;
 }
 
 void* ActorCell::allocate(std::size_t bytes) { return system_->allocate(bytes); }
@@ -62,7 +63,10 @@ void Scheduler::end_one_unreachable(ActorCell& cell) noexcept {
 }
 
 void Scheduler::free_cell(ActorCell& cell) noexcept {
-  delete cell.extra_;
+  if (detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed)) {
+    if (!extra->name.empty()) system_.forget_name(cell);
+    delete extra;
+  }
   const std::uint32_t bytes = cell.class_->size;
   cell.~ActorCell();
   // So that nobody who goes through the pool takes the block for an actor. After the destructor:
@@ -76,7 +80,7 @@ void Scheduler::end_actor(ActorCell& cell) noexcept {
   cell.flags_.fetch_or(ActorCell::stopped_flag, std::memory_order_release);
   cell.class_->destroy_body(cell);
   count_actor(-1);
-  detail::ActorExtra* extra = cell.extra_;
+  detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed);
   if (!extra) return;
   for (const Address<Down>& watcher : std::exchange(extra->monitors, {}))
     watcher.send(ControlAccess::down(cell));

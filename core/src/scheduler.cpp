@@ -297,7 +297,15 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
         end_unreachable(cell);
         break;
       }
-      type.control(cell, *message);
+      if (!cell.class_->remote || flags & ActorCell::stopped_flag) {
+        type.control(cell, *message);
+      } else {
+        try {
+          cell.class_->handle(cell, *message);
+        } catch (...) {
+          fail_actor(cell);
+        }
+      }
     } else if (!(flags & ActorCell::stopped_flag)) {
       Tracer* const tracer = tracer_.load(std::memory_order_relaxed);
       std::uint64_t began = 0;

@@ -11,6 +11,8 @@
 #include <troupe/core/trace.hpp>
 
 #include <array>
+#include <list>
+#include <mutex>
 #include <thread>
 
 namespace troupe {
@@ -18,6 +20,8 @@ namespace troupe {
 namespace {
 
 constexpr std::size_t services_max = 32;
+// A report of a stall is for people to read.
+constexpr std::size_t stall_lines_max = 40;
 
 template <class Interface>
 Interface* given_or(Interface* given, std::unique_ptr<Interface>& own, auto&& make) {
@@ -39,6 +43,10 @@ struct System::State {
   Random* random = nullptr;
 
   Pool pool;
+
+  // Actors with a name of their own, for reports. Each leaves before its memory goes.
+  std::mutex named_mutex;
+  std::list<ActorCell*> named;
 
   // Read without a lock: entries are only added, and counted when they are whole.
   struct Attached {
@@ -111,10 +119,20 @@ ActorCell* System::begin_spawn(const ActorClass& actor_class, std::string_view n
   // Building the body counts as a turn: what a constructor sends to itself, or has sent by others
   // it told of itself, is not handled before it ends.
   cell->mailbox_.claim();
-  if (!name.empty()) ControlAccess::extra(*cell).name = name;
+  if (!name.empty()) {
+    detail::ActorExtra& extra = ControlAccess::extra(*cell);
+    extra.name = name;
+    const std::lock_guard lock(state_->named_mutex);
+    extra.listed = state_->named.insert(state_->named.end(), cell);
+  }
   // A constructor may spawn: each body must find its own cell, and the outer one its own again.
   cell->next_ = std::exchange(thread_context.spawning, cell);
   return cell;
+}
+
+void System::forget_name(ActorCell& cell) noexcept {
+  const std::lock_guard lock(state_->named_mutex);
+  state_->named.erase(ControlAccess::extra(cell).listed);
 }
 
 void System::end_spawn(ActorCell* cell) noexcept {
@@ -216,14 +234,28 @@ std::int64_t System::next_timer_ns() const noexcept { return state_->timers->nex
 
 std::string System::describe_stall() const {
   std::string report;
-  state_->pool.for_each_cell([&](void* block) {
-    const auto* cell = static_cast<const ActorCell*>(block);
-    if (cell->system_ != this || cell->stopped() || !cell->extra_ || cell->extra_->name.empty())
-      return;
-    report += "\n  actor " + cell->extra_->name;
-    report += cell->mailbox_.has_messages() ? ": has messages that nothing makes it handle"
-                                            : ": waits for a message";
-  });
+  {
+    // The lock keeps their memory, and their own turn keeps their bodies.
+    const std::lock_guard lock(state_->named_mutex);
+    std::size_t listed = 0;
+    for (ActorCell* cell : state_->named) {
+      if (cell->stopped() || ++listed > stall_lines_max) continue;
+      report += "\n  actor " + std::string(cell->name());
+      if (!cell->mailbox_.try_claim()) {
+        report += ": has messages that it did not handle yet";
+        continue;
+      }
+      std::string what = "a message";
+      try {
+        if (cell->class_->waits_for && !cell->stopped()) what = cell->class_->waits_for(*cell);
+      } catch (...) {  // a report can do without, and the turn must be given back
+      }
+      report += ": waits for " + what;
+      if (!cell->mailbox_.go_idle()) scheduler_->schedule(*cell);
+    }
+    if (listed > stall_lines_max)
+      report += "\n  and " + std::to_string(listed - stall_lines_max) + " more actors with a name";
+  }
   for (std::size_t i = 0; i < state_->service_count.load(); ++i)
     state_->services[i].service->describe_stall(report);
   return report;

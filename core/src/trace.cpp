@@ -142,10 +142,10 @@ void Tracer::handled(
   std::string_view name = cell.class_->name;
   if (cell.class_->trace_name) {
     name = cell.class_->trace_name(cell);
-  } else if (cell.extra_ && !cell.extra_->name.empty()) {
-    std::string_view& kept = cell.extra_->traced_name;
-    if (kept.empty()) kept = keep(cell.extra_->name);
-    name = kept;
+  } else if (detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed)) {
+    std::string_view& kept = extra->traced_name;
+    if (kept.empty() && !extra->name.empty()) kept = keep(extra->name);
+    if (!kept.empty()) name = kept;
   }
   const MessageType& type = message.type();
   const std::uint64_t ended = now();

@@ -237,6 +237,59 @@ TEST_CASE("who waits for what cannot come is told", "[core]") {
   }
 }
 
+TEST_CASE("the report of a stall names who waits for what, while others spawn", "[core][stress]") {
+  class Holding final : public Actor<Token> {
+   public:
+    [[nodiscard]] std::string waits_for() const { return "the third token of " + mood_; }
+
+   private:
+    friend ActorAccess;
+    void on(const Token&) { mood_ += "!"; }
+    std::string mood_ = "three";
+  };
+  System system({.threads = 2});
+  auto holding = system.spawn_named<Holding>("the holder");
+  auto plain = system.spawn_named<Adder>("the adder");
+  // Names come, change hands and go in other threads.
+  std::atomic<bool> enough{false};
+  std::thread others([&] {
+    while (!enough) {
+      auto short_lived = system.spawn_named<Holding>("short-lived");
+      short_lived.send(Token{});
+      holding.send(Token{});
+      // Left out at times, for nothing is a stall while there are messages.
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    try {
+      system.wait_until([] { return false; }, "nothing");
+      FAIL("it came");
+    } catch (const Error& error) {
+      CHECK(error.message().find("actor the holder: ") != std::string::npos);
+      CHECK(error.message().find("actor the adder: waits for a message") != std::string::npos);
+    }
+  }
+  enough = true;
+  others.join();
+  try {
+    system.wait_until([] { return false; }, "nothing");
+  } catch (const Error& error) {
+    CHECK(
+        error.message().find("actor the holder: waits for the third token of three!") !=
+        std::string::npos);
+    CHECK(error.message().find("short-lived") == std::string::npos);
+  }
+  std::vector<Address<Number, Question>> many;
+  for (int i = 0; i < 60; ++i)
+    many.push_back(system.spawn_named<Adder>("adder " + std::to_string(i)));
+  try {
+    system.wait_until([] { return false; }, "nothing");
+  } catch (const Error& error) {
+    CHECK(error.message().find("and 22 more actors with a name") != std::string::npos);
+  }
+}
+
 TEST_CASE("two who wait in vain are both told", "[core]") {
   System system({.threads = 2});
   std::atomic<int> told{0};

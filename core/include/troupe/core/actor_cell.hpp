@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 #include <new>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace troupe {
 
@@ -28,6 +30,10 @@ struct ActorClass {
   bool heavy = false;
   /// What traces call this actor at the moment; null: by its name.
   std::string_view (*trace_name)(const ActorCell& cell) noexcept = nullptr;
+  /// What it waits for, in words, for the report of a stall; null: for a message.
+  std::string (*waits_for)(const ActorCell& cell) = nullptr;
+  /// Stands for an actor in another process: `handle` gets every message, the runtime's own too.
+  bool remote = false;
 };
 
 /// The part of an actor that outlives it: its count of addresses, its mailbox, where it stands. The
@@ -88,9 +94,20 @@ class ActorCell {
   Mailbox mailbox_;
   References references_;
   std::atomic<std::uint32_t> flags_{0};
-  ActorCell* next_ = nullptr;            // in the injection queue or among those to be ended
-  detail::ActorExtra* extra_ = nullptr;  // name, monitors, links, reason; null for most
+  ActorCell* next_ = nullptr;  // in the injection queue or among those to be ended
+  // Name, monitors, links, reason; null for most. Made at the spawn or in the actor's turn; others
+  // may read the name, and the reason once it stopped.
+  std::atomic<detail::ActorExtra*> extra_{nullptr};
 };
 static_assert(sizeof(void*) != 8 || sizeof(ActorCell) <= 56, "one cell for each op of a graph");
+
+namespace detail {
+template <class M>
+Message* read_message(ActorCell& to, FieldVisitor& visitor) {
+  M payload{};
+  payload.fields(visitor);
+  return to.make_message<M>(std::move(payload));
+}
+}  // namespace detail
 
 }  // namespace troupe

@@ -163,6 +163,7 @@ class System {
 
   ActorCell* begin_spawn(const ActorClass& actor_class, std::string_view name);
   void abandon_spawn(ActorCell* cell) noexcept;
+  void forget_name(ActorCell& cell) noexcept;
   void end_spawn(ActorCell* cell) noexcept;
   void deallocate_cell(void* block, std::size_t bytes) noexcept;
   void attach(const char* key, std::unique_ptr<Service> service);
