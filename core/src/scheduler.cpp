@@ -310,7 +310,7 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
       Tracer* const tracer = tracer_.load(std::memory_order_relaxed);
       std::uint64_t began = 0;
       if (tracer) [[unlikely]]
-        began = seat.trace_tick ? seat.trace_tick : tracer->now();
+        began = tracer->begin(seat);
       try {
         cell.class_->handle(cell, *message);
       } catch (...) {
@@ -379,7 +379,7 @@ void Scheduler::run_ready() {
   }
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();
-  seat.trace_tick = 0;  // the caller was busy with its own things
+  seat.trace_tick.store(0, std::memory_order_relaxed);  // the caller was busy with its own things
   for (;;) {
     ActorCell* cell = next_local(seat);
     if (!cell && threads() == 1) cell = take_injected(seat);  // nobody else would
@@ -404,7 +404,7 @@ void Scheduler::wait_until(bool (*done)(void*), void* context, std::string_view 
   }
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();
-  seat.trace_tick = 0;
+  seat.trace_tick.store(0, std::memory_order_relaxed);
   while (!done(context)) {
     if (policy_) {
       if (!run_one_by_policy() && !system_.advance_clock() && !done(context)) report_stall(what);
@@ -500,7 +500,7 @@ bool Scheduler::run_chunk(Work& work) {
   if (Tracer* tracer = tracer_.load(std::memory_order_relaxed)) [[unlikely]] {
     const std::uint64_t began = tracer->now();
     work.run_chunk(phase, chunk);
-    seat_of_this_thread()->trace_tick = 0;
+    seat_of_this_thread()->trace_tick.store(0, std::memory_order_relaxed);
     tracer->ran(*seat_of_this_thread(), work, phase, chunk, began);
   } else {
     work.run_chunk(phase, chunk);
@@ -557,7 +557,7 @@ bool Scheduler::much_to_do() const noexcept {
 
 /// Looks for something to do for a while. @returns true when there may be something, or `done` is.
 bool Scheduler::spin(Seat& seat, bool (*done)(void*), void* context) {
-  seat.trace_tick = 0;
+  seat.trace_tick.store(0, std::memory_order_relaxed);
   searching_.fetch_add(1, std::memory_order_relaxed);
   const std::int64_t until = now_ns() + seat.spin_ns;
   bool found = false;
