@@ -276,7 +276,7 @@ TEST_CASE("the report of a stall names who waits for what, while others spawn", 
     system.wait_until([] { return false; }, "nothing");
   } catch (const Error& error) {
     CHECK(
-        error.message().find("actor the holder: waits for the third token of three!") !=
+        error.message().find("actor the holder: waits for the third token of three") !=
         std::string::npos);
     CHECK(error.message().find("short-lived") == std::string::npos);
   }
