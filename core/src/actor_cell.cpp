@@ -47,7 +47,7 @@ void Scheduler::end_unreachable(ActorCell& cell) noexcept {
   }
   context.ending = false;
   // Somebody may wait for this very end; inside a turn the turn's end tells them.
-  if (!running() && waiters_.any_after_rmw()) wake_waiters();
+  if (waiters_.any_after_rmw() && !running()) wake_waiters();
 }
 
 void Scheduler::end_one_unreachable(ActorCell& cell) noexcept {
@@ -68,11 +68,12 @@ void Scheduler::free_cell(ActorCell& cell) noexcept {
     delete extra;
   }
   const std::uint32_t bytes = cell.class_->size;
+  void* const block = &cell;
+  void* const system_at = &cell.system_;
   cell.~ActorCell();
   // So that nobody who goes through the pool takes the block for an actor. After the destructor:
   // what is written to an object before it, compilers may leave out.
-  void* const block = &cell;
-  std::memset(block, 0, sizeof(ActorCell));
+  std::memset(system_at, 0, sizeof(System*));
   system_.deallocate_cell(block, bytes);
 }
 
