@@ -16,7 +16,7 @@ class Device;
 
 /// Asks for the value, as an `Input` for slot 0 of `to`.
 struct ReadValue {
-  static constexpr MessageId id{20};
+  static constexpr MessageId id{200};
   static constexpr std::string_view name = "read_value";
   Ref<ActorCell> to;
   template <class V>
@@ -24,7 +24,7 @@ struct ReadValue {
 };
 /// Asks for the summed gradient; answered by a value without data when there is none.
 struct ReadGradient {
-  static constexpr MessageId id{21};
+  static constexpr MessageId id{201};
   static constexpr std::string_view name = "read_gradient";
   Ref<ActorCell> to;
   template <class V>
@@ -32,7 +32,7 @@ struct ReadGradient {
 };
 /// Asks for one state of the update rule; answered by a value without data past the last.
 struct ReadStates {
-  static constexpr MessageId id{22};
+  static constexpr MessageId id{202};
   static constexpr std::string_view name = "read_states";
   std::uint32_t index = 0;
   Ref<ActorCell> to;
@@ -42,20 +42,20 @@ struct ReadStates {
   }
 };
 struct ZeroGrad {
-  static constexpr MessageId id{23};
+  static constexpr MessageId id{203};
   static constexpr std::string_view name = "zero_grad";
   template <class V>
   void fields(V&) {}
 };
 struct SetGradient {
-  static constexpr MessageId id{24};
+  static constexpr MessageId id{204};
   static constexpr std::string_view name = "set_gradient";
   Tensor gradient;
   template <class V>
   void fields(V&) {}
 };
 struct SetValue {
-  static constexpr MessageId id{25};
+  static constexpr MessageId id{205};
   static constexpr std::string_view name = "set_value";
   Tensor value;
   template <class V>
@@ -63,7 +63,7 @@ struct SetValue {
 };
 /// Has the value updated by a rule once the passes announced before are in.
 struct Apply {
-  static constexpr MessageId id{26};
+  static constexpr MessageId id{206};
   static constexpr std::string_view name = "apply";
   OpRef rule;
   std::uint32_t states = 0;
@@ -74,7 +74,7 @@ struct Apply {
   }
 };
 struct SetStates {
-  static constexpr MessageId id{27};
+  static constexpr MessageId id{207};
   static constexpr std::string_view name = "set_states";
   std::vector<Tensor> states;
   template <class V>
@@ -84,7 +84,7 @@ struct SetStates {
 /// `first_slot` on. The actor lets go of them, so that the step may end by writing in place; nobody
 /// else is served until they come back.
 struct Lend {
-  static constexpr MessageId id{28};
+  static constexpr MessageId id{208};
   static constexpr std::string_view name = "lend";
   Ref<ActorCell> to;
   std::uint32_t first_slot = 0;
@@ -100,7 +100,7 @@ inline constexpr std::size_t states_max = 3;
 /// Gives back what was lent, or what it has become. Null where the program never got it: then the
 /// actor still has its own.
 struct GiveBack {
-  static constexpr MessageId id{29};
+  static constexpr MessageId id{209};
   static constexpr std::string_view name = "give_back";
   std::array<Value, 1 + states_max> values;
   template <class V>

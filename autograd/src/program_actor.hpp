@@ -1,5 +1,6 @@
 #pragma once
 
+#include "parameter_actor.hpp"
 #include "tables.hpp"
 
 #include <troupe/core/actor.hpp>
@@ -28,12 +29,30 @@ struct StepRequest {
 
 /// Asks a program for one step.
 struct RunStep {
-  static constexpr MessageId id{30};
+  static constexpr MessageId id{210};
   static constexpr std::string_view name = "run_step";
   StepRequest* request = nullptr;
   template <class V>
-  void fields(V&) {}
+  void fields(V& visit) {
+    visit.local("request");
+  }
 };
+
+using AutogradMessages = MessageList<
+    200,
+    299,
+    ReadValue,
+    ReadGradient,
+    ReadStates,
+    ZeroGrad,
+    SetGradient,
+    SetValue,
+    Apply,
+    SetStates,
+    Lend,
+    GiveBack,
+    RunStep>;
+static_assert(AutogradMessages::size == 11);
 
 /// The free requests of a program; shared by caller and actor.
 class RequestPool {

@@ -5,6 +5,7 @@
 #include <troupe/core/scheduler.hpp>
 #include <troupe/core/system.hpp>
 
+#include <cstring>
 #include <utility>
 
 namespace troupe {
@@ -15,20 +16,18 @@ namespace troupe {
 // come to thousands at once, each the only one who knew the next, so these are ended in a loop.
 
 std::string_view ActorCell::name() const noexcept {
-  return extra_ && !extra_->name.empty() ? std::string_view(extra_->name) : class_->name;
+  const detail::ActorExtra* extra = extra_.load(std::memory_order_acquire);
+  return extra && !extra->name.empty() ? std::string_view(extra->name) : class_->name;
 }
 
 void* ActorCell::allocate(std::size_t bytes) { return system_->allocate(bytes); }
 
-void ActorCell::last_address_gone() noexcept {
+void ActorCell::last_address_gone(References::Dropped dropped) noexcept {
   if (!system_) return;  // it outlived its system, which said so; see Pool::keep_memory
   Scheduler& scheduler = system_->scheduler();
-  if (mailbox_.idle()) {
-    // Neither running nor scheduled, and with no address left nobody can change that.
-    mailbox_.claim();
-    return scheduler.end_unreachable(*this);
-  }
+  if (dropped == References::Dropped::last) return scheduler.end_unreachable(*this);
   deliver(*make_message(Unreachable{}));
+  if (dropped == References::Dropped::taken) scheduler.schedule(*this);
 }
 
 void Scheduler::end_unreachable(ActorCell& cell) noexcept {
@@ -42,39 +41,47 @@ void Scheduler::end_unreachable(ActorCell& cell) noexcept {
   end_one_unreachable(cell);
   while (ActorCell* next = context.to_end) {
     context.to_end = std::exchange(next->next_, nullptr);
-    next->system_->scheduler().end_one_unreachable(*next);
+    Scheduler& scheduler = next->system_->scheduler();
+    scheduler.end_one_unreachable(*next);
+    if (&scheduler != this) scheduler.notify_waiters();
   }
   context.ending = false;
+  // Somebody may wait for this very end; inside a turn the turn's end tells them.
+  if (waiters_.any_after_rmw() && !running()) wake_waiters();
 }
 
 void Scheduler::end_one_unreachable(ActorCell& cell) noexcept {
-  cell.refs_.store(ActorCell::ending_refs, std::memory_order_relaxed);
+  cell.references_.begin_end();
   if (!cell.stopped()) end_actor(cell);
   // The body's destructor may have sent to itself; such messages may hold addresses of itself.
   drop_messages(cell);
-  if (cell.refs_.fetch_sub(ActorCell::ending_refs, std::memory_order_acq_rel) !=
-      ActorCell::ending_refs) {
-    // Its last words, `Down` or its destructor's, carry its address: the cell stays until they are
-    // read, and what is sent to it is dropped.
-    if (!cell.mailbox_.go_idle()) schedule(cell);
-    return;
-  }
-  free_cell(cell);
+  if (cell.references_.finish_end() && !cell.mailbox_.has_messages()) return free_cell(cell);
+  // Its last words, `Down` or its destructor's, carry its address: the cell stays until they are
+  // read. What is sent to it is dropped, but for questions of what became of it.
+  if (!cell.mailbox_.go_idle()) schedule(cell);
+  cell.release();
 }
 
 void Scheduler::free_cell(ActorCell& cell) noexcept {
-  delete cell.extra_;
+  if (detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed)) {
+    if (!extra->name.empty()) system_.forget_name(cell);
+    delete extra;
+  }
   const std::uint32_t bytes = cell.class_->size;
-  cell.system_ = nullptr;  // so that nobody who goes through the pool takes the block for an actor
+  void* const block = &cell;
+  void* const system_at = &cell.system_;
   cell.~ActorCell();
-  system_.deallocate_cell(&cell, bytes);
+  // So that nobody who goes through the pool takes the block for an actor. After the destructor:
+  // what is written to an object before it, compilers may leave out.
+  std::memset(system_at, 0, sizeof(System*));
+  system_.deallocate_cell(block, bytes);
 }
 
 void Scheduler::end_actor(ActorCell& cell) noexcept {
   cell.flags_.fetch_or(ActorCell::stopped_flag, std::memory_order_release);
   cell.class_->destroy_body(cell);
   count_actor(-1);
-  detail::ActorExtra* extra = cell.extra_;
+  detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed);
   if (!extra) return;
   for (const Address<Down>& watcher : std::exchange(extra->monitors, {}))
     watcher.send(ControlAccess::down(cell));
@@ -105,9 +112,9 @@ void Scheduler::fail_actor(ActorCell& cell) noexcept {
 
 void Scheduler::drop_messages(ActorCell& cell) noexcept {
   while (Message* message = cell.mailbox_.pop()) {
-    const bool reference = &message->type() == &message_type<Unreachable>;
+    // One who got the address just now may ask what became of the actor.
+    if (message->type().control) message->type().control(cell, *message);
     destroy_message(*message);
-    if (reference) cell.refs_.fetch_sub(1, std::memory_order_acq_rel);
   }
 }
 

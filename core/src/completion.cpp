@@ -49,7 +49,7 @@ void Completion::finish() noexcept {
   }
   // Somebody may wait for this very completion without a message.
   Scheduler& scheduler = system.scheduler();
-  if (scheduler.waiters_asleep_.load(std::memory_order_seq_cst)) scheduler.wake_waiters();
+  if (scheduler.waiters_.any_after_rmw()) scheduler.wake_waiters();
 }
 
 }  // namespace troupe

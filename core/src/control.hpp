@@ -12,12 +12,15 @@ namespace troupe {
 /// What the runtime's own messages may do to the actor in whose turn they are handled.
 struct ControlAccess {
   static detail::ActorExtra& extra(ActorCell& cell) {
-    if (!cell.extra_) cell.extra_ = new detail::ActorExtra;
-    return *cell.extra_;
+    detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed);
+    if (!extra) cell.extra_.store(extra = new detail::ActorExtra, std::memory_order_release);
+    return *extra;
   }
+  /// Why it ends or ended. In its turn, or of one that has stopped.
   static const std::optional<Error>& reason(const ActorCell& cell) {
     static const std::optional<Error> none;
-    return cell.extra_ ? cell.extra_->reason : none;
+    const detail::ActorExtra* extra = cell.extra_.load(std::memory_order_acquire);
+    return extra ? extra->reason : none;
   }
   static void stop(ActorCell& cell, std::optional<Error> reason) {
     if (cell.stopped()) return;
@@ -55,10 +58,11 @@ struct Monitor {
   static void control(ActorCell& cell, Message& message);
 
   Address<Down> watcher;
-  bool on;
+  bool on = true;
 
   template <class V>
   void fields(V& visit) {
+    visit.field("watcher", watcher);
     visit.field("on", on);
   }
 };
@@ -69,10 +73,11 @@ struct Link {
   static void control(ActorCell& cell, Message& message);
 
   Ref<ActorCell> other;
-  bool on;
+  bool on = true;
 
   template <class V>
   void fields(V& visit) {
+    visit.field("other", other);
     visit.field("on", on);
   }
 };
@@ -88,6 +93,7 @@ struct LinkDown {
 
   template <class V>
   void fields(V& visit) {
+    visit.field("other", other);
     visit.field("reason", reason);
   }
 };
@@ -97,7 +103,7 @@ struct Stop {
   static constexpr std::string_view name = "stop";
   static void control(ActorCell& cell, Message& message);
 
-  bool failed;
+  bool failed = false;
   Error reason;
 
   template <class V>

@@ -30,10 +30,15 @@ class ThreadExecutor final : public Executor {
       }
     }
     Lent& lent = lent_.emplace_back();
-    lent.thread = std::thread([&lent, loop = std::move(worker_loop)] {
-      loop();
-      lent.over.store(true, std::memory_order_release);
-    });
+    try {
+      lent.thread = std::thread([&lent, loop = std::move(worker_loop)] {
+        loop();
+        lent.over.store(true, std::memory_order_release);
+      });
+    } catch (...) {
+      lent_.pop_back();  // there is no thread to join
+      throw;
+    }
   }
 
  private:

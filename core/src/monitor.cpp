@@ -6,6 +6,17 @@
 
 namespace troupe {
 
+namespace {
+
+void fail_with(ActorCell& cell, const ActorCell& linked, const Error& reason) {
+  ControlAccess::stop(
+      cell,
+      Error(ErrorCode::actor_down, "a linked actor failed: " + reason.message())
+          .actor(linked.name()));
+}
+
+}  // namespace
+
 void Monitor::control(ActorCell& cell, Message& message) {
   auto& [watcher, on] = ControlAccess::payload<Monitor>(message);
   if (on && cell.stopped()) return watcher.send(ControlAccess::down(cell));
@@ -28,7 +39,10 @@ void Link::control(ActorCell& cell, Message& message) {
   }
   auto& links = ControlAccess::extra(cell).links;
   std::erase(links, other);
-  if (on) links.push_back(std::move(other));
+  if (!on) return;
+  if (!other->stopped()) return links.push_back(std::move(other));
+  // It ended before both were tied: its news, if they came first, found no tie here.
+  if (const auto& reason = ControlAccess::reason(*other)) fail_with(cell, *other, *reason);
 }
 
 void LinkDown::control(ActorCell& cell, Message& message) {
@@ -37,10 +51,7 @@ void LinkDown::control(ActorCell& cell, Message& message) {
   auto& links = ControlAccess::extra(cell).links;
   // Unlinked meanwhile: none of its business any more.
   if (std::erase(links, other) == 0) return;
-  ControlAccess::stop(
-      cell,
-      Error(ErrorCode::actor_down, "a linked actor failed: " + reason.message())
-          .actor(other->name()));
+  fail_with(cell, *other, reason);
 }
 
 void Stop::control(ActorCell& cell, Message& message) {

@@ -104,6 +104,10 @@ void Scheduler::leave_seat(Seat& seat) noexcept {
       break;
     }
   }
+  free_seat(seat);
+}
+
+void Scheduler::free_seat(Seat& seat) noexcept {
   if (ActorCell* cell = seat.next.exchange(nullptr, std::memory_order_acq_rel))
     seat.queue.push(cell);
   const bool left_something = seat.queue.size() != 0;
@@ -118,7 +122,7 @@ void Scheduler::leave_seat(Seat& seat) noexcept {
   }
   if (left_something) wake_one();
   // The one who waits elsewhere may have waited for this thread.
-  else if (last && waiters_asleep_.load(std::memory_order_relaxed))
+  else if (last && waiters_.maybe())
     wake_waiters();
 }
 
@@ -283,24 +287,30 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
     const MessageType& type = message->type();
     if (type.control) [[unlikely]] {
       if (&type == &message_type<Unreachable>) {
-        if (cell.mailbox_.has_messages()) {
-          // Others were sent meanwhile; the last reference stays behind all of them.
+        const References::Arrived arrived = cell.references_.arrive(cell.mailbox_);
+        if (arrived == References::Arrived::too_early) {
           (void)cell.mailbox_.push(*message);
-        } else {
-          destroy_message(*message);
-          if (cell.refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            end_unreachable(cell);
-            break;
-          }
+          continue;
         }
-        continue;
+        destroy_message(*message);
+        if (arrived == References::Arrived::given_back) continue;
+        end_unreachable(cell);
+        break;
       }
-      type.control(cell, *message);
+      if (!cell.class_->remote || flags & ActorCell::stopped_flag) {
+        type.control(cell, *message);
+      } else {
+        try {
+          cell.class_->handle(cell, *message);
+        } catch (...) {
+          fail_actor(cell);
+        }
+      }
     } else if (!(flags & ActorCell::stopped_flag)) {
       Tracer* const tracer = tracer_.load(std::memory_order_relaxed);
       std::uint64_t began = 0;
       if (tracer) [[unlikely]]
-        began = seat.trace_tick ? seat.trace_tick : tracer->now();
+        began = tracer->begin(seat);
       try {
         cell.class_->handle(cell, *message);
       } catch (...) {
@@ -321,7 +331,8 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
     }
   }
   seat.running = nullptr;
-  if (waiters_asleep_.load(std::memory_order_seq_cst)) [[unlikely]]
+  // Going idle was the exchange; an actor that did not go idle is queued and will end another turn.
+  if (waiters_.any_after_rmw()) [[unlikely]]
     wake_waiters();
 }
 
@@ -368,7 +379,7 @@ void Scheduler::run_ready() {
   }
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();
-  seat.trace_tick = 0;  // the caller was busy with its own things
+  seat.trace_tick.store(0, std::memory_order_relaxed);  // the caller was busy with its own things
   for (;;) {
     ActorCell* cell = next_local(seat);
     if (!cell && threads() == 1) cell = take_injected(seat);  // nobody else would
@@ -393,7 +404,7 @@ void Scheduler::wait_until(bool (*done)(void*), void* context, std::string_view 
   }
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();
-  seat.trace_tick = 0;
+  seat.trace_tick.store(0, std::memory_order_relaxed);
   while (!done(context)) {
     if (policy_) {
       if (!run_one_by_policy() && !system_.advance_clock() && !done(context)) report_stall(what);
@@ -489,7 +500,7 @@ bool Scheduler::run_chunk(Work& work) {
   if (Tracer* tracer = tracer_.load(std::memory_order_relaxed)) [[unlikely]] {
     const std::uint64_t began = tracer->now();
     work.run_chunk(phase, chunk);
-    seat_of_this_thread()->trace_tick = 0;
+    seat_of_this_thread()->trace_tick.store(0, std::memory_order_relaxed);
     tracer->ran(*seat_of_this_thread(), work, phase, chunk, began);
   } else {
     work.run_chunk(phase, chunk);
@@ -546,15 +557,21 @@ bool Scheduler::much_to_do() const noexcept {
 
 /// Looks for something to do for a while. @returns true when there may be something, or `done` is.
 bool Scheduler::spin(Seat& seat, bool (*done)(void*), void* context) {
-  seat.trace_tick = 0;
+  seat.trace_tick.store(0, std::memory_order_relaxed);
   searching_.fetch_add(1, std::memory_order_relaxed);
   const std::int64_t until = now_ns() + seat.spin_ns;
   bool found = false;
-  for (unsigned round = 1; !found; ++round) {
-    for (int i = 0; i < 8; ++i) pause();
-    found = something_to_do(seat) || stopping_.load(std::memory_order_relaxed) ||
-            seat.dismissed.load(std::memory_order_relaxed) || (done && done(context));
-    if (round % 16 == 0 && now_ns() >= until) break;
+  try {
+    for (unsigned round = 1; !found; ++round) {
+      for (int i = 0; i < 8; ++i) pause();
+      found = something_to_do(seat) || stopping_.load(std::memory_order_relaxed) ||
+              seat.dismissed.load(std::memory_order_relaxed) || (done && done(context));
+      if (round % 16 == 0 && now_ns() >= until) break;
+    }
+  } catch (...) {  // of `done`
+    searching_.fetch_sub(1, std::memory_order_seq_cst);
+    if (sleeping_.any()) wake_one();
+    throw;
   }
   const bool last = searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
   seat.spin_ns =
@@ -580,25 +597,35 @@ void Scheduler::sleep(Seat& seat, bool (*done)(void*), void* context, std::strin
     seat.waiting = done != nullptr;
     awake_.fetch_sub(1, std::memory_order_seq_cst);
     sleeping_.announce();
-    if (done) waiters_asleep_.fetch_add(1, std::memory_order_seq_cst);
+    if (done) waiters_.announce();
   }
-  const bool stay = !stopping_.load() && !seat.dismissed.load() && !(done && done(context)) &&
-                    !something_to_do(seat);
+  bool stay = false;
+  try {
+    stay = !stopping_.load() && !seat.dismissed.load() && !(done && done(context)) &&
+           !something_to_do(seat);
+  } catch (...) {  // of `done`
+    get_up(seat);
+    throw;
+  }
   // Looked at again after all were found asleep: the last of them may have queued something before.
   const bool stalled = stay && all_asleep() && !something_to_do(seat);
   // A worker cannot tell anybody; the one who waits can.
-  if (stalled && !done && waiters_asleep_.load(std::memory_order_seq_cst)) wake_waiters();
-  if (!stay || (stalled && done)) {
-    std::unique_lock lock(sleep_mutex_);
+  if (stalled && !done && waiters_.maybe()) wake_waiters();
+  if (stay && !(stalled && done)) return seat.parker.park();
+  if (get_up(seat) && stay && !done(context)) report_stall(what);
+}
+
+/// Takes back what `sleep` announced. @returns false when somebody woke this thread meanwhile.
+bool Scheduler::get_up(Seat& seat) noexcept {
+  {
+    const std::lock_guard lock(sleep_mutex_);
     if (seat.asleep) {
       wake_locked(seat);
-      lock.unlock();
-      if (stay && !done(context)) report_stall(what);
-      return;
+      return true;
     }
-    // Somebody is waking this thread just now: take the wake-up.
   }
-  seat.parker.park();
+  seat.parker.park();  // the wake-up is on its way, and must be taken
+  return false;
 }
 
 void Scheduler::wake_locked(Seat& seat) noexcept {
@@ -606,7 +633,7 @@ void Scheduler::wake_locked(Seat& seat) noexcept {
   seat.asleep = false;
   awake_.fetch_add(1, std::memory_order_relaxed);
   sleeping_.withdraw();
-  if (seat.waiting) waiters_asleep_.fetch_sub(1, std::memory_order_relaxed);
+  if (seat.waiting) waiters_.withdraw();
 }
 
 void Scheduler::wake_one() noexcept {
@@ -650,13 +677,12 @@ void Scheduler::wake_waiters() noexcept {
 }
 
 void Scheduler::notify_waiters() noexcept {
-  // Adding nothing instead of loading: see Sleepers.
-  if (waiters_asleep_.fetch_add(0, std::memory_order_seq_cst) != 0) wake_waiters();
+  if (waiters_.any()) wake_waiters();
 }
 
 void Scheduler::pending_outside(int delta) noexcept {
   const std::int64_t before = pending_outside_.fetch_add(delta, std::memory_order_seq_cst);
-  if (before + delta == 0 && waiters_asleep_.load(std::memory_order_seq_cst)) wake_waiters();
+  if (before + delta == 0 && waiters_.any_after_rmw()) wake_waiters();
 }
 
 void Scheduler::report_stall(std::string_view what) {
@@ -683,15 +709,30 @@ void Scheduler::resize(unsigned threads) {
       const std::lock_guard lock(workers_mutex_);
       ++worker_count_;
     }
-    executor_.run([this, seat] {
-      sit_down(*seat);
-      worker_loop(*seat);
-      leave_seat(*seat);
+    const auto ended = [this] {
       // Under the lock to the end: the one who waits for it destroys the scheduler.
       const std::lock_guard lock(workers_mutex_);
       --worker_count_;
       worker_ended_.notify_all();
-    });
+    };
+    try {
+      executor_.run([this, seat, ended] {
+        sit_down(*seat);
+        worker_loop(*seat);
+        leave_seat(*seat);
+        ended();
+      });
+    } catch (const std::exception& error) {
+      workers_.pop_back();
+      free_seat(*seat);
+      ended();
+      threads_.store(static_cast<unsigned>(workers_.size()) + 1, std::memory_order_relaxed);
+      system_.log(
+          LogLevel::warning,
+          "no more threads to be had: " + std::to_string(workers_.size() + 1) + " instead of " +
+              std::to_string(wanted + 1) + " run actors and kernels (" + error.what() + ")");
+      return;
+    }
   }
   if (workers_.size() > wanted) {
     while (workers_.size() > wanted) {

@@ -41,9 +41,10 @@ struct alignas(64) Seat {
 
   TraceRing* trace = nullptr;  ///< what happened here; made when first needed, owned by the tracer
 
-  /// When the message before ended, if this thread has been busy since: then the next begins there,
-  /// and one reading of the clock serves both. Otherwise 0.
-  std::uint64_t trace_tick = 0;
+  /// While tracing: when the message in hand began. It is when the one before ended, if this thread
+  /// has been busy since, so one reading of the clock serves both and what is sent meanwhile. 0:
+  /// unknown. Others only set it to 0.
+  std::atomic<std::uint64_t> trace_tick{0};
 
   Parker parker;
   const std::uint32_t number;

@@ -29,6 +29,26 @@ void Supervisor::start(Child& child) {
   monitor(child.address, self());
 }
 
+/// What a start throws counts as the child's failure, and is handled after this turn.
+void Supervisor::try_to_start(Child& child) {
+  try {
+    start(child);
+  } catch (const Error& error) {
+    self().send(StartFailed{child.number, error});
+  } catch (const std::exception& error) {
+    self().send(StartFailed{child.number, Error(ErrorCode::actor_down, error.what())});
+  } catch (...) {
+    self().send(
+        StartFailed{child.number, Error(ErrorCode::actor_down, "an exception of unknown type")});
+  }
+}
+
+std::string Supervisor::waits_for() const {
+  for (const Child& child : children_)
+    if (child.alive && child.asked_to_end) return "the end of its child " + child.spec.name;
+  return "the end of one of its " + std::to_string(children_.size()) + " children";
+}
+
 void Supervisor::end(Child& child) noexcept {
   if (!child.alive || child.asked_to_end) return;
   child.asked_to_end = true;
@@ -67,6 +87,16 @@ void Supervisor::on(Down&& down) {
 
 void Supervisor::on(StartFailed&& failed) {
   if (ending_) return;
+  const Child* child = find(failed.child);
+  if (!child) return;
+  if (child->spec.restart == Restart::temporary) {
+    system().log(
+        LogLevel::warning,
+        "the temporary child " + child->spec.name +
+            " could not be started: " + failed.reason.message());
+    std::erase_if(children_, [&](const Child& c) { return c.number == failed.child; });
+    return;
+  }
   if (restarting_) {
     failures_.push_back({failed.child, std::move(failed.reason)});
   } else {
@@ -76,12 +106,7 @@ void Supervisor::on(StartFailed&& failed) {
 
 void Supervisor::on(StartChild&& start) {
   if (ending_) return;
-  Child& child = children_.emplace_back(std::move(start.child), ++numbers_);
-  try {
-    this->start(child);
-  } catch (const Error& error) {
-    self().send(StartFailed{child.number, error});
-  }
+  try_to_start(children_.emplace_back(std::move(start.child), ++numbers_));
 }
 
 void Supervisor::on(const Shutdown&) {
@@ -133,15 +158,8 @@ void Supervisor::go_on() {
   }
   restarting_ = false;
   for (Child& child : children_) {
-    if (!std::exchange(child.affected, false)) continue;
     // As in Erlang, also one that had ended well before: the others may count on it.
-    try {
-      start(child);
-    } catch (const Error& error) {
-      self().send(StartFailed{child.number, error});
-    } catch (const std::exception& error) {
-      self().send(StartFailed{child.number, Error(ErrorCode::actor_down, error.what())});
-    }
+    if (std::exchange(child.affected, false)) try_to_start(child);
   }
   for (const Failure& failure : std::exchange(failures_, {})) {
     if (restarting_ || ending_) {

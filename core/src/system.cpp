@@ -11,6 +11,8 @@
 #include <troupe/core/trace.hpp>
 
 #include <array>
+#include <list>
+#include <mutex>
 #include <thread>
 
 namespace troupe {
@@ -18,6 +20,8 @@ namespace troupe {
 namespace {
 
 constexpr std::size_t services_max = 32;
+// A report of a stall is for people to read.
+constexpr std::size_t stall_lines_max = 40;
 
 template <class Interface>
 Interface* given_or(Interface* given, std::unique_ptr<Interface>& own, auto&& make) {
@@ -40,6 +44,10 @@ struct System::State {
 
   Pool pool;
 
+  // Actors with a name of their own, for reports. Each leaves before its memory goes.
+  std::mutex named_mutex;
+  std::list<ActorCell*> named;
+
   // Read without a lock: entries are only added, and counted when they are whole.
   struct Attached {
     const char* key = nullptr;
@@ -57,6 +65,13 @@ System::System() : System(Options{}) {}
 
 System::System(Options options) : state_(std::make_unique<State>()) {
   State& s = *state_;
+  if (options.policy && (!options.clock || options.clock->runs_by_itself())) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a system with a policy runs in one thread, but a clock that runs by itself has timers "
+        "send from another")
+        .hint("give Options::clock = make_simulated_clock(), or use sim::World");
+  }
   s.log = std::move(options.log);
   s.clock = given_or(options.clock, s.own_clock, make_real_clock);
   s.disk = given_or(options.disk, s.own_disk, make_real_disk);
@@ -104,17 +119,28 @@ ActorCell* System::begin_spawn(const ActorClass& actor_class, std::string_view n
   // Building the body counts as a turn: what a constructor sends to itself, or has sent by others
   // it told of itself, is not handled before it ends.
   cell->mailbox_.claim();
-  if (!name.empty()) ControlAccess::extra(*cell).name = name;
+  if (!name.empty()) {
+    detail::ActorExtra& extra = ControlAccess::extra(*cell);
+    extra.name = name;
+    const std::lock_guard lock(state_->named_mutex);
+    extra.listed = state_->named.insert(state_->named.end(), cell);
+  }
   // A constructor may spawn: each body must find its own cell, and the outer one its own again.
   cell->next_ = std::exchange(thread_context.spawning, cell);
   return cell;
 }
 
+void System::forget_name(ActorCell& cell) noexcept {
+  const std::lock_guard lock(state_->named_mutex);
+  state_->named.erase(ControlAccess::extra(cell).listed);
+}
+
 void System::end_spawn(ActorCell* cell) noexcept {
   thread_context.spawning = std::exchange(cell->next_, nullptr);
   scheduler_->count_actor(1);
-  if (cell->refs_.load(std::memory_order_acquire) == 1 && !cell->mailbox_.has_messages())
-      [[likely]] {
+  if (cell->flags_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    scheduler_->schedule(*cell);  // it called stop(): a turn ends it
+  } else if (cell->references_.only_one() && !cell->mailbox_.has_messages()) [[likely]] {
     cell->mailbox_.unclaim();  // nobody knows of it yet
   } else if (!cell->mailbox_.go_idle()) {
     scheduler_->schedule(*cell);
@@ -123,7 +149,7 @@ void System::end_spawn(ActorCell* cell) noexcept {
 
 void System::abandon_spawn(ActorCell* cell) noexcept {
   thread_context.spawning = std::exchange(cell->next_, nullptr);
-  if (cell->refs_.load(std::memory_order_acquire) == 1 && !cell->mailbox_.has_messages())
+  if (cell->references_.only_one() && !cell->mailbox_.has_messages())
     return scheduler_->free_cell(*cell);
   // Its address has escaped: an actor that stopped before it began.
   cell->flags_.fetch_or(ActorCell::stopped_flag, std::memory_order_release);
@@ -208,14 +234,28 @@ std::int64_t System::next_timer_ns() const noexcept { return state_->timers->nex
 
 std::string System::describe_stall() const {
   std::string report;
-  state_->pool.for_each_cell([&](void* block) {
-    const auto* cell = static_cast<const ActorCell*>(block);
-    if (cell->system_ != this || cell->stopped() || !cell->extra_ || cell->extra_->name.empty())
-      return;
-    report += "\n  actor " + cell->extra_->name;
-    report += cell->mailbox_.has_messages() ? ": has messages that nothing makes it handle"
-                                            : ": waits for a message";
-  });
+  {
+    // The lock keeps their memory, and their own turn keeps their bodies.
+    const std::lock_guard lock(state_->named_mutex);
+    std::size_t listed = 0;
+    for (ActorCell* cell : state_->named) {
+      if (cell->stopped() || ++listed > stall_lines_max) continue;
+      report += "\n  actor " + std::string(cell->name());
+      if (!cell->mailbox_.try_claim()) {
+        report += ": has messages that it did not handle yet";
+        continue;
+      }
+      std::string what = "a message";
+      try {
+        if (cell->class_->waits_for && !cell->stopped()) what = cell->class_->waits_for(*cell);
+      } catch (...) {  // a report can do without, and the turn must be given back
+      }
+      report += ": waits for " + what;
+      if (!cell->mailbox_.go_idle()) scheduler_->schedule(*cell);
+    }
+    if (listed > stall_lines_max)
+      report += "\n  and " + std::to_string(listed - stall_lines_max) + " more actors with a name";
+  }
   for (std::size_t i = 0; i < state_->service_count.load(); ++i)
     state_->services[i].service->describe_stall(report);
   return report;

@@ -18,7 +18,11 @@ std::uint64_t Timers::set(std::int64_t delay_ns, Ref<ActorCell> to, Message& mes
     return 0;
   }
   const std::uint64_t number = ++numbers_;
-  const std::int64_t due_ns = system_.clock().now_ns() + std::max<std::int64_t>(delay_ns, 0);
+  const std::int64_t now_ns = system_.clock().now_ns();
+  // A delay past the end of time is due at the end of time.
+  const std::int64_t due_ns =
+      now_ns + std::clamp<std::int64_t>(
+                   delay_ns, 0, std::numeric_limits<std::int64_t>::max() - std::max(now_ns, {}));
   heap_.push_back({due_ns, number, std::move(to), &message});
   std::push_heap(heap_.begin(), heap_.end(), Later{});
   if (system_.clock().runs_by_itself()) {
@@ -62,8 +66,12 @@ void Timers::run() {
     }
     const std::int64_t left_ns = heap_.front().due_ns - system_.clock().now_ns();
     if (left_ns > 0) {
-      // The first may change meanwhile, so everything is looked at again afterwards.
-      changed_.wait_for(lock, std::chrono::nanoseconds(left_ns));
+      // The first may change meanwhile, so everything is looked at again afterwards. Not for ever:
+      // the end of time is too far for the library's own clock.
+      changed_.wait_for(
+          lock,
+          std::min<std::chrono::nanoseconds>(
+              std::chrono::nanoseconds(left_ns), std::chrono::hours(24)));
       continue;
     }
     Timer timer = pop();

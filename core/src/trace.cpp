@@ -9,7 +9,7 @@
 #include <troupe/core/trace.hpp>
 
 #include <algorithm>
-#include <bit>
+#include <charconv>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -23,24 +23,26 @@ namespace troupe {
 
 namespace {
 
-enum class EventKind : std::uint8_t { message, chunk, counter, span };
-
 struct Event {
   std::uint64_t began;
-  std::uint64_t ended;
-  std::uint64_t sent;  // when and where; see sent()
-  std::uint64_t key;   // step; phase and chunk; a counter's value
-  const void* actor;
+  std::uint64_t key;  // step; of a chunk, phase and number
   const char* name;
-  const MessageType* type;
-  std::uint32_t name_length;
-  EventKind kind;
+  const MessageType* type;  // null: a chunk of a kernel
+  std::uint32_t actor;      // tells actors apart: the lower part of its address, in blocks
+  std::uint32_t lasted;     // both in units of `tick_unit` ticks, and at most all ones
+  std::uint32_t waited;
+  std::uint16_t name_length;
+  std::uint16_t sender;  // its seat
 };
+static_assert(sizeof(Event) == 48);
 
 // A message remembers when it was sent in the upper bits and from which seat in the lower ones:
 // then sending records nothing. Ticks are counted from the start, so 52 bits last for weeks.
 constexpr unsigned seat_bits = 12;
-constexpr std::uint64_t outside = (1u << seat_bits) - 1;
+constexpr std::uint16_t outside = (1u << seat_bits) - 1;
+// Durations of up to 10 s, to 3 ns, where the counter runs at 3 GHz. Simulated ticks are counted in
+// the same unit, so each reading is one unit later.
+constexpr std::uint64_t tick_unit = 8;
 // A thread that is just recording when tracing stops may write that many more events.
 constexpr std::uint64_t late_events = 16;
 
@@ -54,6 +56,25 @@ std::uint64_t real_ticks() noexcept {
 
 std::int64_t real_ns() noexcept {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::uint32_t units(std::uint64_t began, std::uint64_t ended) noexcept {
+  // A clock that was set to 0 meanwhile, by start(), shows nothing rather than an age.
+  if (ended <= began) return 0;
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>((ended - began) / tick_unit, ~std::uint32_t{0}));
+}
+
+std::uint32_t actor_number(const void* address) noexcept {
+  return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(address) / 16);
+}
+
+/// To three places, and with a point in every locale.
+void append_number(std::string& out, double value) {
+  char text[64];
+  const std::to_chars_result end =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 3);
+  out.append(text, end.ptr);
 }
 
 void append_escaped(std::string& out, std::string_view text) {
@@ -76,18 +97,22 @@ void append_escaped(std::string& out, std::string_view text) {
 /// What one seat recorded. Written by the thread that sits there only.
 struct TraceRing {
   TraceRing(std::uint32_t its_seat, std::size_t events_max)
-      : seat(its_seat), events(std::make_unique<Event[]>(events_max)), capacity(events_max) {}
+      : seat(its_seat),
+        events(std::make_unique_for_overwrite<Event[]>(events_max)),
+        capacity(events_max) {}
 
   void add(const Event& event) noexcept {
-    const std::uint64_t index = count.load(std::memory_order_relaxed);
-    events[index % capacity] = event;
-    count.store(index + 1, std::memory_order_release);
+    events[next] = event;
+    if (++next == capacity) next = 0;
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
 
   const std::uint32_t seat;
-  std::unique_ptr<Event[]> events;
+  const std::unique_ptr<Event[]> events;
   const std::size_t capacity;
+  std::size_t next = 0;  // count % capacity, without the division
   std::atomic<std::uint64_t> count{0};
+  std::uint64_t first = 0;  // the count when recording began; only the tracer's
 };
 
 Tracer::Tracer(System& system) : system_(system), simulated_(!system.clock().runs_by_itself()) {}
@@ -100,29 +125,41 @@ bool Tracer::on() const noexcept {
 
 std::uint64_t Tracer::now() noexcept {
   // Simulated, every reading is a tick later than the one before: the order is what can be known.
-  if (simulated_) return simulated_ticks_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return real_ticks() - started_ticks_;
+  if (simulated_)
+    return simulated_ticks_.fetch_add(tick_unit, std::memory_order_relaxed) + tick_unit;
+  return real_ticks() - started_ticks_.load(std::memory_order_relaxed);
 }
 
 void Tracer::start(std::size_t events_max) {
   stop();
   const std::lock_guard lock(mutex_);
   Scheduler& scheduler = system_.scheduler();
-  // Rings stay for the system's life, for a thread that is late may still write to one.
-  for (const std::unique_ptr<TraceRing>& ring : rings_) ring->count.store(0);
-  events_max_ = std::max<std::size_t>(events_max, 2 * late_events);
+  // Rings stay for the system's life and are not emptied, for a thread that is late may still write
+  // to one: only what comes from now on counts.
+  for (const std::unique_ptr<TraceRing>& ring : rings_)
+    ring->first = ring->count.load(std::memory_order_acquire);
+  events_max_.store(std::max<std::size_t>(events_max, 2 * late_events), std::memory_order_relaxed);
+  // When a message ended while tracing was on before tells nothing now.
+  const std::uint32_t seats = scheduler.seat_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < seats; ++i)
+    scheduler.seats_[i]
+        .load(std::memory_order_acquire)
+        ->trace_tick.store(0, std::memory_order_relaxed);
   started_ns_ = real_ns();
-  started_ticks_ = real_ticks();
+  started_ticks_.store(real_ticks(), std::memory_order_relaxed);
   scheduler.tracer_.store(this, std::memory_order_release);
 }
 
 void Tracer::stop() noexcept { system_.scheduler().tracer_.store(nullptr); }
 
 TraceRing* Tracer::ring_of(Seat& seat) noexcept {
-  if (seat.trace) [[likely]]
+  const std::size_t events_max = events_max_.load(std::memory_order_relaxed);
+  if (seat.trace && seat.trace->capacity == events_max) [[likely]]
     return seat.trace;
   const std::lock_guard lock(mutex_);
-  rings_.push_back(std::make_unique<TraceRing>(seat.number, events_max_));
+  for (const std::unique_ptr<TraceRing>& ring : rings_)
+    if (ring->seat == seat.number && ring->capacity == events_max) return seat.trace = ring.get();
+  rings_.push_back(std::make_unique<TraceRing>(seat.number, events_max));
   return seat.trace = rings_.back().get();
 }
 
@@ -134,7 +171,16 @@ std::string_view Tracer::keep(std::string_view name) {
 
 void Tracer::sent(Message& message) noexcept {
   const Seat* seat = system_.scheduler().seat_of_this_thread();
-  message.trace_id_ = now() << seat_bits | (seat ? seat->number : outside);
+  const std::uint64_t began =
+      seat && seat->running ? seat->trace_tick.load(std::memory_order_relaxed) : 0;
+  message.trace_id_ = (began ? began : now()) << seat_bits | (seat ? seat->number : outside);
+}
+
+std::uint64_t Tracer::begin(Seat& seat) noexcept {
+  if (const std::uint64_t tick = seat.trace_tick.load(std::memory_order_relaxed)) return tick;
+  const std::uint64_t tick = now();
+  seat.trace_tick.store(tick, std::memory_order_relaxed);
+  return tick;
 }
 
 void Tracer::handled(
@@ -142,24 +188,27 @@ void Tracer::handled(
   std::string_view name = cell.class_->name;
   if (cell.class_->trace_name) {
     name = cell.class_->trace_name(cell);
-  } else if (cell.extra_ && !cell.extra_->name.empty()) {
-    std::string_view& kept = cell.extra_->traced_name;
-    if (kept.empty()) kept = keep(cell.extra_->name);
-    name = kept;
+  } else if (detail::ActorExtra* extra = cell.extra_.load(std::memory_order_relaxed)) {
+    std::string_view& kept = extra->traced_name;
+    if (kept.empty() && !extra->name.empty()) kept = keep(extra->name);
+    if (!kept.empty()) name = kept;
   }
   const MessageType& type = message.type();
   const std::uint64_t ended = now();
-  seat.trace_tick = ended;
+  seat.trace_tick.store(ended, std::memory_order_relaxed);
+  const std::uint64_t sent = message.trace_id_ >> seat_bits;
+  // Sent before tracing began, this time or another.
+  const bool known = message.trace_id_ != 0 && sent <= began;
   ring_of(seat)->add(
       {.began = began,
-       .ended = ended,
-       .sent = message.trace_id_,
        .key = type.trace_key ? type.trace_key(message) : 0,
-       .actor = &cell,
        .name = name.data(),
        .type = &type,
-       .name_length = static_cast<std::uint32_t>(name.size()),
-       .kind = EventKind::message});
+       .actor = actor_number(&cell),
+       .lasted = units(began, ended),
+       .waited = known ? units(sent, began) : 0,
+       .name_length = static_cast<std::uint16_t>(name.size()),
+       .sender = static_cast<std::uint16_t>(known ? message.trace_id_ & outside : outside)});
 }
 
 void Tracer::ran(
@@ -171,45 +220,14 @@ void Tracer::ran(
   const std::string_view name = work.trace_name();
   ring_of(seat)->add(
       {.began = began,
-       .ended = now(),
-       .sent = 0,
        .key = std::uint64_t{phase} << 32 | chunk,
-       .actor = &work,
        .name = name.data(),
        .type = nullptr,
-       .name_length = static_cast<std::uint32_t>(name.size()),
-       .kind = EventKind::chunk});
-}
-
-void Tracer::counter(std::string_view name, double value) noexcept {
-  Seat* seat = on() ? system_.scheduler().seat_of_this_thread() : nullptr;
-  if (!seat) return;
-  const std::uint64_t when = now();
-  ring_of(*seat)->add(
-      {.began = when,
-       .ended = when,
-       .sent = 0,
-       .key = std::bit_cast<std::uint64_t>(value),
-       .actor = nullptr,
-       .name = name.data(),
-       .type = nullptr,
-       .name_length = static_cast<std::uint32_t>(name.size()),
-       .kind = EventKind::counter});
-}
-
-void Tracer::span(std::string_view name, std::uint64_t began) noexcept {
-  Seat* seat = on() ? system_.scheduler().seat_of_this_thread() : nullptr;
-  if (!seat) return;
-  ring_of(*seat)->add(
-      {.began = began,
-       .ended = now(),
-       .sent = 0,
-       .key = 0,
-       .actor = nullptr,
-       .name = name.data(),
-       .type = nullptr,
-       .name_length = static_cast<std::uint32_t>(name.size()),
-       .kind = EventKind::span});
+       .actor = actor_number(&work),
+       .lasted = units(began, now()),
+       .waited = 0,
+       .name_length = static_cast<std::uint16_t>(name.size()),
+       .sender = outside});
 }
 
 Result<void> Tracer::write(Disk& disk, const std::string& path) {
@@ -217,11 +235,10 @@ Result<void> Tracer::write(Disk& disk, const std::string& path) {
   const std::lock_guard lock(mutex_);
   // The counter's frequency, from how far it came while the clock ran. A simulated tick is shown as
   // a microsecond.
-  const double us_per_tick =
-      simulated_
-          ? 1.0
-          : static_cast<double>(real_ns() - started_ns_) / 1e3 /
-                static_cast<double>(std::max<std::uint64_t>(real_ticks() - started_ticks_, 1));
+  const double us_per_tick = simulated_
+                                 ? 1.0 / static_cast<double>(tick_unit)
+                                 : static_cast<double>(real_ns() - started_ns_) / 1e3 /
+                                       static_cast<double>(std::max<std::uint64_t>(now(), 1));
   Result<std::unique_ptr<DiskFile>> opened = disk.create(path);
   if (!opened) return std::move(opened).error();
   DiskFile& file = *opened.value();
@@ -230,105 +247,58 @@ Result<void> Tracer::write(Disk& disk, const std::string& path) {
       "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
       "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":1,\"tid\":0,"
       "\"args\":{\"name\":\"troupe\"}}";
-  char text[256];
   const auto flush = [&](std::size_t when) -> Result<void> {
     if (out.size() < when) return {};
     Result<void> done = file.append(std::as_bytes(std::span(out)));
     out.clear();
     return done;
   };
+  const auto begin = [&](std::string_view phase, std::uint32_t seat, double begin_us) {
+    out += ",\n{\"ph\":\"";
+    out += phase;
+    out += "\",\"pid\":1,\"tid\":" + std::to_string(seat) + ",\"ts\":";
+    append_number(out, begin_us);
+  };
   std::uint64_t flows = 0;
   for (const std::unique_ptr<TraceRing>& ring : rings_) {
-    std::snprintf(
-        text,
-        sizeof text,
-        ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":%u,"
-        "\"args\":{\"name\":\"seat %u\"}}",
-        ring->seat,
-        ring->seat);
-    out += text;
     const std::uint64_t count = ring->count.load(std::memory_order_acquire);
-    const std::uint64_t first = count < ring->capacity ? 0 : count - ring->capacity + late_events;
-    for (std::uint64_t i = first; i < count; ++i) {
+    if (count == ring->first) continue;  // of another size, or of a thread that did nothing
+    const std::string seat = std::to_string(ring->seat);
+    out += ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":" + seat +
+           ",\"args\":{\"name\":\"seat " + seat + "\"}}";
+    std::uint64_t i = ring->first;
+    if (count - i > ring->capacity - late_events) i = count - ring->capacity + late_events;
+    for (; i < count; ++i) {
       const Event& event = ring->events[i % ring->capacity];
       const double begin_us = static_cast<double>(event.began) * us_per_tick;
-      const double long_us = static_cast<double>(event.ended - event.began) * us_per_tick;
-      const std::string_view name(event.name, event.name_length);
-      switch (event.kind) {
-        case EventKind::counter:
-          out += ",\n{\"ph\":\"C\",\"name\":\"";
-          append_escaped(out, name);
-          std::snprintf(
-              text,
-              sizeof text,
-              "\",\"pid\":1,\"ts\":%.3f,\"args\":{\"value\":%.9g}}",
-              begin_us,
-              std::bit_cast<double>(event.key));
-          out += text;
-          break;
-        case EventKind::span:
-        case EventKind::chunk:
-          out += ",\n{\"ph\":\"X\",\"name\":\"";
-          append_escaped(out, name);
-          std::snprintf(
-              text,
-              sizeof text,
-              "\",\"cat\":\"%s\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f",
-              event.kind == EventKind::span ? "span" : "kernel",
-              ring->seat,
-              begin_us,
-              long_us);
-          out += text;
-          if (event.kind == EventKind::chunk) {
-            std::snprintf(
-                text,
-                sizeof text,
-                ",\"args\":{\"phase\":%u,\"chunk\":%u}",
-                static_cast<unsigned>(event.key >> 32),
-                static_cast<unsigned>(event.key));
-            out += text;
-          }
-          out += '}';
-          break;
-        case EventKind::message: {
-          out += ",\n{\"ph\":\"X\",\"name\":\"";
-          append_escaped(out, name);
-          out += ": ";
-          append_escaped(out, event.type->name);
-          const double sent_us = static_cast<double>(event.sent >> seat_bits) * us_per_tick;
-          std::snprintf(
-              text,
-              sizeof text,
-              "\",\"cat\":\"message\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,"
-              "\"args\":{\"actor\":\"%p\",\"step\":%" PRIu64 ",\"waited_us\":%.3f}}",
-              ring->seat,
-              begin_us,
-              long_us,
-              event.actor,
-              event.key,
-              event.sent ? std::max(begin_us - sent_us, 0.0) : 0.0);
-          out += text;
-          if (event.sent == 0 || (event.sent & outside) == outside) break;
-          ++flows;
-          std::snprintf(
-              text,
-              sizeof text,
-              ",\n{\"ph\":\"s\",\"name\":\"send\",\"cat\":\"flow\",\"pid\":1,\"tid\":%u,"
-              "\"ts\":%.3f,\"id\":%" PRIu64 "}",
-              static_cast<unsigned>(event.sent & outside),
-              sent_us,
-              flows);
-          out += text;
-          std::snprintf(
-              text,
-              sizeof text,
-              ",\n{\"ph\":\"f\",\"bp\":\"e\",\"name\":\"send\",\"cat\":\"flow\",\"pid\":1,"
-              "\"tid\":%u,\"ts\":%.3f,\"id\":%" PRIu64 "}",
-              ring->seat,
-              begin_us,
-              flows);
-          out += text;
-          break;
+      const double us_per_unit = us_per_tick * static_cast<double>(tick_unit);
+      begin("X", ring->seat, begin_us);
+      out += ",\"dur\":";
+      append_number(out, event.lasted * us_per_unit);
+      out += ",\"name\":\"";
+      append_escaped(out, {event.name, event.name_length});
+      if (!event.type) {
+        out += "\",\"cat\":\"kernel\",\"args\":{\"phase\":" + std::to_string(event.key >> 32) +
+               ",\"chunk\":" + std::to_string(static_cast<std::uint32_t>(event.key)) + "}}";
+      } else {
+        const double waited_us = event.waited * us_per_unit;
+        char actor[32];
+        std::snprintf(actor, sizeof actor, "0x%" PRIx64, std::uint64_t{event.actor} * 16);
+        out += ": ";
+        append_escaped(out, event.type->name);
+        out += "\",\"cat\":\"message\",\"args\":{\"actor\":\"";
+        out += actor;
+        out += "\",\"step\":" + std::to_string(event.key) + ",\"waited_us\":";
+        append_number(out, waited_us);
+        out += "}}";
+        if (event.sender != outside) {
+          // An arrow from the turn in which it was sent.
+          const std::string id =
+              ",\"name\":\"send\",\"cat\":\"flow\",\"id\":" + std::to_string(++flows) + "}";
+          begin("s", event.sender, begin_us - waited_us);
+          out += id;
+          begin("f", ring->seat, begin_us);
+          out += ",\"bp\":\"e\"" + id;
         }
       }
       if (Result<void> done = flush(1 << 20); !done) return done;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,8 @@ struct Decode {
     visit.field("batch", batch);
     visit.field("first_sample", first_sample);
     visit.field("samples", samples);
+    visit.local("order");
+    visit.field("to", to);
   }
 };
 
@@ -65,8 +68,12 @@ struct Begin {
   template <class V>
   void fields(V& visit) {
     visit.field("batches", batches);
+    visit.field("to", to);
   }
 };
+
+using DataMessages = MessageList<300, 399, Batch, Decoded, Decode, Begin>;
+static_assert(DataMessages::size == 4);
 
 /// Makes batches: the work of a loader. One of several that share what they read.
 ///
@@ -174,8 +181,9 @@ class Sampler final : public Actor<Begin> {
 /// decoder
 ///           ends.
 /// Sends     `Batch`es on a stream; `Begin` to the sampler, for no more batches than there is
-/// credit. Stops     at the end of the epoch, when the consumer wants no more, or with the stream
-/// failed.
+///           credit.
+/// Stops     when the consumer was sent the end of the epoch or wants no more, or with the stream
+///           failed.
 class Prefetcher final : public Actor<StreamCredit, Decoded, Down> {
  public:
   static constexpr std::string_view name = "loader.prefetcher";
@@ -200,12 +208,14 @@ class Prefetcher final : public Actor<StreamCredit, Decoded, Down> {
     for (const Address<>& worker : workers_) demonitor(worker, self());
   }
 
+  [[nodiscard]] std::string waits_for() const { return out_.waits_for(); }
+
  private:
   friend ActorAccess;
 
   void on(const StreamCredit& credit) {
     out_.on(credit);
-    if (out_.cancelled()) return stop();
+    if (out_.cancelled() || out_.delivered()) return stop();
     const auto more = static_cast<std::int64_t>(credit.messages);
     const std::int64_t begin = std::min(more, batches_ - begun_);
     if (begin <= 0) return;
@@ -228,7 +238,7 @@ class Prefetcher final : public Actor<StreamCredit, Decoded, Down> {
   void end_if_done() {
     if (next_ < batches_) return;
     out_.end();
-    stop();
+    if (out_.delivered()) stop();  // or when credit comes for what waits
   }
   [[nodiscard]] Batch& slot(std::int64_t batch) noexcept {
     return by_place_[static_cast<std::size_t>(batch) % by_place_.size()];

@@ -32,6 +32,29 @@ class Keeper final : public Actor<Held, Token> {
   Held held_;
 };
 
+/// Answers at once, and keeps no address.
+class Answerer final : public Actor<Question> {
+ private:
+  friend ActorAccess;
+  void on(const Question& question) { question.to.send(Number{1}); }
+};
+
+/// Gives its own address to another when told to.
+class Giver final : public Actor<Token, Number> {
+ public:
+  Giver(Address<Question> to, std::atomic<int>& told, std::atomic<int>& ended)
+      : to_(std::move(to)), told_(told), ended_(ended) {}
+  ~Giver() { ended_.fetch_add(1); }
+
+ private:
+  friend ActorAccess;
+  void on(const Token&) { to_.send(Question{self()}); }
+  void on(const Number&) { told_.fetch_add(1); }
+  Address<Question> to_;
+  std::atomic<int>& told_;
+  std::atomic<int>& ended_;
+};
+
 }  // namespace
 
 TEST_CASE("an idle actor ends with its last address, and frees what it holds", "[core]") {
@@ -88,6 +111,29 @@ TEST_CASE("addresses may be copied and dropped by many threads", "[core][stress]
   system.pending_outside(1);
   system.wait_until([&] { return system.actors_alive() == 0; }, "the end of all");
   system.pending_outside(-1);
+}
+
+TEST_CASE("an actor that gives out its address as the last is dropped goes on", "[core][stress]") {
+  System system({.threads = 3});
+  constexpr int rounds = 2'000;
+  std::atomic<int> told{0};
+  std::atomic<int> ended{0};
+  auto adder = system.spawn<Answerer>();
+  auto drop = [&] {
+    for (int i = 0; i < rounds; ++i) {
+      // A worker runs it while this thread drops the only address.
+      auto giver = system.spawn<Giver>(adder, told, ended);
+      giver.send(Token{});
+    }
+  };
+  std::thread one(drop);
+  std::thread other(drop);
+  one.join();
+  other.join();
+  system.pending_outside(1);
+  system.wait_until([&] { return ended == 2 * rounds; }, "the end of all");
+  system.pending_outside(-1);
+  CHECK(told == 2 * rounds);
 }
 
 TEST_CASE("an address that outlives its system does no harm", "[core]") {

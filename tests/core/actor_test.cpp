@@ -4,6 +4,7 @@
 #include <troupe/core/sim.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 namespace troupe::testing {
 namespace {
@@ -85,6 +86,31 @@ TEST_CASE("a constructor that throws leaves nothing behind", "[core]") {
   system.run_ready();
   CHECK(system.actors_alive() == 0);
   CHECK(system.blocks_in_use() == 0);
+}
+
+TEST_CASE("a system ends after a constructor threw, named or not", "[core]") {
+  const bool named = GENERATE(false, true);
+  for (int i = 0; i < 3; ++i) {
+    // Whoever takes what is left of the actor for one that lives tries for ever to end it.
+    System system({.threads = 1});
+    CHECK_THROWS_AS(system.spawn_named<Refuses>(named ? "refuses" : "", false), Error);
+  }
+}
+
+TEST_CASE("an actor that stops in its constructor ends without a message", "[core]") {
+  class Brief final : public Actor<Number> {
+   public:
+    Brief() { stop(); }
+
+   private:
+    friend ActorAccess;
+    void on(const Number&) {}
+  };
+  System system({.threads = 1});
+  auto brief = system.spawn<Brief>();
+  system.run_ready();
+  CHECK(brief.cell()->stopped());
+  CHECK(system.actors_alive() == 0);
 }
 
 }  // namespace troupe::testing

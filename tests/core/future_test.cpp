@@ -25,6 +25,9 @@ class Taker final : public Actor<Number, Unanswered> {
 
 /// Keeps questions for ever, until it fails.
 class Hoarder final : public Actor<Question, Fault> {
+ public:
+  std::vector<Question>& questions() { return questions_; }
+
  private:
   friend ActorAccess;
   void on(Question question) { questions_.push_back(std::move(question)); }
@@ -69,7 +72,7 @@ TEST_CASE("a future nobody can settle is reported as a stall", "[core]") {
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::stalled);
     CHECK(error.message().find("the hoarder") != std::string::npos);
-    CHECK(error.message().find("an answer") != std::string::npos);
+    CHECK(error.message().find("the answer number of the hoarder") != std::string::npos);
   }
 }
 
@@ -89,6 +92,51 @@ TEST_CASE("then passes the answer on, early or late", "[core][simulation]") {
   world.run_until_idle();
   CHECK(answer == 7);
   CHECK_FALSE(unanswered);
+}
+
+TEST_CASE("a future held by the one who takes its answer leaves nothing behind", "[core]") {
+  const bool answered = GENERATE(false, true);
+  System system({.threads = 1});
+  {
+    class Patient final : public Actor<Number, Unanswered, Question> {
+     public:
+      explicit Patient(Address<Question, Fault> whom) : whom_(std::move(whom)) {}
+
+     private:
+      friend ActorAccess;
+      void on(const Question&) {
+        future_ = ask<Number>(whom_, question);
+        future_.then(self());
+      }
+      void on(const Number&) {}
+      void on(const Unanswered&) {}
+      Address<Question, Fault> whom_;
+      Future<Number> future_;
+    };
+    auto hoarder = system.spawn<Hoarder>();
+    system.spawn<Patient>(hoarder).send(Question{});
+    system.run_ready();
+    if (answered) {
+      ActorAccess::body_if<Hoarder>(*hoarder.cell())->questions()[0].to.send(Number{1});
+      system.run_ready();
+    }
+    hoarder.send(Fault{"no"});
+    system.run_ready();
+  }
+  CHECK(system.actors_alive() == 0);
+  CHECK(system.blocks_in_use() == 0);
+}
+
+TEST_CASE("an answer is taken once", "[core]") {
+  sim::World world{3};
+  std::int64_t answer = 0;
+  bool unanswered = false;
+  auto taker = world.system().spawn<Taker>(answer, unanswered);
+  auto adder = world.system().spawn<Adder>();
+  auto future = ask<Number>(adder, question);
+  future.then(taker);
+  world.run_until_idle();
+  CHECK_THROWS_AS(future.get(), Error);
 }
 
 TEST_CASE("then passes on that there is no answer", "[core]") {

@@ -59,7 +59,9 @@ struct Question {
   Address<Number> to;
 
   template <class V>
-  void fields(V&) {}
+  void fields(V& visit) {
+    visit.field("to", to);
+  }
 };
 
 /// Something whose destruction can be counted.
@@ -70,7 +72,9 @@ struct Held {
   std::shared_ptr<int> what;
 
   template <class V>
-  void fields(V&) {}
+  void fields(V& visit) {
+    visit.local("what");
+  }
 };
 
 /// Adds up what it gets, and answers what it has.

@@ -6,6 +6,7 @@
 #include "run_queue.hpp"
 
 #include <troupe/core/mailbox.hpp>
+#include <troupe/core/references.hpp>
 #include <troupe/core/sleepers.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -42,7 +43,7 @@ inline void operator delete[](void* memory, std::size_t) noexcept { ::operator d
 namespace troupe::checking {
 
 /// What a test makes weaker than written, to show that the checker would notice.
-enum class Weak { nothing, release, acq_rel, asking };
+enum class Weak { nothing, release, acq_rel, asking, fence, exchange };
 
 /// The model checker's atomics, spoken to like `std::atomic`.
 template <Weak weak>
@@ -64,6 +65,10 @@ struct CheckedAtomics {
     return rl::mo_seq_cst;
   }
 
+  static void fence_after_rmw() {
+    if (weak != Weak::fence) rl::atomic_thread_fence(rl::mo_seq_cst, $);
+  }
+
   template <class T>
   class Atomic {
    public:
@@ -76,6 +81,11 @@ struct CheckedAtomics {
     T exchange(T value, std::memory_order o) { return value_.exchange(value, order(o), $); }
     bool compare_exchange_weak(
         T& expected, T value, std::memory_order o, std::memory_order failure) {
+      if (weak == Weak::exchange) {
+        if (value_.load(order(failure), $) != expected) return false;
+        value_.store(value, rl::mo_release, $);
+        return true;
+      }
       return value_.compare_exchange_weak(expected, value, order(o), $, order(failure), $);
     }
     bool compare_exchange_strong(

@@ -56,4 +56,8 @@ TEST_CASE("a run queue that publishes without releasing is caught", "[core][rela
   CHECK_FALSE(check<RunQueueModel<Weak::release>>(20'000).passed);
 }
 
+TEST_CASE("a run queue whose front is moved without an exchange is caught", "[core][relacy]") {
+  CHECK_FALSE(check<RunQueueModel<Weak::exchange>>(20'000).passed);
+}
+
 }  // namespace troupe::checking

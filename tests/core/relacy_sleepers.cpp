@@ -43,6 +43,19 @@ struct ParkingModel : rl::test_suite<ParkingModel<weak>, 2> {
   }
 };
 
+/// One who asks at the end of a turn: by a fence, after the exchange on the mailbox.
+template <Weak weak>
+struct TurnModel : ParkingModel<weak> {
+  typename CheckedAtomics<weak>::template Atomic<int> mailbox{0};
+
+  void thread(unsigned index) {
+    if (index == 1) return ParkingModel<weak>::thread(1);
+    this->ready.store(1, std::memory_order_relaxed);
+    mailbox.exchange(1, std::memory_order_release);
+    if (this->sleepers.any_after_rmw()) this->unpark();
+  }
+};
+
 }  // namespace
 
 TEST_CASE("no wake-up is lost under any memory order", "[core][relacy]") {
@@ -53,6 +66,16 @@ TEST_CASE("no wake-up is lost under any memory order", "[core][relacy]") {
 
 TEST_CASE("asking by a plain load is caught", "[core][relacy]") {
   CHECK_FALSE(check<ParkingModel<Weak::asking>>(20'000).passed);
+}
+
+TEST_CASE("no wake-up at a turn's end is lost under any memory order", "[core][relacy]") {
+  const Outcome outcome = check<TurnModel<Weak::nothing>>(20'000);
+  INFO(outcome.report);
+  CHECK(outcome.passed);
+}
+
+TEST_CASE("asking at a turn's end without a fence is caught", "[core][relacy]") {
+  CHECK_FALSE(check<TurnModel<Weak::fence>>(20'000).passed);
 }
 
 }  // namespace troupe::checking

@@ -237,6 +237,59 @@ TEST_CASE("who waits for what cannot come is told", "[core]") {
   }
 }
 
+TEST_CASE("the report of a stall names who waits for what, while others spawn", "[core][stress]") {
+  class Holding final : public Actor<Token> {
+   public:
+    [[nodiscard]] std::string waits_for() const { return "the third token of " + mood_; }
+
+   private:
+    friend ActorAccess;
+    void on(const Token&) { mood_ += "!"; }
+    std::string mood_ = "three";
+  };
+  System system({.threads = 2});
+  auto holding = system.spawn_named<Holding>("the holder");
+  auto plain = system.spawn_named<Adder>("the adder");
+  // Names come, change hands and go in other threads.
+  std::atomic<bool> enough{false};
+  std::thread others([&] {
+    while (!enough) {
+      auto short_lived = system.spawn_named<Holding>("short-lived");
+      short_lived.send(Token{});
+      holding.send(Token{});
+      // Left out at times, for nothing is a stall while there are messages.
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    try {
+      system.wait_until([] { return false; }, "nothing");
+      FAIL("it came");
+    } catch (const Error& error) {
+      CHECK(error.message().find("actor the holder: ") != std::string::npos);
+      CHECK(error.message().find("actor the adder: waits for a message") != std::string::npos);
+    }
+  }
+  enough = true;
+  others.join();
+  try {
+    system.wait_until([] { return false; }, "nothing");
+  } catch (const Error& error) {
+    CHECK(
+        error.message().find("actor the holder: waits for the third token of three") !=
+        std::string::npos);
+    CHECK(error.message().find("short-lived") == std::string::npos);
+  }
+  std::vector<Address<Number, Question>> many;
+  for (int i = 0; i < 60; ++i)
+    many.push_back(system.spawn_named<Adder>("adder " + std::to_string(i)));
+  try {
+    system.wait_until([] { return false; }, "nothing");
+  } catch (const Error& error) {
+    CHECK(error.message().find("and 22 more actors with a name") != std::string::npos);
+  }
+}
+
 TEST_CASE("two who wait in vain are both told", "[core]") {
   System system({.threads = 2});
   std::atomic<int> told{0};
@@ -358,6 +411,101 @@ TEST_CASE("a host may lend its own threads, or none", "[core]") {
     CHECK(host.threads.size() == 2);
     for (std::thread& thread : host.threads) thread.join();
   }
+}
+
+TEST_CASE("a system does with the threads it can get, and says so", "[core]") {
+  class Poor final : public Executor {
+   public:
+    ~Poor() override {
+      for (std::thread& thread : threads) thread.join();
+    }
+    unsigned threads_max() const noexcept override { return 8; }
+    void run(std::function<void()> loop) override {
+      if (threads.size() == limit) throw std::runtime_error("too many threads");
+      threads.emplace_back(std::move(loop));
+    }
+    std::size_t limit = 1;
+    std::vector<std::thread> threads;
+  } executor;
+  std::atomic<int> arrived{0};
+  std::string logged;
+  System system(
+      {.threads = 4,
+       .log = [&](LogLevel, std::string_view line) { logged += line; },
+       .executor = &executor});
+  CHECK(system.threads() == 2);
+  CHECK(logged.find("2 instead of 4") != std::string::npos);
+  CHECK(logged.find("too many threads") != std::string::npos);
+  const auto stations = Station::ring(system, 10, arrived);
+  stations[0].send(Token{1'000});
+  system.wait_until([&] { return arrived == 1; }, "the token");
+  // Nobody counts on a thread that was never made.
+  CHECK_THROWS_AS(system.wait_until([] { return false; }, "nothing"), Error);
+  executor.limit = 8;
+  system.resize(4);
+  CHECK(system.threads() == 4);
+  system.resize(1);
+  CHECK(system.threads() == 1);
+  for (const auto& station : stations) stop(station);
+}
+
+TEST_CASE("who waits for an actor's end is told when it ends outside a turn", "[core]") {
+  System system({.threads = 2});
+  auto adder = system.spawn<Adder>();
+  system.pending_outside(1);
+  std::atomic<bool> over{false};
+  bool late = false;
+  std::thread outside([&, adder = std::exchange(adder, {})]() mutable {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    adder = {};
+    for (int i = 0; i < 3'000 && !over; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    late = !over;
+    system.pending_outside(-1);  // or the test would never end
+  });
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the end of the actor");
+  over = true;
+  outside.join();
+  CHECK_FALSE(late);
+}
+
+TEST_CASE("a condition that throws leaves nobody counted as asleep or looking", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u);
+  std::atomic<int> arrived{0};
+  System system({.threads = threads});
+  // Wherever it throws, while it spins or as it falls asleep, the next one is told of the stall:
+  // nobody waits for a thread that looks or sleeps no more.
+  int interrupted = 0;
+  int stalled = 0;
+  std::atomic<bool> over{false};
+  std::atomic<bool> late{false};
+  std::thread watchdog([&] {
+    for (int i = 0; i < 20'000 && !over; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    late = !over;
+    system.notify_waiters();
+  });
+  for (int i = 0; i < 1'000 && !late; ++i) {
+    // Threads that looked in vain look for less the next time: 16 or 32 times in the end.
+    int left = i < 20 ? 10'000 : i % 40;
+    const auto done = [&] {
+      if (left-- == 0) throw Error(ErrorCode::stopped, "interrupted");
+      return late.load();
+    };
+    try {
+      system.wait_until(done, "the interrupt");
+    } catch (const Error& error) {
+      ++(error.code() == ErrorCode::stopped ? interrupted : stalled);
+    }
+  }
+  over = true;
+  watchdog.join();
+  CHECK_FALSE(late);
+  CHECK(interrupted > 5);
+  CHECK(stalled > 5);
+  auto station = system.spawn<Station>(arrived);
+  station.send(Token{0});
+  system.wait_until([&] { return arrived == 1; }, "the token");
 }
 
 TEST_CASE("two systems in one thread do not mix", "[core]") {

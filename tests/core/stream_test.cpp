@@ -32,6 +32,7 @@ struct Watch {
   std::uint64_t bytes = 0;
   std::uint64_t messages_max = 0;
   std::uint64_t bytes_max = 0;
+  std::uint64_t together_bytes_max = 0;  // of one that was under way with another
   std::vector<std::uint64_t> taken;
   bool finished = false;
   bool failed = false;
@@ -74,6 +75,9 @@ class Producer final : public Actor<StreamCredit> {
     }
   }
   void count_one(std::uint64_t size) {
+    if (watch_.messages > 0) {
+      watch_.together_bytes_max = std::max({watch_.together_bytes_max, size, watch_.bytes});
+    }
     watch_.messages_max = std::max(watch_.messages_max, ++watch_.messages);
     watch_.bytes_max = std::max(watch_.bytes_max, watch_.bytes += size);
   }
@@ -153,6 +157,83 @@ TEST_CASE("a value larger than the window of bytes goes alone", "[core][simulati
 
   CHECK(watch.taken.size() == 50);
   CHECK(watch.finished);
+  CHECK(watch.bytes_max == 40);
+  // Whatever is larger than the window had it to itself.
+  CHECK(watch.together_bytes_max <= 3);
+}
+
+TEST_CASE("a source that stops before credit came fails its stream", "[core][simulation]") {
+  const auto seed = GENERATE(take(50, random<std::uint64_t>(0, ~0ull)));
+  const bool given_reason = GENERATE(false, true);
+  CAPTURE(seed, given_reason);
+  sim::World world{seed};
+  /// Offers and ends at once, without waiting for credit.
+  class Hasty final : public Actor<StreamCredit> {
+   public:
+    Hasty(Address<StreamItem<Batch>> to, bool given_reason) : out_(std::move(to), self()) {
+      for (std::uint64_t i = 0; i < 3; ++i) out_.offer(Batch{i});
+      given_reason ? out_.fail(Error(ErrorCode::disk_full, "no room")) : out_.end();
+      CHECK_FALSE(out_.delivered());
+      stop();
+    }
+
+   private:
+    friend ActorAccess;
+    void on(const StreamCredit& credit) { out_.on(credit); }
+    StreamSource<Batch> out_;
+  };
+  StreamReader<Batch> batches(world.system());
+  (void)world.system().spawn<Hasty>(batches.address(), given_reason);
+  try {
+    while (batches.next()) {
+    }
+    FAIL("the stream ended well");
+  } catch (const Error& error) {
+    CHECK(error.code() == (given_reason ? ErrorCode::disk_full : ErrorCode::stopped));
+  }
+}
+
+TEST_CASE("a source or sink that is assigned to ends the stream it had", "[core]") {
+  sim::World world{4};
+  System& system = world.system();
+  class Holder final : public Actor<StreamCredit> {
+   public:
+    explicit Holder(Address<StreamItem<Batch>> first, Address<StreamItem<Batch>> second)
+        : out_(std::move(first), self(), 1) {
+      out_ = StreamSource<Batch>(std::move(second), self(), 2);
+      out_.end();
+    }
+
+   private:
+    friend ActorAccess;
+    void on(const StreamCredit& credit) { out_.on(credit); }
+    StreamSource<Batch> out_;
+  };
+  Watch first;
+  Watch second;
+  auto one = system.spawn<Consumer>(StreamWindow{}, first);
+  auto other = system.spawn<Consumer>(StreamWindow{}, second);
+  auto holder = system.spawn<Holder>(one, other);
+  world.run_until_idle();
+  CHECK(first.finished);
+  CHECK(first.failed);
+  CHECK(second.finished);
+  CHECK_FALSE(second.failed);
+
+  class Fickle final : public Actor<StreamItem<Batch>> {
+   private:
+    friend ActorAccess;
+    void on(StreamItem<Batch>&& item) {
+      if (item.kind == StreamItemKind::value) in_ = StreamSink<Batch>();
+      in_.on(std::move(item));
+    }
+    StreamSink<Batch> in_;
+  };
+  Watch watch;
+  auto fickle = system.spawn<Fickle>();
+  auto producer = system.spawn<Producer>(fickle, 100, 1, watch);
+  world.run_until_idle();
+  CHECK(watch.cancelled);
 }
 
 TEST_CASE("a stream's failure comes after its values", "[core][simulation]") {
@@ -214,6 +295,156 @@ TEST_CASE("a reader learns that its source is gone", "[core]") {
   StreamReader<Batch> batches(system);
   { auto address = batches.address(); }
   CHECK_THROWS_AS(batches.next(), Error);
+}
+
+TEST_CASE("a reader that cancelled gets nothing, whatever came before or after", "[core]") {
+  const unsigned threads = GENERATE(1u, 3u);
+  const int when = GENERATE(0, 1, 2, 3);
+  System system({.threads = threads});
+  Watch watch;
+  {
+    StreamReader<Batch> batches(system, {.messages = 2});
+    auto address = batches.address();
+    if (when == 0) batches.cancel();
+    auto producer =
+        system.spawn<Producer>(std::move(address), when == 3 ? 1 : 1'000, 1, watch, true);
+    if (when == 1) CHECK(batches.next());
+    if (when == 3) {
+      // Values and the failure are there already.
+      CHECK(batches.next());
+      system.wait_until([&] { return batches.ready(); }, "the failure");
+    }
+    batches.cancel();
+    for (int i = 0; i < 10; ++i) {
+      CHECK_FALSE(batches.next());
+      CHECK(batches.ready());
+      system.run_ready();
+    }
+  }
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the end of all actors");
+}
+
+TEST_CASE("a reader that is assigned to cancels the stream it had", "[core]") {
+  System system({.threads = 1});
+  Watch watch;
+  StreamReader<Batch> batches(system, {.messages = 2});
+  auto producer = system.spawn<Producer>(batches.address(), 1'000, 1, watch);
+  CHECK(batches.next());
+  batches = StreamReader<Batch>(system);
+  system.run_ready();
+  CHECK(watch.cancelled);
+}
+
+TEST_CASE("who waits in vain for a stream is told whose it is", "[core]") {
+  System system({.threads = 1});
+  class Silent final : public Actor<StreamCredit> {
+   public:
+    explicit Silent(Address<StreamItem<Batch>> to) : out_(std::move(to), self()) {}
+    [[nodiscard]] std::string waits_for() const { return out_.waits_for(); }
+
+   private:
+    friend ActorAccess;
+    void on(const StreamCredit& credit) { out_.on(credit); }
+    StreamSource<Batch> out_;
+  };
+  StreamReader<Batch> batches(system);
+  auto silent = system.spawn_named<Silent>("the silent one", batches.address());
+  system.run_ready();
+  try {
+    (void)batches.next();
+    FAIL("it came");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::stalled);
+    CHECK(
+        error.message().find("the next batch on the stream of the silent one") !=
+        std::string::npos);
+    CHECK(
+        error.message().find(
+            "actor the silent one: waits for what it makes each batch of its stream from") !=
+        std::string::npos);
+  }
+}
+
+TEST_CASE("a writer ends with its consumer, whenever that stops or cancels", "[core]") {
+  const unsigned threads = GENERATE(1u, 3u);
+  const int when = GENERATE(0, 1, 2);
+  System system({.threads = threads});
+  Watch watch;
+  watch.messages = watch.bytes = 1'000;
+  {
+    // 0: gone before it hears of the stream; 1: stopped in its midst; 2: cancels after five.
+    auto consumer = system.spawn<Consumer>(
+        StreamWindow{.messages = 2}, watch, when == 2 ? 5 : ~std::uint64_t{0});
+    if (when == 0) stop(consumer);
+    StreamWriter<Batch> out(system, consumer);
+    int written = 0;
+    while (written < 10'000 && out.write(Batch{static_cast<std::uint64_t>(written), 1}))
+      if (++written == 20 && when == 1) stop(consumer);
+    CHECK(written < 10'000);
+    CHECK_FALSE(out.write(Batch{}));
+    stop(consumer);
+  }
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the end of all");
+}
+
+TEST_CASE("a writer keeps to the window of bytes", "[core]") {
+  sim::World world{GENERATE(take(20, random<std::uint64_t>(0, ~0ull)))};
+  System& system = world.system();
+  /// Counts what is under way: what came and was not yet taken.
+  class Narrow final : public Actor<StreamItem<Batch>, Token> {
+   public:
+    explicit Narrow(Watch& watch) : in_({.messages = 100, .bytes = 10}), watch_(watch) {}
+
+   private:
+    friend ActorAccess;
+    void on(StreamItem<Batch>&& item) {
+      if (item.value)
+        watch_.bytes_max = std::max(watch_.bytes_max, watch_.bytes += item.value->size);
+      in_.on(std::move(item));
+      self().send(Token{});
+      watch_.finished = in_.finished();
+    }
+    void on(const Token&) {
+      if (const auto batch = in_.take()) {
+        watch_.taken.push_back(batch->number);
+        watch_.bytes -= batch->size;
+      }
+      watch_.finished = in_.finished();
+    }
+    StreamSink<Batch> in_;
+    Watch& watch_;
+  };
+  Watch watch;
+  auto narrow = system.spawn<Narrow>(watch);
+  StreamWriter<Batch> out(system, narrow);
+  for (std::uint64_t i = 0; i < 100; ++i) REQUIRE(out.write(Batch{i, 1 + i % 7}));
+  CHECK(watch.bytes_max <= 10);
+  CHECK(watch.bytes_max > 5);
+  REQUIRE(out.write(Batch{100, 50}));  // larger than the window: alone
+  REQUIRE(out.write(Batch{101, 1}));
+  out.end();
+  world.run_until_idle();
+  CHECK(watch.bytes_max == 50);
+  CHECK(watch.taken.size() == 102);
+  CHECK(watch.finished);
+}
+
+TEST_CASE("a write after the end is an error at once", "[core]") {
+  System system({.threads = 1});
+  Watch watch;
+  watch.messages = watch.bytes = 10;
+  auto consumer = system.spawn<Consumer>(StreamWindow{.messages = 2}, watch);
+  StreamWriter<Batch> out(system, consumer);
+  CHECK(out.write(Batch{0}));
+  out.end();
+  try {
+    out.write(Batch{1});
+    FAIL("it was taken");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::invalid_argument);
+    CHECK(error.hint().find("before end()") != std::string::npos);
+  }
+  out.end();  // twice is as good as once
 }
 
 TEST_CASE("a writer outside the actors waits for credit", "[core]") {

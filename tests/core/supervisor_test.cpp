@@ -261,6 +261,45 @@ TEST_CASE("a child added later is supervised too", "[core]") {
   CHECK(journal.lines == std::vector<std::string>{"+late", "-late", "+late"});
 }
 
+TEST_CASE("a child that cannot be started is tried again, whatever it throws", "[core]") {
+  Journal journal;
+  sim::World world{7};
+  const LetGo let_go{journal};
+  auto top = world.system().spawn<Supervisor>(std::vector<ChildSpec>{});
+  for (const int kind : {0, 1, 2}) {
+    ChildSpec spec = child("c" + std::to_string(kind), journal);
+    spec.start = [kind, tries = 0, start = spec.start](System& system) mutable {
+      if (tries++ == 0) {
+        if (kind == 0) throw Error(ErrorCode::file_io, "cannot start");
+        if (kind == 1) throw std::runtime_error("cannot start");
+        throw 3;
+      }
+      return start(system);
+    };
+    top.send(StartChild{std::move(spec)});
+    world.run_until_idle();
+    CHECK(journal.lines.size() == static_cast<std::size_t>(kind) + 1);
+    CHECK_FALSE(top.cell()->stopped());
+  }
+}
+
+TEST_CASE("a temporary child whose start throws is left alone", "[core]") {
+  Journal journal;
+  journal.failing_starts["once"] = 1;
+  sim::World world{7};
+  const LetGo let_go{journal};
+  auto top = world.system().spawn<Supervisor>(std::vector<ChildSpec>{});
+  top.send(StartChild{child("once", journal, Restart::temporary)});
+  world.run_until_idle();
+  CHECK(journal.lines.empty());
+  CHECK(journal.failing_starts["once"] == 0);  // nobody tried again
+  top.send(StartChild{child("other", journal)});
+  top.send(Shutdown{});
+  world.run_until_idle();
+  CHECK(journal.lines == std::vector<std::string>{"+other", "-other"});
+  CHECK(top.cell()->stopped());
+}
+
 TEST_CASE("a supervisor whose child cannot start ends those before it and throws", "[core]") {
   Journal journal;
   journal.failing_starts["b"] = 1;

@@ -1,10 +1,16 @@
 #include "messages.hpp"
 
 #include <troupe/core/monitor.hpp>
+#include <troupe/core/sim.hpp>
 #include <troupe/core/system.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <iterator>
+#include <thread>
 
 namespace troupe::testing {
 namespace {
@@ -94,10 +100,37 @@ TEST_CASE("stopping ends actors that know each other and drops what is queued", 
 }
 
 TEST_CASE("systems come and go without a trace", "[core]") {
-  for (int i = 0; i < 50; ++i) {
+  const auto count = [](const char* folder) {
+    return std::distance(std::filesystem::directory_iterator(folder), {});
+  };
+  const auto round = [](int i) {
     System system({.threads = 1 + static_cast<unsigned>(i) % 4});
     auto adder = system.spawn<Adder>();
     adder.send(Number{1});
+    system.after(1'000'000'000'000, adder, Number{2});  // makes the timers' thread
+  };
+  round(3);  // what the C++ library opens at first need stays open
+  const auto threads = count("/proc/self/task");
+  const auto files = count("/proc/self/fd");
+  for (int i = 0; i < 50; ++i) round(i);
+  // A joined thread may be listed for a moment longer.
+  for (int i = 0; i < 1'000 && count("/proc/self/task") > threads; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(count("/proc/self/task") == threads);
+  CHECK(count("/proc/self/fd") == files);
+}
+
+TEST_CASE("a policy with a clock that runs by itself is refused", "[core]") {
+  sim::SeededPolicy policy(1);
+  const auto real = make_real_clock();
+  for (Clock* clock : {static_cast<Clock*>(nullptr), real.get()}) {
+    try {
+      System system({.threads = 1, .clock = clock, .policy = &policy});
+      FAIL("it was taken");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::invalid_argument);
+      CHECK(error.hint().find("make_simulated_clock") != std::string::npos);
+    }
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
+
 namespace troupe::testing {
 namespace {
 
@@ -48,6 +50,26 @@ TEST_CASE("a real timer wakes who waits, and is not taken for a stall", "[core]"
   system.wait_until([&] { return lines.size() == 2; }, "both timers");
   CHECK(lines[0].second == 1);
   CHECK(lines[1].first - began_ns >= 20'000'000);
+}
+
+TEST_CASE("a delay past the end of time is no moment in the past", "[core]") {
+  std::vector<std::pair<std::int64_t, std::int64_t>> lines;
+  {
+    sim::World world{9};
+    auto diary = world.system().spawn<Diary>(lines);
+    world.run_for(5'000);
+    world.system().after(std::numeric_limits<std::int64_t>::max(), diary, Number{1});
+    world.run_for(1'000'000'000);
+  }
+  {
+    System system({.threads = 1});
+    auto diary = system.spawn<Diary>(lines);
+    system.after(std::numeric_limits<std::int64_t>::max(), diary, Number{1});
+    system.after(5'000'000, diary, Number{2});
+    system.wait_until([&] { return !lines.empty(); }, "the short timer");
+  }
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].second == 2);
 }
 
 TEST_CASE("timers not yet due are dropped with the system", "[core]") {

@@ -6,6 +6,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <nlohmann/json.hpp>
+
+#include <clocale>
+#include <thread>
 
 namespace troupe::testing {
 namespace {
@@ -34,7 +38,6 @@ class Op final : public Actor<Step> {
  private:
   friend ActorAccess;
   void on(const Step& step) {
-    system().tracer().counter("bytes", 64.0 * static_cast<double>(step.number));
     if (next_) next_.send(step);
   }
   Address<Step> next_;
@@ -44,7 +47,17 @@ std::string traced(System& system, sim::MemoryDisk& disk) {
   REQUIRE(system.tracer().write(disk, "/trace.json"));
   const auto bytes = disk.read_all("/trace.json");
   REQUIRE(bytes);
-  return std::string(reinterpret_cast<const char*>(bytes.value().data()), bytes.value().size());
+  std::string text(reinterpret_cast<const char*>(bytes.value().data()), bytes.value().size());
+  // Whatever was traced: JSON, and no event before the start or longer than the trace.
+  const auto json = nlohmann::json::parse(text);
+  for (const auto& event : json.at("traceEvents")) {
+    if (event.at("ph") == "M") continue;
+    REQUIRE(event.at("ts").get<double>() >= 0);
+    REQUIRE(event.at("ts").get<double>() < 1e9);
+    if (event.at("ph") == "X") REQUIRE(event.at("dur").get<double>() >= 0);
+    if (event.at("ph") == "X") REQUIRE(event.at("dur").get<double>() < 1e9);
+  }
+  return text;
 }
 
 std::size_t count(std::string_view text, std::string_view what) {
@@ -91,7 +104,6 @@ TEST_CASE("a trace tells who handled what, for which step, and who sent it", "[c
   CHECK_THAT(text, ContainsSubstring("\"the \\\"adder\\\": number\""));
   CHECK_THAT(text, ContainsSubstring("\"step\":42"));
   CHECK_THAT(text, ContainsSubstring("\"matmul\""));
-  CHECK_THAT(text, ContainsSubstring("\"name\":\"bytes\""));
   CHECK(count(text, "\"ph\":\"s\"") == 3);
   CHECK(count(text, "\"ph\":\"f\"") == 3);
   CHECK(count(text, "{") == count(text, "}"));
@@ -120,6 +132,71 @@ TEST_CASE("a full ring keeps the newest", "[core]") {
   const std::size_t kept = count(traced(system, disk), "\"ph\":\"X\"");
   CHECK(kept <= 100);
   CHECK(kept >= 80);
+}
+
+TEST_CASE("each start has rings of its own size", "[core]") {
+  sim::MemoryDisk disk;
+  System system({.threads = 1});
+  auto adder = system.spawn<Adder>();
+  for (const std::size_t events_max : {100u, 1'000u, 50u, 1'000u}) {
+    system.tracer().start(events_max);
+    for (int i = 0; i < 2'000; ++i) adder.send(Number{1});
+    system.run_ready();
+    const std::size_t kept = count(traced(system, disk), "\"ph\":\"X\"");
+    CHECK(kept <= events_max);
+    CHECK(kept >= events_max - 20);
+  }
+}
+
+TEST_CASE("a trace is JSON in every locale, whatever actors are called", "[core]") {
+  sim::MemoryDisk disk;
+  System system({.threads = 1});
+  auto op = system.spawn<Op>();
+  auto strange = system.spawn_named<Adder>("a\\b\"c\n\t\x01");
+  system.tracer().start();
+  for (std::uint64_t i = 0; i < 3; ++i) op.send(Step{i});
+  strange.send(Number{1});
+  system.run_ready();
+  const std::string before = std::setlocale(LC_ALL, nullptr);
+  for (const char* name : {"de_DE.UTF-8", "fr_FR.UTF-8"}) (void)std::setlocale(LC_ALL, name);
+  const std::string text = traced(system, disk);
+  std::setlocale(LC_ALL, before.c_str());
+  CHECK(count(text, "\"ph\":\"X\"") == 4);
+}
+
+TEST_CASE("what was traced before does not reach into the next trace", "[core][stress]") {
+  sim::MemoryDisk disk;
+  /// Sends to itself until told to stop: its thread is busy from one trace to the next.
+  class Busy final : public Actor<Step> {
+   public:
+    explicit Busy(std::atomic<bool>& enough) : enough_(enough) {}
+
+   private:
+    friend ActorAccess;
+    void on(const Step& step) {
+      if (!enough_) self().send(Step{step.number + 1});
+    }
+    std::atomic<bool>& enough_;
+  };
+  std::atomic<bool> enough{false};
+  System system({.threads = 2});
+  system.spawn<Busy>(enough).send(Step{});
+  for (int round = 0; round < 5; ++round) {
+    system.tracer().start(100'000);
+    const auto began = std::chrono::steady_clock::now();
+    // The first is long, so that times of it are later than all of the next.
+    std::this_thread::sleep_for(std::chrono::milliseconds(round == 0 ? 50 : 2));
+    const auto json = nlohmann::json::parse(traced(system, disk));
+    const double lasted_us =
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - began).count();
+    for (const auto& event : json.at("traceEvents")) {
+      if (event.at("ph") != "X") continue;
+      const double end_us = event.at("ts").get<double>() + event.at("dur").get<double>();
+      REQUIRE(end_us <= lasted_us);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  enough = true;
 }
 
 TEST_CASE("a simulated trace is the same each time", "[core][simulation]") {

@@ -188,6 +188,17 @@ TEST_CASE("a batch is whole for as long as somebody holds it", "[data]") {
   for (std::size_t i = 0; i < held.size(); ++i) CHECK(numbers_in(held[i]) == read[i]);
 }
 
+TEST_CASE("an epoch whose last batches wait for credit comes to its end", "[data]") {
+  Fixture fixture;
+  Loader loader = fixture.loader(40, {.batch_size = 4});
+  // Each batch alone is larger than this window, so the others wait with the prefetcher.
+  StreamReader<Batch> reader(fixture.system, {.messages = 4, .bytes = 1});
+  loader.stream_epoch(reader.address(), 0, 0);
+  int batches = 0;
+  while (reader.next()) ++batches;
+  CHECK(batches == 10);
+}
+
 TEST_CASE("a loader leaves no actor behind", "[data]") {
   Fixture fixture;
   {

@@ -3,6 +3,7 @@
 #include <troupe/core/address.hpp>
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -48,7 +49,9 @@ class ActorBase {
 /// name`, by which reports and traces call it, and `static constexpr bool heavy = true`, which says
 /// that a turn takes far longer than waking a thread (decoding an image, not adding a number). A
 /// function `std::string_view trace_name() const` names what this very actor does, for traces: an
-/// op, say. Its text must outlive the system.
+/// op, say. Its text must outlive the system. A function `std::string waits_for() const` says in
+/// the report of a stall what the actor waits for; it is called as if in a turn, and must only
+/// read.
 template <MessagePayload... Ms>
 class Actor : public ActorBase {
  public:
@@ -86,6 +89,7 @@ struct ActorAccess {
 
   template <class Body, class... Ms>
   static void handle(Body& body, Message& message, const Address<Ms...>*) {
+    if constexpr (is_remote<Body>()) return body.on_any(message);
     // Address admits no other type, so one always fits.
     (void)((&message.type() == &message_type<Ms> &&
             (body.on(std::move(static_cast<Envelope<Ms>&>(message).payload)), true)) ||
@@ -117,6 +121,26 @@ struct ActorAccess {
   }
 
   template <class Body>
+  static constexpr auto waits_for_of() noexcept -> std::string (*)(const ActorCell&) {
+    if constexpr (requires(const Body& body) { std::string(body.waits_for()); }) {
+      return [](const ActorCell& cell) {
+        return std::string(body_of<Body>(const_cast<ActorCell&>(cell)).waits_for());
+      };
+    } else {
+      return nullptr;
+    }
+  }
+
+  template <class Body>
+  static constexpr bool is_remote() noexcept {
+    if constexpr (requires { bool(Body::remote); }) {
+      return Body::remote;
+    } else {
+      return false;
+    }
+  }
+
+  template <class Body>
   static constexpr bool is_heavy() noexcept {
     if constexpr (requires { bool(Body::heavy); }) {
       return Body::heavy;
@@ -135,7 +159,9 @@ struct ActorAccess {
       },
       [](ActorCell& cell) noexcept { body_of<Body>(cell).~Body(); },
       is_heavy<Body>(),
-      trace_name_of<Body>()};
+      trace_name_of<Body>(),
+      waits_for_of<Body>(),
+      is_remote<Body>()};
 };
 
 }  // namespace troupe

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <troupe/core/mailbox.hpp>
+#include <troupe/core/references.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <new>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace troupe {
 
@@ -27,6 +30,10 @@ struct ActorClass {
   bool heavy = false;
   /// What traces call this actor at the moment; null: by its name.
   std::string_view (*trace_name)(const ActorCell& cell) noexcept = nullptr;
+  /// What it waits for, in words, for the report of a stall; null: for a message.
+  std::string (*waits_for)(const ActorCell& cell) = nullptr;
+  /// Stands for an actor in another process: `handle` gets every message, the runtime's own too.
+  bool remote = false;
 };
 
 /// The part of an actor that outlives it: its count of addresses, its mailbox, where it stands. The
@@ -34,12 +41,10 @@ struct ActorClass {
 /// stops; the block goes back when the last address is gone.
 ///
 /// Threads   any, but for what the friends do in its turn.
-/// Turns     the mailbox's idle mark is the lock: who takes the mark away schedules the actor, and
-/// only
-///           the scheduler puts it back. So a scheduled actor needs no reference of its own.
-/// Lifetime  the last reference is never simply dropped. It either ends an idle actor at once, for
-///           nobody else can reach it, or travels through the mailbox as a message, behind all
-///           others.
+/// Turns     the mailbox's idle mark is the lock: who takes the mark away runs the actor or
+///           schedules it. So a scheduled actor needs no reference of its own.
+/// Lifetime  see `BasicReferences`: the last reference either ends an idle actor at once or travels
+///           through the mailbox as a message, behind all others.
 class ActorCell {
  public:
   ActorCell(System& system, const ActorClass& actor_class) noexcept
@@ -47,13 +52,10 @@ class ActorCell {
   ActorCell(const ActorCell&) = delete;
   ActorCell& operator=(const ActorCell&) = delete;
 
-  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void add_ref() noexcept { references_.add(); }
   void release() noexcept {
-    std::uint32_t refs = refs_.load(std::memory_order_acquire);
-    do {
-      if (refs == 1) return last_address_gone();
-    } while (!refs_.compare_exchange_weak(
-        refs, refs - 1, std::memory_order_acq_rel, std::memory_order_acquire));
+    const References::Dropped dropped = references_.drop(mailbox_);
+    if (dropped != References::Dropped::given_back) last_address_gone(dropped);
   }
 
   [[nodiscard]] System& system() const noexcept { return *system_; }
@@ -64,8 +66,7 @@ class ActorCell {
     return flags_.load(std::memory_order_acquire) & stopped_flag;
   }
 
-  /// Takes a message made by `make_message` and schedules the actor if it was idle. A remote
-  /// actor's cell hands it to its route.
+  /// Takes a message made by `make_message` and schedules the actor if it was idle.
   void deliver(Message& message) noexcept;
 
   template <class M>
@@ -83,22 +84,30 @@ class ActorCell {
 
   static constexpr std::uint32_t stopped_flag = 1;   // the body is gone
   static constexpr std::uint32_t stopping_flag = 2;  // to be stopped when the message is handled
-  // Held by one that ends an actor, so that addresses made and dropped meanwhile do not end it
-  // again.
-  static constexpr std::uint32_t ending_refs = 1u << 30;
 
   void* allocate(std::size_t bytes);  // from the pool of the thread that runs, or the system's
-  void last_address_gone() noexcept;
+  void last_address_gone(References::Dropped dropped) noexcept;
   void stop_after_turn() noexcept { flags_.fetch_or(stopping_flag, std::memory_order_relaxed); }
 
   const ActorClass* class_;
   System* system_;
   Mailbox mailbox_;
-  std::atomic<std::uint32_t> refs_{1};
+  References references_;
   std::atomic<std::uint32_t> flags_{0};
-  ActorCell* next_ = nullptr;            // in the injection queue or among those to be ended
-  detail::ActorExtra* extra_ = nullptr;  // name, monitors, links, reason; null for most
+  ActorCell* next_ = nullptr;  // in the injection queue or among those to be ended
+  // Name, monitors, links, reason; null for most. Made at the spawn or in the actor's turn; others
+  // may read the name, and the reason once it stopped.
+  std::atomic<detail::ActorExtra*> extra_{nullptr};
 };
 static_assert(sizeof(void*) != 8 || sizeof(ActorCell) <= 56, "one cell for each op of a graph");
+
+namespace detail {
+template <class M>
+Message* read_message(ActorCell& to, FieldVisitor& visitor) {
+  M payload{};
+  payload.fields(visitor);
+  return to.make_message<M>(std::move(payload));
+}
+}  // namespace detail
 
 }  // namespace troupe

@@ -12,6 +12,15 @@ struct StandardAtomics {
   /// A variable that needs no atomic: the algorithm sees to it that accesses never meet.
   template <class T>
   using Plain = T;
+  /// A full fence, for one who has done a read-modify-write operation since the last write that the
+  /// fence is for: on x86 that was a full fence already, and only the compiler is told.
+  static void fence_after_rmw() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+  }
 };
 
 }  // namespace troupe

@@ -17,7 +17,8 @@ class Executor {
   [[nodiscard]] virtual unsigned threads_max() const noexcept = 0;
 
   /// Runs `worker_loop` on a thread of its own and returns at once. The loop returns when the
-  /// system stops or needs fewer threads; the system waits for that before it is gone.
+  /// system stops or needs fewer threads; the system waits for that before it is gone. Throws when
+  /// there is no thread to be had; the system then does with those it has.
   virtual void run(std::function<void()> worker_loop) = 0;
 };
 

@@ -1,20 +1,28 @@
 #pragma once
 
+#include <troupe/core/bytes.hpp>
+#include <troupe/core/ref.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace troupe {
+
+class ActorCell;
+template <class... Ms>
+class Address;
 
 /// Sees the fields of a message, an error or an op's attributes one after another, by name.
 ///
 /// A struct shows itself with `template <class V> void fields(V& visit)`; a visitor reads or writes
 /// what it is shown. Printing, hashing, cache keys and, above core, the wire are all visitors, so
-/// no struct knows any of them.
+/// no struct knows any of them. A message shows all that must travel; what cannot, as `local`.
 class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;
@@ -24,6 +32,14 @@ class FieldVisitor {
   virtual void field(std::string_view name, std::uint64_t& value) = 0;
   virtual void field(std::string_view name, double& value) = 0;
   virtual void field(std::string_view name, std::string& value) = 0;
+
+  /// An actor's address, or null. On the wire a number stands for it; the reader makes an address
+  /// that leads back to the same actor.
+  virtual void field(std::string_view name, Ref<ActorCell>& address) = 0;
+  virtual void field(std::string_view name, Bytes& bytes) = 0;
+  /// Something that cannot leave the process, such as a function. A visitor for the wire refuses
+  /// the message.
+  virtual void local(std::string_view name) { (void)name; }
 
   /// A list shows its length, then its elements; a reading visitor sets the length first.
   virtual void list_length(std::string_view name, std::uint64_t& length) = 0;
@@ -49,6 +65,13 @@ class FieldVisitor {
     auto number = static_cast<std::underlying_type_t<T>>(value);
     field(name, number);
     value = static_cast<T>(number);
+  }
+
+  template <class... Ms>
+  void field(std::string_view name, Address<Ms...>& address) {
+    Ref<ActorCell> cell = address.cell();
+    field(name, cell);
+    address = Address<Ms...>(std::move(cell));
   }
 
   void field(std::string_view name, float& value) {

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace troupe {
@@ -28,10 +30,12 @@ namespace detail {
 template <class Reply>
 class FutureState {
  public:
-  explicit FutureState(System& system) noexcept : system_(&system) {}
+  FutureState(System& system, std::string_view asked) : system_(&system), asked_(asked) {}
 
-  static Ref<FutureState> make(System& system) {
-    return Ref<FutureState>::adopt(new (system.allocate(sizeof(FutureState))) FutureState(system));
+  /// `asked` is the name of the one who was asked, for reports.
+  static Ref<FutureState> make(System& system, std::string_view asked) {
+    void* const block = system.allocate(sizeof(FutureState));
+    return Ref<FutureState>::adopt(new (block) FutureState(system, asked));
   }
   void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
@@ -42,23 +46,27 @@ class FutureState {
   }
 
   [[nodiscard]] System& system() const noexcept { return *system_; }
+  [[nodiscard]] const std::string& asked() const noexcept { return asked_; }
   [[nodiscard]] bool settled() const noexcept { return settled_.load(std::memory_order_acquire); }
 
   void answer(Reply&& reply) {
+    Address<Reply, Unanswered> to;  // let go of after the lock
     const std::lock_guard lock(mutex_);
     if (settled()) return;
-    if (then_) {
-      then_.send(std::move(reply));
+    // Not kept: who takes the answer may hold the future.
+    if ((to = std::exchange(then_, {}))) {
+      to.send(std::move(reply));
     } else {
       reply_.emplace(std::move(reply));
     }
     settled_.store(true, std::memory_order_release);
   }
   void fail(Error reason) {
+    Address<Reply, Unanswered> to;
     const std::lock_guard lock(mutex_);
     if (settled()) return;
-    if (then_) {
-      then_.send(Unanswered{std::move(reason)});
+    if ((to = std::exchange(then_, {}))) {
+      to.send(Unanswered{std::move(reason)});
     } else {
       reason_.emplace(std::move(reason));
     }
@@ -70,18 +78,26 @@ class FutureState {
       then_ = std::move(to);
     } else if (reply_) {
       to.send(std::move(*reply_));
+      reply_.reset();
     } else {
-      to.send(Unanswered{*reason_});
+      to.send(Unanswered{reason_ ? *reason_ : passed_on()});
     }
   }
   /// Only after it settled.
   Reply& value() {
     if (reason_) throw *reason_;
+    if (!reply_) throw passed_on();
     return *reply_;
   }
 
  private:
+  static Error passed_on() {
+    return Error(ErrorCode::invalid_argument, "the answer was passed on by then()")
+        .hint("a future's answer is taken once: by get() or by then()");
+  }
+
   System* system_;
+  const std::string asked_;
   std::atomic<std::uint32_t> refs_{1};
   std::atomic<bool> settled_{false};
   std::mutex mutex_;
@@ -131,7 +147,10 @@ class Future {
   /// Waits for the answer, running actors meanwhile. Throws `actor_down` when none will come,
   /// `stalled` when nothing can run any more, `inside_actor` within a turn.
   Reply& get() {
-    state_->system().wait_until([this] { return ready(); }, "an answer");
+    if (!ready()) {
+      const std::string what = "the answer " + std::string(Reply::name) + " of " + state_->asked();
+      state_->system().wait_until([this] { return ready(); }, what);
+    }
     return state_->value();
   }
 
@@ -149,7 +168,7 @@ class Future {
 template <MessagePayload Reply, class... Ms, class Question>
 [[nodiscard]] Future<Reply> ask(const Address<Ms...>& to, Question&& question) {
   System& system = to.cell()->system();
-  auto state = detail::FutureState<Reply>::make(system);
+  auto state = detail::FutureState<Reply>::make(system, to.cell()->name());
   to.send(question(Address<Reply>(system.spawn<detail::Answer<Reply>>(state))));
   return Future<Reply>(std::move(state));
 }

@@ -60,6 +60,12 @@ class BasicMailbox {
         empty, idle_mark(), std::memory_order_release, std::memory_order_relaxed);
   }
 
+  /// Begins a turn without a message, if the actor is neither scheduled nor running.
+  [[nodiscard]] bool try_claim() noexcept {
+    Node* idle = idle_mark();
+    return top_.compare_exchange_strong(
+        idle, nullptr, std::memory_order_acquire, std::memory_order_relaxed);
+  }
   /// Whether the actor was neither scheduled nor running at this moment.
   [[nodiscard]] bool idle() const noexcept {
     return top_.load(std::memory_order_acquire) == idle_mark();
@@ -69,7 +75,7 @@ class BasicMailbox {
     const Node* top = top_.load(std::memory_order_acquire);
     return taken_ || (top && top != idle_mark());
   }
-  /// Begins a turn without a message. Only for one who knows that nobody else can push.
+  /// The same for one who knows that the actor is idle and that nobody else can push.
   void claim() noexcept { top_.store(nullptr, std::memory_order_relaxed); }
   /// Ends such a turn, for one who knows that nobody else can push and that nobody has.
   void unclaim() noexcept { top_.store(idle_mark(), std::memory_order_release); }

@@ -3,12 +3,14 @@
 #include <troupe/core/fields.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 namespace troupe {
 
-/// A message type's number on the wire; never renumbered. Below 65,536 Troupe's own.
+/// A message type's number on the wire; never renumbered. Below 65,536 Troupe's own, a hundred for
+/// each module: core from 1, tensor from 100, autograd from 200, data from 300; see `MessageList`.
 enum class MessageId : std::uint32_t {};
 
 class ActorCell;
@@ -27,6 +29,9 @@ struct MessageType {
   /// What traces group messages by, a training step for example; null when the payload has no
   /// `std::uint64_t trace_key() const`.
   std::uint64_t (*trace_key)(const Message& message) noexcept = nullptr;
+  /// Makes a message for `to` whose fields a visitor reads from somewhere; to be delivered to `to`.
+  /// Null when the payload cannot be made without its fields.
+  Message* (*read)(ActorCell& to, FieldVisitor& visitor) = nullptr;
 };
 
 /// The head that every message in a mailbox begins with. Its payload follows, in `Envelope<M>`.
@@ -77,6 +82,16 @@ concept MessagePayload = requires(M& message, FieldVisitor& visitor) {
 
 namespace detail {
 template <class M>
+Message* read_message(ActorCell& to, FieldVisitor& visitor);  // in actor_cell.hpp
+template <class M>
+constexpr auto read_of() noexcept -> Message* (*)(ActorCell&, FieldVisitor&) {
+  if constexpr (requires { M{}; }) {
+    return &read_message<M>;
+  } else {
+    return nullptr;
+  }
+}
+template <class M>
 constexpr auto control_of() noexcept -> void (*)(ActorCell&, Message&) {
   if constexpr (requires { &M::control; }) {
     return &M::control;
@@ -106,10 +121,48 @@ inline constexpr MessageType message_type{
       static_cast<Envelope<M>&>(message).payload.fields(visitor);
     },
     detail::control_of<M>(),
-    detail::trace_key_of<M>()};
+    detail::trace_key_of<M>(),
+    detail::read_of<M>()};
 
 template <class M>
 Envelope<M>::Envelope(M&& message) noexcept
-    : Message(message_type<M>), payload(static_cast<M&&>(message)) {}
+    : Message(message_type<M>), payload(static_cast<M&&>(message)) {
+  static_assert(alignof(Envelope) <= alignof(std::max_align_t), "the pool aligns to 16 bytes");
+}
+
+/// The messages of one module, by type: each has a number of its own, in the module's range.
+///
+///     using DataMessages = MessageList<300, 399, Batch, Decoded, Decode, Begin>;
+///     static_assert(DataMessages::size == 4);
+template <std::uint32_t first, std::uint32_t last, MessagePayload... Ms>
+struct MessageList {
+  static constexpr std::size_t size = sizeof...(Ms);
+
+  /// The type with this number; null when it is none of these.
+  [[nodiscard]] static const MessageType* find(MessageId id) noexcept {
+    const MessageType* found = nullptr;
+    (void)((MessageId(Ms::id) == id && (found = &message_type<Ms>, true)) || ...);
+    return found;
+  }
+
+ private:
+  static constexpr bool numbers_differ() noexcept {
+    const std::uint32_t numbers[] = {static_cast<std::uint32_t>(MessageId(Ms::id))...};
+    for (std::size_t i = 0; i < size; ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (numbers[i] == numbers[j]) return false;
+    return true;
+  }
+  static_assert(
+      ((static_cast<std::uint32_t>(MessageId(Ms::id)) >= first &&
+        static_cast<std::uint32_t>(MessageId(Ms::id)) <= last) &&
+       ...),
+      "a message's number lies outside its module's range");
+  static_assert(numbers_differ(), "two messages have the same number");
+};
+
+/// The type of one of core's own messages, `monitor` and `stop` included, that another process may
+/// send; null for any other number.
+[[nodiscard]] const MessageType* core_message(MessageId id) noexcept;
 
 }  // namespace troupe

@@ -17,6 +17,7 @@ struct Down {
 
   template <class V>
   void fields(V& visit) {
+    visit.field("actor", actor);
     visit.field("failed", failed);
     visit.field("reason", reason);
   }
@@ -27,7 +28,9 @@ void monitor(const Address<>& target, const Address<Down>& watcher);
 /// Takes back all monitors that `watcher` set on `target`; a `Down` already sent still comes.
 void demonitor(const Address<>& target, const Address<Down>& watcher);
 
-/// Ties two actors to one fate: when one ends by an error, so does the other, with `actor_down`.
+/// Ties two actors to one fate: when one ends by an error, so does the other, with `actor_down`;
+/// also when it had failed before. Linked actors hold each other's address: neither becomes
+/// unreachable while the other lives, so they end by `stop` or an error, or are unlinked first.
 void link(const Address<>& one, const Address<>& other);
 void unlink(const Address<>& one, const Address<>& other);
 

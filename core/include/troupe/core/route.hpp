@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/core/monitor.hpp>
 #include <troupe/core/result.hpp>
 #include <troupe/core/system.hpp>
 
@@ -24,37 +25,32 @@ class Route {
 
   /// Encodes a message and has it sent; `to` is the stand-in. The message is the caller's: its
   /// fields may be shown to a visitor, and it is gone afterwards. Must not block.
+  ///
+  /// Besides the address's own messages come two of the runtime's, for the actor at the other end:
+  /// `Stop` and `Monitor`. There `core_message` finds them by their numbers.
   virtual void send(ActorCell& to, Message& message) = 0;
 };
 
 namespace detail {
 
-class StandIn : public ActorBase {
+/// See `remote_address`. For as long as anybody here monitors the remote actor or is linked to it,
+/// an actor of this process monitors it on behalf of all. When the route brings back its `Down`,
+/// the stand-in ends in the same way, and those are told as for any actor.
+class StandIn final : public ActorBase {
  public:
   static constexpr std::string_view name = "remote";
+  static constexpr bool remote = true;
+  using AddressType = Address<>;
+
   explicit StandIn(std::shared_ptr<Route> route) noexcept : route_(std::move(route)) {}
-  void handle(Message& message) { route_->send(cell(), message); }
-
- private:
-  std::shared_ptr<Route> route_;
-};
-
-template <class... Ms>
-class TypedStandIn final : public StandIn {
- public:
-  using AddressType = Address<Ms...>;
-  using StandIn::StandIn;
 
  private:
   friend struct troupe::ActorAccess;
-  template <class M>
-  void on(M&& payload) {
-    // A stand-in passes on whole messages, of any type: here the one that the payload lies in.
-    using Payload = std::remove_cvref_t<M>;
-    constexpr std::size_t offset =
-        (sizeof(Message) + alignof(Payload) - 1) / alignof(Payload) * alignof(Payload);
-    handle(*reinterpret_cast<Message*>(reinterpret_cast<std::byte*>(&payload) - offset));
-  }
+  void on_any(Message& message);
+  void watch(bool wanted);
+
+  std::shared_ptr<Route> route_;
+  Address<Down> watcher_;  // set while it watches
 };
 
 }  // namespace detail
@@ -62,7 +58,7 @@ class TypedStandIn final : public StandIn {
 /// An address whose messages take this route. When the last copy of it is gone the route is let go.
 template <MessagePayload... Ms>
 [[nodiscard]] Address<Ms...> remote_address(System& system, std::shared_ptr<Route> route) {
-  return system.spawn<detail::TypedStandIn<Ms...>>(std::move(route));
+  return Address<Ms...>(system.spawn<detail::StandIn>(std::move(route)).cell());
 }
 
 /// What carries bytes between processes, seen from above. One of the six interfaces between Troupe

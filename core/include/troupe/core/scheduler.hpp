@@ -98,6 +98,7 @@ class Scheduler {
   friend struct ControlAccess;
   // --- seats
   Seat* reserve_seat(bool for_worker);
+  void free_seat(Seat& seat) noexcept;
   static void sit_down(Seat& seat) noexcept;
   void leave_seat(Seat& seat) noexcept;
   [[nodiscard]] Seat* seat_of_this_thread() const noexcept;
@@ -134,6 +135,7 @@ class Scheduler {
   // --- sleeping
   [[nodiscard]] bool something_to_do(const Seat& seat) const noexcept;
   void sleep(Seat& seat, bool (*done)(void*), void* context, std::string_view what);
+  bool get_up(Seat& seat) noexcept;
   [[nodiscard]] bool much_to_do() const noexcept;
   void wake_locked(Seat& seat) noexcept;
   void wake_one() noexcept;
@@ -178,7 +180,7 @@ class Scheduler {
   mutable std::mutex sleep_mutex_;
   std::vector<Seat*> sleepers_;
   Sleepers sleeping_;
-  std::atomic<std::uint32_t> waiters_asleep_{0};
+  Sleepers waiters_;  // those of them who wait for something
   std::atomic<std::uint32_t> searching_{0};
   std::atomic<std::int32_t> awake_{0};
   std::atomic<std::int64_t> pending_outside_{0};

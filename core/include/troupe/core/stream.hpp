@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace troupe {
@@ -64,7 +68,9 @@ struct StreamItem {
     visit.field("kind", kind);
     visit.field("stream", stream);
     visit.field("bytes", bytes);
-    if (kind == StreamItemKind::value) {
+    if (kind == StreamItemKind::opened) {
+      visit.field("credit_to", credit_to);
+    } else if (kind == StreamItemKind::value) {
       if (!value) value.emplace();
       visit.field("value", *value);
     } else if (kind == StreamItemKind::failed) {
@@ -103,7 +109,9 @@ template <class T>
 /// Bound     what is under way never exceeds the consumer's window, but that one value larger than
 ///           the whole window of bytes goes alone. offer() keeps what has no credit yet: produce
 ///           only while ready_for_more(), and this holds at most one value.
-/// Ends      with end() or fail(); by its destructor, with `stopped`, if neither was called.
+/// Ends      with end() or fail(). Its destructor, and an assignment to it, drop what has no credit
+///           yet and fail the stream: with the error given to fail(), or else with `stopped`. So an
+///           actor must not stop after end() before it is `delivered()`.
 template <MessagePayload T>
 class StreamSource {
  public:
@@ -117,9 +125,27 @@ class StreamSource {
     to_.send(std::move(opened));
   }
   StreamSource(StreamSource&&) noexcept = default;
-  StreamSource& operator=(StreamSource&&) noexcept = default;
+  StreamSource& operator=(StreamSource&& other) noexcept {
+    if (this != &other) {
+      std::destroy_at(this);
+      std::construct_at(this, std::move(other));
+    }
+    return *this;
+  }
   ~StreamSource() {
-    if (to_ && !closed_) fail(Error(ErrorCode::stopped, "the source of a stream was stopped"));
+    if (!to_ || cancelled_ || delivered()) return;
+    StreamItem<T> failed;
+    failed.kind = StreamItemKind::failed;
+    failed.stream = number_;
+    failed.error = Error(
+        ErrorCode::stopped,
+        waiting_.empty() ? "the source of a stream was stopped"
+                         : "the source of a stream was stopped before all was sent");
+    while (!waiting_.empty()) {
+      if (waiting_.front().error) failed.error = std::move(waiting_.front().error);
+      waiting_.pop_front();
+    }
+    to_.send(std::move(failed));
   }
 
   /// Takes credit, and sends what waited for it.
@@ -160,7 +186,17 @@ class StreamSource {
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
   /// Whether end() or fail() was called.
   [[nodiscard]] bool closed() const noexcept { return closed_; }
-  /// Values offered that have no credit yet.
+  /// Whether it was closed, and everything up to its end is on its way.
+  [[nodiscard]] bool delivered() const noexcept { return closed_ && waiting_.empty(); }
+  /// For an actor's own `waits_for`.
+  [[nodiscard]] std::string waits_for() const {
+    if (cancelled_ || delivered()) return "nothing on its stream of " + std::string(T::name);
+    if (waiting_.empty() && messages_ > 0)
+      return "what it makes each " + std::string(T::name) + " of its stream from";
+    return "credit on its stream of " + std::string(T::name) + ", with " +
+           std::to_string(waiting_.size()) + " waiting";
+  }
+  /// Values offered that have no credit yet, and the end behind them.
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
   /// Values that may be sent now, as far as their number goes.
   [[nodiscard]] std::uint64_t credit() const noexcept { return messages_; }
@@ -234,7 +270,14 @@ class StreamSink {
  public:
   explicit StreamSink(StreamWindow window = {}) : window_(window) {}
   StreamSink(StreamSink&&) noexcept = default;
-  StreamSink& operator=(StreamSink&&) noexcept = default;
+  /// Cancels the stream that was received until now.
+  StreamSink& operator=(StreamSink&& other) noexcept {
+    if (this != &other) {
+      std::destroy_at(this);
+      std::construct_at(this, std::move(other));
+    }
+    return *this;
+  }
   ~StreamSink() { cancel(); }
 
   void on(StreamItem<T>&& item) {
@@ -272,6 +315,11 @@ class StreamSink {
   [[nodiscard]] bool finished() const noexcept { return closed_ && arrived_.empty(); }
   /// Why the stream failed, once finished; null if it ended well.
   [[nodiscard]] const Error* error() const noexcept { return error_ ? &*error_ : nullptr; }
+  /// For an actor's own `waits_for`.
+  [[nodiscard]] std::string waits_for() const {
+    return (closed_ ? "nothing on its stream of " : "the next on its stream of ") +
+           std::string(T::name);
+  }
   /// Values that have come and were not taken.
   [[nodiscard]] std::size_t waiting() const noexcept { return arrived_.size(); }
 
@@ -335,8 +383,9 @@ class StreamReaderActor final : public Actor<StreamItem<T>> {
     const std::lock_guard lock(s.mutex);
     if (item.kind == StreamItemKind::opened) {
       s.number = item.stream;
+      if (s.cancelled) return item.credit_to.send(StreamCredit{s.number, 0, 0, true});
       s.credit_to = std::move(item.credit_to);
-      s.credit_to.send(StreamCredit{s.number, window_.messages, window_.bytes, s.cancelled});
+      s.credit_to.send(StreamCredit{s.number, window_.messages, window_.bytes, false});
     } else if (!s.cancelled) {
       s.arrived.push_back(std::move(item));
       s.changes.fetch_add(1, std::memory_order_release);
@@ -368,6 +417,10 @@ class StreamWriterActor final : public Actor<StreamCredit> {
  public:
   static constexpr std::string_view name = "stream_writer";
   explicit StreamWriterActor(std::shared_ptr<WriterState> state) : state_(std::move(state)) {}
+  ~StreamWriterActor() {
+    // The consumer let go of it, or ended before it heard of it: no credit will come.
+    state_->cancelled.store(true, std::memory_order_relaxed);
+  }
 
  private:
   friend ActorAccess;
@@ -399,7 +452,14 @@ class StreamReader {
         state_(std::make_shared<detail::ReaderState<T>>()),
         address_(system.spawn<detail::StreamReaderActor<T>>(state_, window)) {}
   StreamReader(StreamReader&&) noexcept = default;
-  StreamReader& operator=(StreamReader&&) noexcept = default;
+  /// Cancels the stream that was read until now.
+  StreamReader& operator=(StreamReader&& other) noexcept {
+    if (this != &other) {
+      std::destroy_at(this);
+      std::construct_at(this, std::move(other));
+    }
+    return *this;
+  }
   ~StreamReader() {
     if (state_) cancel();
   }
@@ -411,10 +471,9 @@ class StreamReader {
   /// the stream's error after the values that came before it, and what `System::wait_until` throws.
   [[nodiscard]] std::optional<T> next() {
     detail::ReaderState<T>& s = *state_;
-    system_->wait_until(
-        [&] { return s.changes.load(std::memory_order_acquire) != 0; },
-        "the next value of a stream");
+    if (!ready()) wait();
     const std::lock_guard lock(s.mutex);
+    if (s.cancelled) return std::nullopt;
     if (s.arrived.empty()) {  // so it is the end
       if (s.error) throw *s.error;
       return std::nullopt;
@@ -430,11 +489,12 @@ class StreamReader {
     return state_->changes.load(std::memory_order_acquire) != 0;
   }
 
-  /// Wants no more: drops what has come, and tells the source. next() returns nothing from then on.
+  /// Wants no more: drops what has come, and tells the source. next() returns nothing from then on,
+  /// and throws nothing.
   void cancel() {
     detail::ReaderState<T>& s = *state_;
     const std::lock_guard lock(s.mutex);
-    if (s.cancelled || s.closed) return;
+    if (s.cancelled) return;
     s.cancelled = true;
     while (!s.arrived.empty()) s.arrived.pop_front();
     s.changes.store(1, std::memory_order_release);
@@ -443,6 +503,26 @@ class StreamReader {
   }
 
  private:
+  void wait() {
+    detail::ReaderState<T>& s = *state_;
+    // Says whom it waits for, without allocating: a training loop waits here in each step.
+    char what[128];
+    {
+      const std::lock_guard lock(s.mutex);
+      const std::string_view from =
+          s.credit_to ? s.credit_to.cell()->name() : "a source that has not opened it yet";
+      std::snprintf(
+          what,
+          sizeof what,
+          "the next %.*s on the stream of %.*s",
+          static_cast<int>(T::name.size()),
+          T::name.data(),
+          static_cast<int>(from.size()),
+          from.data());
+    }
+    system_->wait_until([&] { return s.changes.load(std::memory_order_acquire) != 0; }, what);
+  }
+
   System* system_;
   std::shared_ptr<detail::ReaderState<T>> state_;
   Address<StreamItem<T>> address_;
@@ -462,14 +542,26 @@ class StreamWriter {
     to_.send(std::move(opened));
   }
   StreamWriter(StreamWriter&&) noexcept = default;
-  StreamWriter& operator=(StreamWriter&&) noexcept = default;
+  /// Fails the stream that was written until now, if it was not ended.
+  StreamWriter& operator=(StreamWriter&& other) noexcept {
+    if (this != &other) {
+      std::destroy_at(this);
+      std::construct_at(this, std::move(other));
+    }
+    return *this;
+  }
   ~StreamWriter() {
     if (to_) fail(Error(ErrorCode::stopped, "the writer of a stream was destroyed"));
   }
 
-  /// Sends a value, waiting for credit and running actors meanwhile.
-  /// @returns false when the consumer wants no more.
+  /// Sends a value, waiting for credit and running actors meanwhile. An error after end() or
+  /// fail().
+  /// @returns false when the consumer wants no more, or is gone.
   bool write(T value) {
+    if (!to_) {
+      throw Error(ErrorCode::invalid_argument, "a value was written to a stream that was ended")
+          .hint("write before end() or fail(), or open another StreamWriter");
+    }
     detail::WriterState& s = *state_;
     const std::uint64_t bytes = stream_bytes(value);
     system_->wait_until(
@@ -480,7 +572,7 @@ class StreamWriter {
                   s.bytes_under_way.load(std::memory_order_relaxed) == 0);
         },
         "credit on a stream");
-    if (s.cancelled.load(std::memory_order_relaxed) || !to_) return false;
+    if (s.cancelled.load(std::memory_order_relaxed)) return false;
     StreamItem<T> item;
     item.bytes = std::min(bytes, s.bytes.load(std::memory_order_relaxed));
     item.value.emplace(std::move(value));

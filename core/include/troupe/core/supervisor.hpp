@@ -16,7 +16,7 @@ namespace troupe {
 enum class Restart : std::uint8_t {
   permanent,  ///< always
   transient,  ///< when it failed
-  temporary,  ///< never
+  temporary,  ///< never, nor tried again if its start throws
 };
 
 /// Who else is started again with a child that must be.
@@ -63,6 +63,7 @@ struct StartChild {
   template <class V>
   void fields(V& visit) {
     visit.field("name", child.name);
+    visit.local("start");
   }
 };
 
@@ -101,6 +102,9 @@ class Supervisor final : public Actor<Down, Shutdown, StartChild, StartFailed> {
   explicit Supervisor(std::vector<ChildSpec> children, SupervisorOptions options = {});
   ~Supervisor();
 
+  /// For reports of stalls: the child whose end it awaits.
+  [[nodiscard]] std::string waits_for() const;
+
  private:
   friend ActorAccess;
 
@@ -126,6 +130,7 @@ class Supervisor final : public Actor<Down, Shutdown, StartChild, StartFailed> {
   void on(StartFailed&& failed);
 
   void start(Child& child);
+  void try_to_start(Child& child);
   void end(Child& child) noexcept;
   void handle(const Failure& failure);
   [[nodiscard]] bool too_many_restarts();

@@ -53,7 +53,8 @@ class System {
     unsigned threads = 0;
     /// Where lines worth a person's attention go; the library itself never prints.
     std::function<void(LogLevel, std::string_view)> log = {};
-    /// Simulated or host-given stand-ins; null: the real ones. Must outlive the system.
+    /// Simulated or host-given stand-ins; null: the real ones. Must outlive the system. A policy
+    /// needs a clock that does not run by itself, for a real timer would send from its own thread.
     Executor* executor = nullptr;
     Clock* clock = nullptr;
     Disk* disk = nullptr;
@@ -92,8 +93,9 @@ class System {
   /// chunks. Does nothing inside a turn, where the trampoline of the enclosing call goes on.
   void run_ready();
 
-  /// Hands chunked work to the workers; with no worker but the caller it is run before this
-  /// returns.
+  /// Hands chunked work to the workers. With one thread in all, a caller that has a seat (in a
+  /// turn, or under a `CallerGuard`) runs it before this returns; without one, it runs when
+  /// somebody waits.
   void submit(Ref<Work> work);
 
   /// Counts what will send from outside the actors: an armed timer, a kernel on a GPU, a socket
@@ -161,6 +163,7 @@ class System {
 
   ActorCell* begin_spawn(const ActorClass& actor_class, std::string_view name);
   void abandon_spawn(ActorCell* cell) noexcept;
+  void forget_name(ActorCell& cell) noexcept;
   void end_spawn(ActorCell* cell) noexcept;
   void deallocate_cell(void* block, std::size_t bytes) noexcept;
   void attach(const char* key, std::unique_ptr<Service> service);

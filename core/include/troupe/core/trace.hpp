@@ -23,12 +23,15 @@ struct Seat;
 struct TraceRing;
 
 /// Records what ran where and why: each message, when sent, begun and ended, by whom and for which
-/// step; each chunk of a kernel; counters. Compiled in, off until start().
+/// step; each chunk of a kernel. Compiled in, off until start().
 ///
 /// Threads   start(), stop() and write() one at a time; the rest from any.
-/// Memory    a ring of `events_max` for each thread that runs actors, 64 bytes an event; the newest
-///           stay.
-/// Cost      off: one branch that is never taken. On: two readings of the cycle counter and one
+/// Memory    a ring of `events_max` for each thread that runs actors, 48 bytes an event; the newest
+///           stay. A ring of another size is kept for the next time it is asked for.
+/// Times     what an actor sends in a turn counts as sent when that message's turn began, so the
+///           time a message waited holds what its sender still did. What threads send from outside
+///           of turns has its own time.
+/// Cost      off: one branch that is never taken. On: one reading of the cycle counter and one
 ///           record a message.
 class Tracer {
  public:
@@ -46,20 +49,15 @@ class Tracer {
   /// for each thread, arrows from who sent to who handled. Stops recording.
   Result<void> write(Disk& disk, const std::string& path);
 
-  /// A number that changes over time, shown as a graph of its own: bytes in use, loss. Does nothing
-  /// while tracing is off or when this thread runs no actors; `name` must outlive the system.
-  void counter(std::string_view name, double value) noexcept;
-  /// Something that began at `began`, as now() told, and ends now.
-  void span(std::string_view name, std::uint64_t began) noexcept;
-
-  /// The time in ticks of the counter that traces use.
-  [[nodiscard]] std::uint64_t now() noexcept;
-
  private:
   friend class ActorCell;
   friend class Scheduler;
 
+  /// The time in ticks since start(), of the processor's counter.
+  [[nodiscard]] std::uint64_t now() noexcept;
   void sent(Message& message) noexcept;
+  /// When the message that this seat takes now begins.
+  [[nodiscard]] std::uint64_t begin(Seat& seat) noexcept;
   void handled(
       Seat& seat, const ActorCell& cell, const Message& message, std::uint64_t began) noexcept;
   void ran(
@@ -75,9 +73,9 @@ class Tracer {
   System& system_;
   const bool simulated_;
   std::atomic<std::uint64_t> simulated_ticks_{0};
-  std::uint64_t started_ticks_ = 0;
+  std::atomic<std::uint64_t> started_ticks_{0};
   std::int64_t started_ns_ = 0;
-  std::size_t events_max_ = 0;
+  std::atomic<std::size_t> events_max_{0};
   std::mutex mutex_;
   std::vector<std::unique_ptr<TraceRing>> rings_;
   std::set<std::string, std::less<>> names_;  // of actors that had a name of their own

@@ -33,6 +33,7 @@ struct Batch {
   template <class V>
   void fields(V& visit) {
     visit.field("index", index);
+    visit.local("images and labels");
   }
 };
 

@@ -22,19 +22,20 @@ using Payload = Value;
 
 /// A producer's output for one slot of a consumer.
 struct Input {
-  static constexpr MessageId id{10};
+  static constexpr MessageId id{100};
   static constexpr std::string_view name = "input";
   std::uint32_t slot = 0;
   Payload value;
   template <class V>
   void fields(V& visit) {
     visit.field("slot", slot);
+    visit.local("value");
   }
 };
 
 /// Announces one backward pass to a node or parameter: how many gradients will come, and what for.
 struct Expect {
-  static constexpr MessageId id{11};
+  static constexpr MessageId id{101};
   static constexpr std::string_view name = "expect";
   std::uint64_t pass = 0;
   std::uint32_t count = 0;
@@ -44,6 +45,11 @@ struct Expect {
   struct Delivery {
     std::uint32_t output = 0;
     Ref<ActorCell> to;
+    template <class V>
+    void fields(V& visit) {
+      visit.field("output", output);
+      visit.field("to", to);
+    }
   };
   std::vector<Delivery> deliver;  ///< who asked for these very gradients, by `grad()`; mostly none
   template <class V>
@@ -53,12 +59,13 @@ struct Expect {
     visit.field("needed", needed);
     visit.field("retain", retain);
     visit.field("accumulate", accumulate);
+    visit.field("deliver", deliver);
   }
 };
 
 /// A gradient, travelling backward along one edge; exactly one for each edge a walk counted.
 struct Gradient {
-  static constexpr MessageId id{12};
+  static constexpr MessageId id{102};
   static constexpr std::string_view name = "gradient";
   std::uint64_t pass = 0;
   std::uint32_t output = 0;   ///< the receiver's output that it is the gradient of
@@ -69,6 +76,7 @@ struct Gradient {
     visit.field("pass", pass);
     visit.field("output", output);
     visit.field("ordinal", ordinal);
+    visit.local("value");
   }
 };
 
@@ -77,15 +85,19 @@ using GradientHook = std::function<Tensor(const Tensor& gradient)>;
 
 /// Adds a hook to one output's gradient. Local: functions do not travel.
 struct AddHook {
-  static constexpr MessageId id{13};
+  static constexpr MessageId id{103};
   static constexpr std::string_view name = "add_hook";
   std::uint32_t output = 0;
   std::shared_ptr<const GradientHook> hook;
   template <class V>
   void fields(V& visit) {
     visit.field("output", output);
+    visit.local("hook");
   }
 };
+
+using TensorMessages = MessageList<100, 199, Input, Expect, Gradient, AddHook>;
+static_assert(TensorMessages::size == 4);
 
 /// Who wants an output once it is there, and as what.
 struct Subscription {

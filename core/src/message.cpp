@@ -1,0 +1,36 @@
+#include "control.hpp"
+
+#include <troupe/core/completion.hpp>
+#include <troupe/core/future.hpp>
+#include <troupe/core/message.hpp>
+#include <troupe/core/stream.hpp>
+#include <troupe/core/supervisor.hpp>
+
+namespace troupe {
+
+namespace {
+
+using CoreMessages = MessageList<
+    1,
+    99,
+    Completed,
+    Unreachable,
+    Down,
+    Monitor,
+    Link,
+    LinkDown,
+    Stop,
+    Unanswered,
+    StreamCredit,
+    Shutdown,
+    StartChild,
+    StartFailed>;
+
+}  // namespace
+
+const MessageType* core_message(MessageId id) noexcept {
+  // An actor's last reference is no message from anybody.
+  return id == Unreachable::id ? nullptr : CoreMessages::find(id);
+}
+
+}  // namespace troupe
