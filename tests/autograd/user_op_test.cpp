@@ -11,7 +11,9 @@
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 using namespace troupe;
@@ -38,6 +40,17 @@ struct Explode : OpDefaults {
   void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
 };
 
+/// An op whose vjp gives a gradient of another shape.
+struct WrongVjp : OpDefaults {
+  static constexpr OpId id{65'602};
+  static constexpr std::string_view name = "wrong_vjp";
+  void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
+  template <class V>
+  Gradients vjp(const V& v) const {
+    return {sum(v.grad())};
+  }
+};
+
 void attach_ops(Device& device) {
   cpu::add_kernel(
       device,
@@ -52,6 +65,12 @@ void attach_ops(Device& device) {
       OpInfoOf<Explode>::info,
       [](const void*, std::span<const cpu::HostTensor>, std::span<const cpu::HostTensor>) {
         throw std::runtime_error("planted");
+      });
+  cpu::add_kernel(
+      device,
+      OpInfoOf<WrongVjp>::info,
+      [](const void*, std::span<const cpu::HostTensor> in, std::span<const cpu::HostTensor> out) {
+        std::ranges::copy(in[0].as<const double>(), out[0].as<double>().begin());
       });
 }
 
@@ -97,5 +116,22 @@ TEST_CASE("an op that throws ends its graph with an error that names it", "[auto
     CHECK(text.find("user_op_test.cpp") != std::string::npos);
     CHECK_THROWS_AS(apply(Explode{}, x), Error);  // ready: at the call
     CHECK((x + 1.0).item() == 2);                 // the system lives on
+  }
+}
+
+TEST_CASE("a vjp's gradient of another shape is refused with op and both shapes", "[autograd]") {
+  test::Engine engine;
+  attach_ops(engine.device);
+  for (const bool create_graph : {false, true}) {
+    const Tensor x = requires_grad(vector_of({1, 2, 3}));
+    std::string text;
+    try {
+      (void)grad(sum(apply(WrongVjp{}, x)), x, {.create_graph = create_graph}).value();
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    CHECK(text.find("wrong_vjp") != std::string::npos);
+    CHECK(text.find("float64[3]") != std::string::npos);
+    CHECK(text.find("float64[]") != std::string::npos);
   }
 }
