@@ -68,8 +68,8 @@ void announce(const Walk& walk, Engine& engine, std::uint64_t pass, bool retain,
     const Ref<ActorCell>& cell = leaves[i].first;
     for (++i; i < leaves.size() && leaves[i].first == cell; ++i) {
       expect.count += leaves[i].second.count;
-      for (Expect::Delivery& wish : leaves[i].second.deliver)
-        expect.deliver.push_back(std::move(wish));
+      for (const Expect::Delivery& wish : leaves[i].second.deliver())
+        expect.wish().deliver.push_back(wish);
     }
     Address<Expect>(cell).send(std::move(expect));
   }
@@ -87,7 +87,7 @@ void announce_to_keepers(Engine& engine, const Record& record, Expect& expect) {
     one.position = expect.position;
     one.step = expect.step;
     Address<Expect>(keeper).send(std::move(one));
-    expect.deliver.push_back({k, true, std::move(keeper)});
+    expect.wish().deliver.push_back({k, true, std::move(keeper)});
   }
 }
 
@@ -148,15 +148,13 @@ void send_backward(
   announce(walk, engine, pass, options.retain_graph, [&](Record& record, Expect& expect) {
     expect.needed = walk.needed(record);
     const std::size_t edges = record.inputs().size();
-    if (edges > 32) {
-      expect.needed_beyond = std::make_unique<std::vector<bool>>();
+    if (edges > 32)
       for (std::size_t i = 32; i < edges; ++i)
-        expect.needed_beyond->push_back(walk.follows(record, i));
-    }
+        expect.wish().needed_beyond.push_back(walk.follows(record, i));
     expect.accumulate = false;
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (deliver_to[i] && inputs[i].record() == &record)
-        expect.deliver.push_back({inputs[i].output(), false, deliver_to[i]});
+        expect.wish().deliver.push_back({inputs[i].output(), false, deliver_to[i]});
   });
   for (std::size_t i = 0; i < outputs.size(); ++i)
     if (walk.visited(*outputs[i].record()) && outputs[i].record()->walk_index == 1)

@@ -253,7 +253,7 @@ void ParameterActor::fold(Pass& pass) {
       failure = failure_of_current_exception("parameter", {{}, expect.step}, turn.order);
     }
   }
-  for (const Expect::Delivery& wish : expect.deliver) {
+  for (const Expect::Delivery& wish : expect.deliver()) {
     if (!failure && sum)
       subscribe_input(sum, wish.to, 0);
     else

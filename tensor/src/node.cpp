@@ -430,7 +430,7 @@ void Node::run_vjp(Pass& pass) {
       failure = failure_of_current_exception("gradients", shapes.span(), turn.order);
     }
   }
-  for (const Expect::Delivery& wish : expect.deliver) {
+  for (const Expect::Delivery& wish : expect.deliver()) {
     const Tensor& asked = gradients[wish.output];
     if (!failure && asked) {
       if (wish.retained)

@@ -255,22 +255,6 @@ TEST_CASE("a hook's gradient of another dtype is refused with op and both", "[au
   }
 }
 
-TEST_CASE("an op of forty inputs sends gradients to those asked for alone", "[autograd]") {
-  test::Engine engine;
-  std::vector<Tensor> parts;
-  for (int i = 0; i < 40; ++i) parts.push_back(requires_grad(vector_of({1.0 * i})));
-  const Tensor all = sum(square(concat(parts)));
-  const auto ask = [&](std::size_t i) {
-    CHECK(grad(all, parts[i], {.retain_graph = true}).item() == 2.0 * static_cast<double>(i));
-  };
-  ask(3);
-  const auto before = engine.system.blocks_in_use();
-  for (int repeat = 0; repeat < 10; ++repeat) ask(3);
-  CHECK(engine.system.blocks_in_use() == before);
-  ask(35);
-  ask(39);
-}
-
 TEST_CASE("of several failures the first by edge is told", "[autograd]") {
   for (const unsigned threads : {1u, 2u, 4u}) {
     for (int repeat = 0; repeat < 10; ++repeat) {

@@ -51,6 +51,17 @@ struct WrongVjp : OpDefaults {
   }
 };
 
+/// An op of any number of inputs; no device has a kernel for it.
+struct Gathering : OpDefaults {
+  static constexpr OpId id{65'603};
+  static constexpr std::string_view name = "gathering";
+  void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
+  template <class V>
+  Gradients vjp(const V& v) const {
+    return Gradients(v.input_count());
+  }
+};
+
 void attach_ops(Device& device) {
   cpu::add_kernel(
       device,
@@ -134,4 +145,23 @@ TEST_CASE("a vjp's gradient of another shape is refused with op and both shapes"
     CHECK(text.find("float64[3]") != std::string::npos);
     CHECK(text.find("float64[]") != std::string::npos);
   }
+}
+
+TEST_CASE("an op of forty inputs sends gradients on the edges counted alone", "[autograd]") {
+  test::Engine engine;
+  std::vector<Tensor> parts;
+  for (int i = 0; i < 40; ++i) parts.push_back(requires_grad(vector_of({1.0 * i})));
+  Awaiting late = make_awaiting(engine.device, parts[0].meta(), nullptr, 0, Where::here());
+  std::vector<Operand> inputs(parts.begin(), parts.end());
+  inputs[1] = Operand(late.tensor);
+  const Tensor all = apply(make_op(Gathering{}), std::span<const Operand>(inputs));
+  Address<Input>(late.cell).send(Input{0, parts[1].value()});
+  const auto ask = [&](std::size_t i) {
+    const Tensor gradient = grad(all, parts[i], {.retain_graph = true});
+    CHECK_THROWS_AS(gradient.value(), Error);  // the launch failed, and all that come after
+  };
+  ask(35);
+  const auto before = engine.system.blocks_in_use();
+  for (int repeat = 0; repeat < 10; ++repeat) ask(35);
+  CHECK(engine.system.blocks_in_use() == before);
 }

@@ -91,7 +91,7 @@ TEST_CASE("two threads go backward over graphs that share a leaf", "[autograd]")
   const Tensor x = requires_grad(Tensor::copy_of<double>(std::vector<double>{3}, {}));
   Tensor shared = x;
   for (int i = 0; i < 50; ++i) shared = shared * 1.0;
-  constexpr int passes = 400;
+  constexpr int passes = 1000;
   const auto go = [&](double factor) {
     double wrong = 0;
     for (int i = 0; i < passes; ++i) {

@@ -63,17 +63,28 @@ struct Expect {
   bool accumulate = true;      ///< a leaf adds the sum to its `grad`
   std::uint32_t position = 0;  ///< of the receiver in the walk
   std::int32_t step = -1;      ///< in which the pass was begun
+  /// What few passes ask of few nodes.
   struct Delivery {
     std::uint32_t output = 0;
     bool retained = false;  ///< as a `Gradient` of the pass, for `retain_grad()`
     Ref<ActorCell> to;
   };
-  std::vector<Delivery> deliver;  ///< who asked for these very gradients, mostly nobody
-  std::unique_ptr<std::vector<bool>> needed_beyond;  ///< edges after the first 32; null: all
+  struct Wishes {
+    std::vector<Delivery> deliver;    ///< who asked for these very gradients
+    std::vector<bool> needed_beyond;  ///< the edges after the first 32; empty: all
+  };
+  std::unique_ptr<Wishes> wishes;
 
+  [[nodiscard]] Wishes& wish() {
+    if (!wishes) wishes = std::make_unique<Wishes>();
+    return *wishes;
+  }
+  [[nodiscard]] std::span<const Delivery> deliver() const noexcept {
+    return wishes ? std::span<const Delivery>(wishes->deliver) : std::span<const Delivery>();
+  }
   [[nodiscard]] bool needs(std::size_t edge) const noexcept {
     if (edge < 32) return (needed >> edge & 1) != 0;
-    return !needed_beyond || (*needed_beyond)[edge - 32];
+    return !wishes || wishes->needed_beyond.empty() || wishes->needed_beyond[edge - 32];
   }
   template <class V>
   void fields(V& visit) {
