@@ -101,6 +101,27 @@ Tensor GradientSum::take(std::uint32_t output) {
   return sum;
 }
 
+namespace {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_gradient(
+    const OpInfo& op, std::size_t i, const Meta& input, const Meta& made) {
+  throw Error(
+      made.shape == input.shape ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+      "its vjp gave input " + std::to_string(i) + ", " + to_string(input) + ", a gradient " +
+          to_string(made))
+      .op(op.name)
+      .hint("a gradient has the dtype and shape of what it is the gradient of");
+}
+}  // namespace
+
+void check_vjp(const OpInfo& op, Gradients& made, std::span<const Meta> inputs) {
+  const std::size_t count = std::min(inputs.size(), made.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!made[i]) continue;
+    const Meta& meta = made[i].meta();
+    if (!(meta == inputs[i])) refuse_gradient(op, i, inputs[i], meta);
+  }
+}
+
 // --- Node
 // -----------------------------------------------------------------------------------------
 
@@ -545,18 +566,6 @@ void Node::forget_saved() noexcept {
     sources()[i].producer.reset();
   }
   for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept.reset();
-}
-
-void check_vjp(const OpInfo& op, Gradients& made, std::span<const Meta> inputs) {
-  for (std::size_t i = 0; i < inputs.size() && i < made.size(); ++i) {
-    if (!made[i] || made[i].meta() == inputs[i]) continue;
-    throw Error(
-        made[i].shape() == inputs[i].shape ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
-        "its vjp gave input " + std::to_string(i) + ", " + to_string(inputs[i]) + ", a gradient " +
-            to_string(made[i].meta()))
-        .op(op.name)
-        .hint("a gradient has the dtype and shape of what it is the gradient of");
-  }
 }
 
 void check_hook(std::string_view op, const Meta& gradient, const Tensor& replacement) {
