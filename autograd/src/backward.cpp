@@ -10,8 +10,10 @@
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -30,10 +32,17 @@ void check_outside(Scope& scope, Where where) {
         .hint("start it from outside, or send a message to whoever may");
 }
 
+/// Room for what a pass over a usual network lists, so that a steady step allocates nothing.
+struct Room {
+  alignas(std::max_align_t) std::byte bytes[8192];
+  std::pmr::monotonic_buffer_resource memory{bytes, sizeof bytes};
+};
+
 void free_graph(const Walk& walk) {
   // Roots first: each lets go of its inputs' records, which are still held by the walk's order only
   // as long as someone else holds them, so references are taken first.
-  std::vector<Ref<Record>> held;
+  Room room;
+  std::pmr::vector<Ref<Record>> held(&room.memory);
   held.reserve(walk.order().size());
   for (Record* record : walk.order()) held.push_back(Ref<Record>::share(record));
   for (const Ref<Record>& record : held)
@@ -44,7 +53,8 @@ void free_graph(const Walk& walk) {
 /// several versions, has several leaves but is told once, or it might think itself done too early.
 template <class Fill>
 void announce(const Walk& walk, Engine& engine, std::uint64_t pass, bool retain, Fill&& fill) {
-  std::vector<std::pair<Ref<ActorCell>, Expect>> leaves;
+  Room room;
+  std::pmr::vector<std::pair<Ref<ActorCell>, Expect>> leaves(&room.memory);
   const auto step = static_cast<std::int32_t>(engine.step.load(std::memory_order_relaxed));
   std::uint32_t position = 0;
   for (Record* record : walk.order()) {
@@ -60,8 +70,9 @@ void announce(const Walk& walk, Engine& engine, std::uint64_t pass, bool retain,
     else
       Address<Expect>(record->gradients_to()).send(std::move(expect));
   }
-  std::stable_sort(leaves.begin(), leaves.end(), [](const auto& a, const auto& b) {
-    return std::less<>{}(a.first.get(), b.first.get());
+  std::sort(leaves.begin(), leaves.end(), [](const auto& a, const auto& b) {
+    if (a.first != b.first) return std::less<>{}(a.first.get(), b.first.get());
+    return a.second.position < b.second.position;
   });
   for (std::size_t i = 0; i < leaves.size();) {
     Expect expect = std::move(leaves[i].second);
