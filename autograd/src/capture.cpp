@@ -35,6 +35,8 @@ void Capture::add(
           .hint("pass it as an input, make it a Parameter, or detach() it");
   Record* record = Record::make_captured(*device_, op, inputs, metas, requires_grad, where);
   order_.push_back(Ref<Record>::share(record));
+  const Turn* turn = Scope::current().turn();
+  vjps_of_.push_back(turn ? turn->vjp_of : std::string_view());
   for (std::size_t k = 1; k < outputs.size(); ++k)
     outputs[k] = Tensor::share(record, static_cast<std::uint32_t>(k));
   outputs[0] = Tensor::adopt(record, 0);
@@ -81,6 +83,13 @@ const Tensor& Capture::read(const Parameter& parameter) {
 
 void Capture::backward(const Tensor& root, const Tensor& gradient, Where where) {
   const Tensor start = root_gradient(root, gradient, where);
+  if (!root.record()->captured())
+    throw Error(
+        ErrorCode::unsupported,
+        "a backward pass inside a capture was started at a live tensor " + to_string(root.meta()) +
+            ", which no run would compute again")
+        .at(where.file, where.line)
+        .hint("go backward outside of the capture, or compute the tensor in it");
   const NoGrad no_grad;
   symbolic_backward(
       std::span(&root, 1),
@@ -90,18 +99,50 @@ void Capture::backward(const Tensor& root, const Tensor& gradient, Where where) 
         auto& self = *static_cast<Capture*>(context);
         const auto found = self.index_of_.find(leaf.gradients_to().get());
         if (found == self.index_of_.end()) return;
-        Tensor& total = self.used_[found->second].gradient;
-        total = total ? total + sum : sum;
+        Used& used = self.used_[found->second];
+        used.gradient = used.gradient ? used.gradient + sum : sum;
+        used.gradient_summed = used.gradient_left = true;
       },
       this,
       where);
 }
 
-Tensor Capture::grad(const Parameter& parameter) { return used(parameter).gradient; }
-void Capture::zero_grad(const Parameter& parameter) { used(parameter).gradient = Tensor(); }
+Tensor Capture::grad(const Parameter& parameter) {
+  Used& used = this->used(parameter);
+  used.gradient_left = false;
+  return used.gradient;
+}
+
+void Capture::zero_grad(const Parameter& parameter) {
+  Used& used = this->used(parameter);
+  used.gradient = Tensor();
+  used.gradient_cleared = true;
+  used.gradient_left = false;
+}
 
 void Capture::set_grad(const Parameter& parameter, const Tensor& gradient) {
-  used(parameter).gradient = gradient;
+  Used& used = this->used(parameter);
+  used.gradient = gradient;
+  used.gradient_cleared = used.gradient_left = true;
+}
+
+void Capture::check_gradients(Where where) const {
+  for (const Used& used : used_) {
+    const std::string parameter = "a parameter " + to_string(used.parameter.meta());
+    if (used.gradient_left)
+      throw Error(
+          ErrorCode::unsupported,
+          "the captured function leaves a gradient for " + parameter + ", where runs keep none")
+          .at(where.file, where.line)
+          .hint("step the optimizer in it, or return parameter.grad(), or use grad()");
+    if (used.gradient_summed && !used.gradient_cleared)
+      throw Error(
+          ErrorCode::unsupported,
+          "the captured function adds to the gradient of " + parameter +
+              " that an earlier run left, where runs keep none")
+          .at(where.file, where.line)
+          .hint("call zero_grad() in it");
+  }
 }
 
 void Capture::set(const Parameter& parameter, const Tensor& value) {
@@ -111,9 +152,14 @@ void Capture::set(const Parameter& parameter, const Tensor& value) {
 }
 
 void Capture::apply(
-    const Parameter& parameter, const OpRef& rule, std::uint32_t states, const Tensor& scalars) {
+    const Parameter& parameter,
+    const OpRef& rule,
+    std::uint32_t states,
+    const Tensor& scalars,
+    Where where) {
   Used& used = this->used(parameter);
   if (!used.gradient) return;
+  used.gradient_left = false;
   while (used.states.size() < states) {
     used.states.push_back(make_leaf(parameter.meta(), nullptr, Where{}));
     used.current.push_back(used.states.back());
@@ -122,7 +168,7 @@ void Capture::apply(
   inputs.push_back(used.gradient);
   inputs.push_back(scalars);
   const NoGrad no_grad;
-  apply_donating(rule, inputs, used.current);
+  apply_donating(rule, inputs, used.current, where);
   used.written = true;
 }
 

@@ -4,10 +4,13 @@
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
-#include <troupe/tensor/ops/add.hpp>
+#include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 
 namespace troupe {
@@ -38,7 +41,23 @@ namespace {
 /// Edges of one read are numbered on from here, so that several reads in one pass keep their order.
 std::uint32_t first_ordinal(std::uint32_t read) noexcept { return (read & 0xfff) << 20; }
 
+/// Throws for a tensor that a parameter cannot take: undefined, recorded by a capture but given
+/// outside of one, or of another dtype or shape.
+void check_live(const Tensor& given, std::string_view what, bool capturing) {
+  if (!given)
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a parameter was given an undefined tensor as its " + std::string(what));
+  if (given.record()->captured() && !capturing)
+    throw Error(
+        ErrorCode::in_capture,
+        "a parameter was given a " + std::string(what) + " " + to_string(given.meta()) +
+            " that a capture recorded, outside of it")
+        .hint("let the captured function return it, and give the parameter what a run returns");
+}
+
 void check_fits(const Meta& have, const Tensor& given, std::string_view what) {
+  check_live(given, what, Capture::current() != nullptr);
   if (given.meta() != have)
     throw Error(
         ErrorCode::shape_mismatch,
@@ -60,6 +79,7 @@ Tensor ask_for(Device& device, const Meta& meta, Ask&& ask) {
 
 Parameter::Parameter(const Tensor& initial, bool requires_grad, Where where)
     : shared_(std::make_shared<Shared>()) {
+  check_live(initial, "value", false);
   if (!is_floating(initial.dtype()) && requires_grad)
     throw Error(
         ErrorCode::dtype_mismatch,
@@ -123,10 +143,92 @@ void Parameter::set(const Tensor& value) {
   forget_read();
 }
 
-void Parameter::apply(const OpRef& rule, std::uint32_t states, const Tensor& scalars) {
-  if (Capture* capture = Capture::current()) return capture->apply(*this, rule, states, scalars);
+namespace {
+
+void check_states(std::size_t count) {
+  if (count > states_max)
+    throw Error(
+        ErrorCode::unsupported,
+        std::to_string(count) + " states for a parameter, which keeps at most " +
+            std::to_string(states_max));
+}
+
+/// Throws unless the rule takes value, states, gradient and scalars and gives value and states.
+void check_rule(
+    const Meta& meta, const OpInstance& rule, std::uint32_t states, const Meta& scalars) {
+  check_states(states);
+  std::array<Meta, states_max + 3> inputs;
+  std::fill_n(inputs.begin(), states + 2, meta);
+  inputs[states + 2] = scalars;
+  Metas outputs;
+  rule.info().infer(rule.attributes(), std::span(inputs).first(states + 3), outputs);
+  bool fits = outputs.size() == states + 1;
+  for (const Meta& output : outputs) fits &= output == meta;
+  if (!fits)
+    throw Error(
+        ErrorCode::shape_mismatch,
+        "an update rule for " + to_string(meta) + " and " + std::to_string(states) +
+            " states does not give as many values of that dtype and shape");
+}
+
+}  // namespace
+
+void Parameter::apply(const OpRef& rule, std::uint32_t states, const Tensor& scalars, Where where) {
+  const ParameterUpdate update{*this, rule, states, scalars};
+  apply_together(std::span(&update, 1), where);
+}
+
+void Parameter::apply_as_one(
+    const OpRef& rule,
+    std::uint32_t states,
+    const Tensor& scalars,
+    Where where,
+    const Ref<ActorCell>& together,
+    std::uint32_t number) {
+  try {
+    check_live(scalars, "update's scalars", Capture::current() != nullptr);
+    check_rule(shared_->meta, *rule, states, scalars.meta());
+  } catch (const Error& thrown) {
+    Error error = thrown;
+    if (error.op().empty()) error.op(rule->info().name);
+    throw std::move(error).at(where.file, where.line);
+  }
+  if (Capture* capture = Capture::current())
+    return capture->apply(*this, rule, states, scalars, where);
   forget_read();  // first: the actor may then update in place, when nobody else reads the old value
-  shared_->actor.send(Apply{rule, states, scalars});
+  const std::int64_t step = Engine::of(device().system()).step.load(std::memory_order_relaxed);
+  shared_->actor.send(
+      Apply{rule, states, number, scalars, {where, step}, traps_nan(device().system()), together});
+}
+
+void apply_together(std::span<const ParameterUpdate> updates, Where where) {
+  Ref<ActorCell> together;
+  if (updates.size() > 1 && !Capture::current())
+    together = updates[0]
+                   .parameter.device()
+                   .system()
+                   .spawn<StepActor>(static_cast<std::uint32_t>(updates.size()))
+                   .cell();
+  std::uint32_t number = 0;
+  for (const ParameterUpdate& update : updates) {
+    Parameter parameter = update.parameter;
+    parameter.apply_as_one(update.rule, update.states, update.scalars, where, together, number++);
+  }
+  if (updates.empty()) return;
+  System& system = updates[0].parameter.device().system();
+  if (!traps_nan(system) || system.inside_actor() || Capture::current()) return;
+  // Under the trap a call waits for its result. Each parameter tells what befell the step, so that
+  // none is left to tell it again later.
+  std::optional<Error> first;
+  for (const ParameterUpdate& update : updates) {
+    try {
+      (void)update.parameter.tensor().value();
+    } catch (const Error& error) {
+      if (!first) first = error;
+    }
+    update.parameter.forget_read();
+  }
+  if (first) throw *std::move(first);
 }
 
 std::vector<Tensor> Parameter::states() const {
@@ -141,6 +243,11 @@ std::vector<Tensor> Parameter::states() const {
 }
 
 void Parameter::set_states(const std::vector<Tensor>& states) {
+  check_states(states.size());
+  for (const Tensor& state : states) {
+    check_live(state, "state", false);
+    check_fits(shared_->meta, state, "state");
+  }
   SetStates message;
   for (const Tensor& state : states) message.states.push_back(state.detach());
   shared_->actor.send(std::move(message));
@@ -148,6 +255,7 @@ void Parameter::set_states(const std::vector<Tensor>& states) {
 
 void Parameter::register_hook(GradientHook hook) {
   shared_->hooks.push_back(std::make_shared<const GradientHook>(std::move(hook)));
+  Engine::of(device().system()).add_hook(*cell(), 0, shared_->hooks.back());
   shared_->actor.send(AddHook{0, shared_->hooks.back()});
 }
 
@@ -171,7 +279,10 @@ void Parameter::to(Device& device) {
   shared_->device = &device;
   shared_->actor = device.system().spawn<ParameterActor>(device, value);
   forget_read();
-  for (const auto& hook : shared_->hooks) shared_->actor.send(AddHook{0, hook});
+  for (const auto& hook : shared_->hooks) {
+    Engine::of(device.system()).add_hook(*cell(), 0, hook);
+    shared_->actor.send(AddHook{0, hook});
+  }
   if (gradient) set_grad(moved(gradient));
   if (!states.empty()) set_states(states);
 }
@@ -189,27 +300,66 @@ Tensor requires_grad(const Tensor& tensor, Where where) {
   return Tensor::adopt(Record::make_constant(value, actor.cell(), where), 0);
 }
 
-Tensor grad_of(const Tensor& leaf, Where where) {
-  const Record& record = *leaf.record();
-  if (!record.is_leaf())
-    throw Error(ErrorCode::invalid_argument, "only leaves keep a gradient")
-        .at(where.file, where.line)
-        .hint("register_hook(tensor, …) or grad(output, tensor) give the gradient of others");
-  return ask_for(record.device(), leaf.meta(), [&](const Ref<ActorCell>& to) {
-    Address<ReadGradient>(record.gradients_to()).send(ReadGradient{to});
-  });
-}
+namespace {
 
-void register_hook(const Tensor& tensor, GradientHook hook, Where where) {
+/// Throws unless the tensor is one whose gradient comes in messages.
+void check_differentiable(const Tensor& tensor, std::string_view what, Where where) {
+  if (!tensor)
+    throw Error(ErrorCode::invalid_argument, "an undefined tensor has no gradient")
+        .at(where.file, where.line);
   if (tensor.record()->captured())
-    throw Error(ErrorCode::in_capture, "a hook was put on a tensor that a capture recorded")
+    throw Error(
+        ErrorCode::in_capture,
+        std::string(what) + " a tensor " + to_string(tensor.meta()) + " that a capture recorded")
         .at(where.file, where.line)
         .hint("run this part define-by-run");
   if (!tensor.requires_grad())
-    throw Error(ErrorCode::not_differentiable, "a hook was put on a tensor without a gradient")
+    throw Error(
+        ErrorCode::not_differentiable,
+        std::string(what) + " a tensor " + to_string(tensor.meta()) + " without a gradient")
         .at(where.file, where.line);
-  Address<AddHook>(tensor.record()->gradients_to())
-      .send(AddHook{tensor.output(), std::make_shared<const GradientHook>(std::move(hook))});
+}
+
+}  // namespace
+
+Tensor grad_of(const Tensor& tensor, Where where) {
+  check_differentiable(tensor, "a gradient was asked of", where);
+  const Record& record = *tensor.record();
+  Ref<ActorCell> keeper = record.gradients_to();
+  if (!record.is_leaf()) {
+    keeper = Engine::of(record.device().system()).gradient_keeper(*keeper, tensor.output());
+    if (!keeper)
+      throw Error(
+          ErrorCode::invalid_argument,
+          "only leaves keep a gradient, not " + to_string(tensor.meta()) + ", which an op made")
+          .op(record.op()->info().name)
+          .at(where.file, where.line)
+          .hint("call retain_grad(tensor) before backward()");
+  }
+  return ask_for(record.device(), tensor.meta(), [&](const Ref<ActorCell>& to) {
+    Address<ReadGradient>(keeper).send(ReadGradient{to});
+  });
+}
+
+void retain_grad(const Tensor& tensor, Where where) {
+  check_differentiable(tensor, "the gradient was to be kept of", where);
+  const Record& record = *tensor.record();
+  if (record.is_leaf()) return;
+  Device& device = record.device();
+  Engine& engine = Engine::of(device.system());
+  const Ref<ActorCell>& cell = record.gradients_to();
+  if (engine.gradient_keeper(*cell, tensor.output())) return;
+  engine.keep_gradient(
+      *cell, tensor.output(), device.system().spawn<ParameterActor>(device, tensor.meta()).cell());
+  Address<AddHook>(cell).send(AddHook{tensor.output(), nullptr});
+}
+
+void register_hook(const Tensor& tensor, GradientHook hook, Where where) {
+  check_differentiable(tensor, "a hook was put on", where);
+  const Ref<ActorCell>& cell = tensor.record()->gradients_to();
+  auto shared = std::make_shared<const GradientHook>(std::move(hook));
+  Engine::of(tensor.record()->device().system()).add_hook(*cell, tensor.output(), shared);
+  Address<AddHook>(cell).send(AddHook{tensor.output(), std::move(shared)});
 }
 
 }  // namespace troupe

@@ -2,6 +2,8 @@
 
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/launch.hpp>
 #include <troupe/tensor/ops/add.hpp>
 #include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
@@ -9,8 +11,10 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 namespace troupe {
@@ -48,6 +52,7 @@ struct ParameterActor::Task {
 };
 
 ParameterActor::~ParameterActor() {
+  if (known_to_engine_) Engine::of(system()).forget(cell());
   while (first_) {
     Task* task = std::exchange(first_, first_->next);
     task->~Task();
@@ -84,7 +89,7 @@ void ParameterActor::advance() {
 }
 
 bool ParameterActor::carry_out(Task& task) {
-  if (lent_) return false;
+  if (lent_ || missing_ != 0) return false;
   return std::visit(
       [this](auto& what) {
         using What = std::remove_reference_t<decltype(what)>;
@@ -92,10 +97,12 @@ bool ParameterActor::carry_out(Task& task) {
           if (!what->complete()) return false;
           fold(*what);
         } else if constexpr (std::is_same_v<What, ReadValue>) {
-          if (update_failure_)
-            Address<Input>(what.to).send(Input{0, std::exchange(update_failure_, nullptr)});
-          else
+          if (update_failure_) {
+            told_failure_ = std::exchange(update_failure_, nullptr);
+            Address<Input>(what.to).send(Input{0, told_failure_});
+          } else {
             answer(what.to, value_);
+          }
         } else if constexpr (std::is_same_v<What, ReadGradient>) {
           if (gradient_failure_)
             Address<Input>(what.to).send(Input{0, gradient_failure_});
@@ -110,9 +117,9 @@ bool ParameterActor::carry_out(Task& task) {
           gradient_ = std::move(what.gradient);
           gradient_failure_.reset();
         } else if constexpr (std::is_same_v<What, SetValue>) {
-          value_ = std::move(what.value);
+          return set(what);
         } else if constexpr (std::is_same_v<What, Apply>) {
-          update(what);
+          return update(what);
         } else if constexpr (std::is_same_v<What, SetStates>) {
           states_ = std::move(what.states);
         } else {
@@ -148,7 +155,10 @@ void ParameterActor::on(Gradient&& gradient) {
   if (pass.complete()) advance();
 }
 
-void ParameterActor::on(AddHook&& hook) { hooks_.push_back(std::move(hook.hook)); }
+void ParameterActor::on(AddHook&& hook) {
+  known_to_engine_ = true;
+  hooks_.push_back(std::move(hook.hook));
+}
 
 void ParameterActor::on(ReadValue&& read) {
   // Passes do not change the value: a read waits only for changes.
@@ -177,6 +187,17 @@ void ParameterActor::on(GiveBack&& back) {
   advance();
 }
 
+void ParameterActor::on(Input&&) {
+  // The tensors that it is about have their data themselves.
+  if (--missing_ == 0) advance();
+}
+
+void ParameterActor::on(Decide&& decide) {
+  change_.failure = std::move(decide.failure);
+  change_.decided = true;
+  advance();
+}
+
 // --- what tasks do
 // --------------------------------------------------------------------------------
 
@@ -187,27 +208,60 @@ void ParameterActor::answer(const Ref<ActorCell>& to, const Tensor& tensor) {
     Address<Input>(to).send(Input{0, ValueBody::meta_only(system(), meta_)});
 }
 
-void ParameterActor::fold(Pass& pass) {
-  const ActorScope scope(*device_);
-  if (const Value failure = pass.sum.failure()) {
-    if (pass.expect.accumulate) gradient_failure_ = failure;
-    for (const Expect::Delivery& wish : pass.expect.deliver)
-      Address<Input>(wish.to).send(Input{0, failure});
-  } else {
-    Tensor sum = pass.sum.take(0);
-    for (const auto& hook : hooks_) {
-      if (!sum) break;
-      Tensor replaced = (*hook)(sum);
-      if (replaced) sum = std::move(replaced);
-    }
-    for (const Expect::Delivery& wish : pass.expect.deliver) {
-      if (sum)
-        subscribe_input(sum, wish.to, 0);
-      else
-        Address<Input>(wish.to).send(Input{0, nullptr});
-    }
-    if (sum && pass.expect.accumulate) gradient_ = gradient_ ? gradient_ + sum : sum;
+Value ParameterActor::failure_of_current_exception(
+    std::string_view op, const Origin& origin, std::uint64_t order) {
+  Error error = current_error();
+  if (error.op().empty())
+    error = Error(error.code(), error.message() + " (parameter: " + to_string(meta_) + ")")
+                .op(op)
+                .hint(error.hint())
+                .at(error.file(), error.line());
+  if (error.file().empty()) error.at(origin.where.file, origin.where.line);
+  if (error.step() < 0) error.step(origin.step);
+  return ValueBody::failed(system(), std::move(error), order);
+}
+
+Tensor ParameterActor::sum_of(Pass& pass) {
+  Tensor sum = pass.sum.take(0);
+  for (const auto& hook : hooks_) {
+    if (!sum) break;
+    Tensor replacement = (*hook)(sum);
+    if (!replacement) continue;
+    check_hook("parameter", meta_, replacement);
+    sum = std::move(replacement);
   }
+  return sum;
+}
+
+void ParameterActor::fold(Pass& pass) {
+  const Expect& expect = pass.expect;
+  Turn turn{
+      {},
+      expect.step,
+      failure_order(expect.pass, expect.position),
+      "parameter",
+      traps_nan(system())};
+  const ActorScope scope(*device_, turn);
+  Value failure = pass.sum.failure();
+  Tensor sum;
+  Tensor total;
+  if (!failure) {
+    try {
+      sum = sum_of(pass);
+      if (sum && expect.accumulate) total = gradient_ ? gradient_ + sum : sum;
+    } catch (...) {
+      failure = failure_of_current_exception("parameter", {{}, expect.step}, turn.order);
+    }
+  }
+  for (const Expect::Delivery& wish : expect.deliver()) {
+    if (!failure && sum)
+      subscribe_input(sum, wish.to, 0);
+    else
+      Address<Input>(wish.to).send(Input{0, failure});
+  }
+  if (total) gradient_ = std::move(total);
+  // Of several passes that failed the first is told.
+  if (failure && expect.accumulate && !gradient_failure_) gradient_failure_ = failure;
   Pass** link = &passes_;
   while (*link != &pass) link = &(*link)->next;
   *link = pass.next;
@@ -222,50 +276,201 @@ void ParameterActor::make_states(std::uint32_t count) {
   while (states_.size() < count) states_.push_back(Tensor::constant(device_->upload(meta_, zeros)));
 }
 
-void ParameterActor::update(Apply& apply) {
-  if (gradient_failure_) {
-    // The step is lost; who reads the value next is told, and the value stays what it was.
-    update_failure_ = gradient_failure_;
-    return;
+namespace {
+Value failure_of(const Tensor& tensor) {
+  Value value = tensor.record()->ready_value(tensor.output());
+  return value->error() ? value : nullptr;
+}
+}  // namespace
+
+bool ParameterActor::there(const Tensor& tensor) {
+  if (tensor.ready()) return true;
+  ++missing_;
+  subscribe_input(tensor, Ref<ActorCell>::share(&cell()), 0);
+  return false;
+}
+
+bool ParameterActor::set(SetValue& set) {
+  if (!there(set.value)) return false;
+  if (Value failure = failure_of(set.value))
+    update_failure_ = std::move(failure);
+  else
+    value_ = std::move(set.value);
+  return true;
+}
+
+bool ParameterActor::update(Apply& apply) {
+  if (!change_.prepared && !prepare(apply)) return false;
+  if (apply.together && !change_.decided) {
+    if (!std::exchange(change_.voted, true))
+      Address<Vote>(apply.together)
+          .send(Vote{apply.number, change_.failure, Ref<ActorCell>::share(&cell())});
+    return false;
   }
-  if (!gradient_) return;
-  const ActorScope scope(*device_);
+  if (!change_.failure) write(apply);
+  // The value stays, and who reads it next is told, unless the step was lost because it read what
+  // somebody was told of already.
+  if (change_.failure && change_.failure != told_failure_) update_failure_ = change_.failure;
+  change_ = {};
+  return true;
+}
+
+/// Does all of an update that can fail. @returns false while something is not there yet.
+bool ParameterActor::prepare(Apply& apply) {
+  Change& change = change_;
+  if (gradient_failure_) change.failure = gradient_failure_;
+  if (!gradient_ || change.failure) return change.prepared = true;
+  if (!change.computed) {
+    bool all = there(gradient_);
+    all &= there(value_);
+    all &= there(apply.scalars);
+    for (const Tensor& state : states_) all &= there(state);
+    if (!all) return false;
+    for (const Tensor* input :
+         std::initializer_list<const Tensor*>{&gradient_, &value_, &apply.scalars})
+      if (!change.failure) change.failure = failure_of(*input);
+    for (const Tensor& state : states_)
+      if (!change.failure) change.failure = failure_of(state);
+    if (change.failure) return change.prepared = true;
+    try {
+      compute(apply);
+    } catch (...) {
+      change.failure = failure_of_current_exception(
+          apply.rule->info().name, apply.origin, update_failure_order(apply.number));
+      return change.prepared = true;
+    }
+    change.computed = true;
+  }
+  bool all = true;
+  for (const Tensor& result : change.results)
+    if (result) all &= there(result);
+  if (!all) return false;
+  for (const Tensor& result : change.results)
+    if (result && !change.failure) change.failure = failure_of(result);
+  return change.prepared = true;
+}
+
+bool ParameterActor::may_write_in_place(const Apply& apply) {
+  // A rule of the user's may throw halfway; a NaN must be found before it is written.
+  const OpInfo& rule = apply.rule->info();
+  if (rule.donates != 0 || rule.id >= first_user_op || !is_computable(meta_.dtype) ||
+      apply.traps_nan)
+    return false;
+  const auto alone = [this](Tensor& mine) {
+    Value value = mine.record()->ready_value(mine.output());
+    mine = Tensor();
+    const bool may = may_be_written(value, meta_);
+    mine = Tensor::constant(std::move(value));
+    return may;
+  };
+  bool all = alone(value_);
+  for (std::uint32_t i = 0; i < apply.states; ++i) all &= alone(states_[i]);
+  return all;
+}
+
+/// Computes what the update would give, unless that can be done without failing when it is written.
+void ParameterActor::compute(Apply& apply) {
   make_states(apply.states);
-  if (apply.states > states_max)
-    throw Error(
-        ErrorCode::unsupported,
-        "an update rule with more than " + std::to_string(states_max) + " states")
-        .op(apply.rule->info().name);
+  if (may_write_in_place(apply)) return;
   std::array<Tensor, states_max + 3> inputs;
-  std::array<Tensor, states_max + 1> outputs;
   std::size_t count = 0;
-  inputs[count++] = std::move(value_);
-  for (std::uint32_t i = 0; i < apply.states; ++i) inputs[count++] = std::move(states_[i]);
+  inputs[count++] = value_;
+  for (std::uint32_t i = 0; i < apply.states; ++i) inputs[count++] = states_[i];
   inputs[count++] = gradient_;
-  inputs[count++] = std::move(apply.scalars);
+  inputs[count++] = apply.scalars;
+  Turn turn{{}, apply.origin.step, update_failure_order(apply.number), {}, apply.traps_nan};
+  const ActorScope scope(*device_, turn);
   apply_donating(
-      std::move(apply.rule),
+      apply.rule,
       std::span(inputs).first(count),
-      std::span(outputs).first(apply.states + 1));
-  value_ = std::move(outputs[0]);
-  for (std::uint32_t i = 0; i < apply.states; ++i) states_[i] = std::move(outputs[i + 1]);
+      std::span(change_.results).first(apply.states + 1),
+      apply.origin.where);
+}
+
+void ParameterActor::write(Apply& apply) {
+  if (!gradient_) return;
+  if (!change_.results[0]) {
+    std::array<Tensor, states_max + 3> inputs;
+    std::size_t count = 0;
+    inputs[count++] = std::move(value_);
+    for (std::uint32_t i = 0; i < apply.states; ++i) inputs[count++] = std::move(states_[i]);
+    inputs[count++] = gradient_;
+    inputs[count++] = std::move(apply.scalars);
+    Turn turn{{}, apply.origin.step, update_failure_order(apply.number), {}, apply.traps_nan};
+    const ActorScope scope(*device_, turn);
+    try {
+      apply_donating(
+          apply.rule,
+          std::span(inputs).first(count),
+          std::span(change_.results).first(apply.states + 1),
+          apply.origin.where);
+    } catch (...) {
+      change_.failure =
+          failure_of_current_exception(apply.rule->info().name, apply.origin, turn.order);
+      for (std::size_t place = 0; place <= apply.states; ++place)
+        change_.results[place] = std::move(inputs[place]);
+    }
+  }
+  value_ = std::move(change_.results[0]);
+  for (std::uint32_t i = 0; i < apply.states; ++i) states_[i] = std::move(change_.results[i + 1]);
 }
 
 void ParameterActor::lend(const Lend& lend) {
-  make_states(lend.states);
+  Value failure;
+  if (update_failure_) failure = told_failure_ = std::exchange(update_failure_, nullptr);
+  try {
+    make_states(lend.states);
+  } catch (...) {
+    if (!failure) failure = failure_of_current_exception("parameter", {}, 0);
+  }
   lent_ = true;
-  if (update_failure_)
-    Address<Input>(lend.to).send(Input{lend.first_slot, std::exchange(update_failure_, nullptr)});
+  if (failure)
+    Address<Input>(lend.to).send(Input{lend.first_slot, failure});
   else
     lend_one(value_, lend.to, lend.first_slot);
-  for (std::uint32_t i = 0; i < lend.states; ++i)
-    lend_one(states_[i], lend.to, lend.first_slot + 1 + i);
+  for (std::uint32_t i = 0; i < lend.states; ++i) {
+    if (failure)
+      Address<Input>(lend.to).send(Input{lend.first_slot + 1 + i, failure});
+    else
+      lend_one(states_[i], lend.to, lend.first_slot + 1 + i);
+  }
 }
 
 void ParameterActor::lend_one(Tensor& mine, const Ref<ActorCell>& to, std::uint32_t slot) {
   const bool there = mine.ready();
   subscribe_input(mine, to, slot);
   if (there && !mine.record()->ready_value(mine.output())->error()) mine = Tensor();
+}
+
+// --- the step of several parameters
+// ---------------------------------------------------------------
+
+struct StepActor::Voter {
+  Voter* next;
+  Ref<ActorCell> cell;
+};
+
+StepActor::~StepActor() {
+  while (voters_) {
+    Voter* voter = std::exchange(voters_, voters_->next);
+    voter->~Voter();
+    system().deallocate(voter, sizeof(Voter));
+  }
+}
+
+void StepActor::on(Vote&& vote) {
+  voters_ = new (system().allocate(sizeof(Voter))) Voter{voters_, std::move(vote.from)};
+  const auto place = [](const Value& failure, std::uint32_t number) {
+    return std::pair(failure->failure_order(), number);
+  };
+  if (vote.failure &&
+      (!failure_ || place(vote.failure, vote.number) < place(failure_, failed_number_))) {
+    failure_ = std::move(vote.failure);
+    failed_number_ = vote.number;
+  }
+  if (--missing_ != 0) return;
+  for (const Voter* voter = voters_; voter; voter = voter->next)
+    Address<Decide>(voter->cell).send(Decide{failure_});
 }
 
 }  // namespace troupe

@@ -61,17 +61,43 @@ struct SetValue {
   template <class V>
   void fields(V&) {}
 };
-/// Has the value updated by a rule once the passes announced before are in.
+/// Has the value updated by a rule once the passes announced before are in; with `together`, only
+/// if all that are asked for with the same one can be.
 struct Apply {
   static constexpr MessageId id{206};
   static constexpr std::string_view name = "apply";
   OpRef rule;
   std::uint32_t states = 0;
+  std::uint32_t number = 0;  // among those asked for together
   Tensor scalars;
+  Origin origin;
+  bool traps_nan = false;
+  Ref<ActorCell> together;
   template <class V>
   void fields(V& visit) {
     visit.field("states", states);
+    visit.field("number", number);
   }
+};
+/// What a parameter answers to an `Apply` that is one of several: it could be updated, or why not.
+struct Vote {
+  static constexpr MessageId id{31};
+  static constexpr std::string_view name = "vote";
+  std::uint32_t number = 0;
+  Value failure;
+  Ref<ActorCell> from;
+  template <class V>
+  void fields(V& visit) {
+    visit.field("number", number);
+  }
+};
+/// All have voted: update, or leave the value as it is because of this failure.
+struct Decide {
+  static constexpr MessageId id{32};
+  static constexpr std::string_view name = "decide";
+  Value failure;
+  template <class V>
+  void fields(V&) {}
 };
 struct SetStates {
   static constexpr MessageId id{207};
@@ -107,14 +133,41 @@ struct GiveBack {
   void fields(V&) {}
 };
 
-/// The actor behind a `Parameter`.
+/// One step of several parameters that are updated together: asks nobody to write before all can.
+///
+/// Receives  a `Vote` of each.
+/// Sends     `Decide` to each, once all are in. Of several failures the first in order goes on.
+class StepActor final : public Actor<Vote> {
+ public:
+  static constexpr std::string_view name = "step";
+
+  explicit StepActor(std::uint32_t parameters) noexcept : missing_(parameters) {}
+  ~StepActor();
+
+ private:
+  friend ActorAccess;
+  struct Voter;
+
+  void on(Vote&& vote);
+
+  std::uint32_t missing_;
+  std::uint32_t failed_number_ = 0;
+  Value failure_;
+  Voter* voters_ = nullptr;
+};
+
+/// The actor behind a `Parameter`; without a value, the one that sums what `retain_grad` keeps.
 ///
 /// Receives  gradients of backward passes in any order; everything else in the callers' order.
+///           `Decide` from the step that an `Apply` is part of; `Input` tells that something waited
+///           for is there.
 /// Order     kept by a queue of what is to be done: a pass at its head is waited for, so that an
 /// `Apply`
 ///           sees exactly the gradients announced before it. A read goes past passes, not past
 ///           changes.
-/// Sends     `Input` to those who read.
+/// Sends     `Input` to those who read; a `Vote` for each `Apply` that is one of several.
+/// Failing   what throws in a turn becomes the failure of the gradient or of the update, and the
+///           value stays. The next to read it is told of a lost update, once.
 class ParameterActor final : public Actor<
                                  Expect,
                                  Gradient,
@@ -128,12 +181,15 @@ class ParameterActor final : public Actor<
                                  Apply,
                                  SetStates,
                                  Lend,
-                                 GiveBack> {
+                                 GiveBack,
+                                 Input,
+                                 Decide> {
  public:
   static constexpr std::string_view name = "parameter";
 
   ParameterActor(Device& device, Tensor value)
       : device_(&device), meta_(value.meta()), value_(std::move(value)) {}
+  ParameterActor(Device& device, const Meta& meta) : device_(&device), meta_(meta) {}
   ~ParameterActor();
 
  private:
@@ -155,18 +211,31 @@ class ParameterActor final : public Actor<
   void on(SetStates&& set);
   void on(Lend&& lend);
   void on(GiveBack&& back);
+  void on(Input&& input);
+  void on(Decide&& decide);
 
   Pass& pass(std::uint64_t id);
   void fold(Pass& pass);
+  [[nodiscard]] Tensor sum_of(Pass& pass);
   template <class Message>
   void enqueue(Message&& message);
   void advance();
   /// Does one task; false if it must wait.
   bool carry_out(Task& task);
-  void update(Apply& apply);
+  [[nodiscard]] bool update(Apply& apply);
+  [[nodiscard]] bool prepare(Apply& apply);
+  void compute(Apply& apply);
+  void write(Apply& apply);
+  [[nodiscard]] bool may_write_in_place(const Apply& apply);
+  [[nodiscard]] bool set(SetValue& set);
+  /// Whether the tensor's data or its failure are there; sees to it that a turn comes when they
+  /// are.
+  [[nodiscard]] bool there(const Tensor& tensor);
   void make_states(std::uint32_t count);
   void lend(const Lend& lend);
   void lend_one(Tensor& mine, const Ref<ActorCell>& to, std::uint32_t slot);
+  [[nodiscard]] Value failure_of_current_exception(
+      std::string_view op, const Origin& origin, std::uint64_t order);
   void answer(const Ref<ActorCell>& to, const Tensor& tensor);
 
   Device* device_;
@@ -175,11 +244,24 @@ class ParameterActor final : public Actor<
   Tensor gradient_;
   std::vector<Tensor> states_;
   std::vector<std::shared_ptr<const GradientHook>> hooks_;
+  bool known_to_engine_ = false;  // which is to forget the hooks
   Pass* passes_ = nullptr;
   Task* first_ = nullptr;
   Task* last_ = nullptr;
-  Value gradient_failure_;            // instead of a gradient
-  Value update_failure_;              // for the next reader: an update was lost
+  Value gradient_failure_;  // instead of a gradient
+  Value update_failure_;    // for the next reader: an update was lost
+  Value told_failure_;      // the last that a reader was told of
+  /// The update at the head of the queue.
+  struct Change {
+    std::array<Tensor, 1 + states_max> results;  // in memory of their own; none: written in place
+    Value failure;
+    bool computed = false;
+    bool prepared = false;
+    bool voted = false;
+    bool decided = false;
+  };
+  Change change_;
+  std::uint32_t missing_ = 0;         // tensors that the task at the head waits for
   std::uint32_t changes_queued_ = 0;  // tasks that a read must not go past
   bool lent_ = false;
 };

@@ -49,6 +49,7 @@ Program Program::capture(
       for (const Meta& meta : inputs) given.push_back(capture.input(meta, where));
       returned = function(given);
     }
+    capture.check_gradients(where);
     for (const Tensor& tensor : returned)
       if (!tensor)
         throw Error(
@@ -57,12 +58,13 @@ Program Program::capture(
     shared->tables = std::make_shared<const Tables>(capture, returned);
   }
   scope.random() = random;
-  for (const Tables::Held& held : shared->tables->held)
-    if (held.states > states_max)
+  for (const Tables::Op& op : shared->tables->ops)
+    if (!shared->device->supports(op.op->info()))
       throw Error(
           ErrorCode::unsupported,
-          "an update rule with more than " + std::to_string(states_max) + " states in a program")
-          .at(where.file, where.line);
+          std::string(shared->device->name()) + " has no kernel for an op that was captured")
+          .op(op.op->info().name)
+          .at(op.where.file, op.where.line);
   shared->actor =
       scope.system().spawn<ProgramActor>(scope.device(), shared->tables, shared->requests);
   return Program(std::move(shared));
@@ -84,7 +86,21 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
             std::to_string(tables.outputs.size()) + " outputs was run with " +
             std::to_string(inputs.size()) + " and " + std::to_string(outputs.size()))
         .at(where.file, where.line);
+  if (scope.builder())
+    throw Error(ErrorCode::in_capture, "a program was run inside a capture, which runs nothing")
+        .at(where.file, where.line)
+        .hint("call the function that it was captured from");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i])
+      throw Error(
+          ErrorCode::invalid_argument, "input " + std::to_string(i) + " is an undefined tensor")
+          .at(where.file, where.line);
+    if (inputs[i].record()->captured())
+      throw Error(
+          ErrorCode::in_capture,
+          "input " + std::to_string(i) + " was recorded by a capture and has no data")
+          .at(where.file, where.line)
+          .hint("let the captured function return it, and pass what a run returns");
     const Meta& meta = tables.metas[tables.inputs[i]];
     if (inputs[i].meta() != meta)
       throw Error(
@@ -94,7 +110,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           .at(where.file, where.line)
           .hint("CompiledFunction captures anew for each signature");
   }
-  StepRequest* request = shared_->requests->take();
+  std::unique_ptr<StepRequest> request = shared_->requests->take();
   request->inputs.assign(inputs.begin(), inputs.end());
   request->random = scope.random();
   scope.random().calls += tables.random_ops;
@@ -115,7 +131,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   // What the handles cached of the parameters is of before this step.
   for (const Tables::Held& held : tables.held)
     if (held.written) held.parameter.forget_read();
-  shared_->actor.send(RunStep{request});
+  shared_->actor.send(RunStep{std::move(request)});
   // Asked for by the caller, not by the program when the step begins: a step of another program, or
   // a read, that is asked for later must not come to a parameter before this one.
   for (const Tables::Held& held : tables.held)
@@ -130,21 +146,28 @@ std::string Program::to_string() const { return shared_->tables->to_string(); }
 
 Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t key, Where where) {
   const bool grad_enabled = Scope::current().grad_enabled();
+  const Device* const device = &Scope::current().device();
   for (Cached& cached : cached_) {
-    if (cached.key != key || cached.grad_enabled != grad_enabled ||
+    if (cached.key != key || cached.device != device || cached.grad_enabled != grad_enabled ||
         cached.inputs.size() != inputs.size())
       continue;
     if (std::equal(
             inputs.begin(),
             inputs.end(),
             cached.inputs.begin(),
-            [](const Tensor& t, const Meta& m) { return t.meta() == m; }))
+            [](const Tensor& t, const Meta& m) { return t && t.meta() == m; }))
       return cached.program;
   }
   std::vector<Meta> metas;
-  for (const Tensor& input : inputs) metas.push_back(input.meta());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i])
+      throw Error(
+          ErrorCode::invalid_argument, "input " + std::to_string(i) + " is an undefined tensor")
+          .at(where.file, where.line);
+    metas.push_back(inputs[i].meta());
+  }
   Program program = Program::capture(function_, metas, options_, where);
-  cached_.push_back({std::move(metas), grad_enabled, key, std::move(program)});
+  cached_.push_back({std::move(metas), device, grad_enabled, key, std::move(program)});
   return cached_.back().program;
 }
 

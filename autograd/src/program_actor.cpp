@@ -29,10 +29,10 @@ RequestPool::~RequestPool() {
   while (free_) delete std::exchange(free_, free_->next);
 }
 
-StepRequest* RequestPool::take() {
+std::unique_ptr<StepRequest> RequestPool::take() {
   const std::lock_guard lock(mutex_);
-  if (!free_) return new StepRequest;
-  return std::exchange(free_, free_->next);
+  if (!free_) return std::make_unique<StepRequest>();
+  return std::unique_ptr<StepRequest>(std::exchange(free_, free_->next));
 }
 
 void RequestPool::give_back(StepRequest* request) noexcept {
@@ -49,7 +49,7 @@ ProgramActor::ProgramActor(
   uses_ = tables_->uses;
   awaited_ = tables_->awaited;
   ready_.reserve(tables_->ops.size());
-  ready_in_place_.reserve(tables_->ops.size());
+  ready_late_.reserve(tables_->ops.size());
 }
 
 ProgramActor::~ProgramActor() {
@@ -58,7 +58,7 @@ ProgramActor::~ProgramActor() {
 }
 
 void ProgramActor::on(RunStep&& run) {
-  StepRequest* request = run.request;
+  StepRequest* request = run.request.release();
   request->next = nullptr;
   if (current_) {
     (waiting_last_ ? waiting_last_->next : waiting_first_) = request;
@@ -73,9 +73,13 @@ void ProgramActor::begin(StepRequest& request) {
   const Tables& tables = *tables_;
   std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
   std::copy(tables.awaited.begin(), tables.awaited.end(), awaited_.begin());
-  in_place_left_ = tables.in_place_ops;
-  ops_left_ = static_cast<std::uint32_t>(tables.ops.size()) - in_place_left_;
+  late_left_ = tables.late_ops;
+  ops_left_ = static_cast<std::uint32_t>(tables.ops.size()) - late_left_;
   failure_.reset();
+  failed_outside_ = false;
+  writing_in_place_ = false;
+  trapping_ = traps_nan(system());
+  next_op_ = 0;
   for (const auto& [cell, value] : tables.constants) cells_[cell] = value;
 
   outside_left_ = static_cast<std::uint32_t>(tables.inputs.size());
@@ -93,7 +97,7 @@ void ProgramActor::begin(StepRequest& request) {
   // Ops that read constants alone wait for nothing.
   for (std::uint32_t o = 0; o < tables.ops.size(); ++o)
     if (awaited_[o] == 0 && tables.awaited[o] == 0)
-      (tables.ops[o].in_place ? ready_in_place_ : ready_).push_back(o);
+      (tables.ops[o].late && !trapping_ ? ready_late_ : ready_).push_back(o);
   std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
   run_ready_ops();
 }
@@ -101,7 +105,15 @@ void ProgramActor::begin(StepRequest& request) {
 void ProgramActor::on(Input&& input) {
   --outside_left_;
   if (input.value && input.value->error()) {
-    if (!failure_) failure_ = std::move(input.value);
+    // What came in failed earlier than any op here; of several, neither does arrival decide.
+    const auto place = [](const Value& failure, Tables::Cell cell) {
+      return std::pair(failure->failure_order(), cell);
+    };
+    if (!failed_outside_ || place(input.value, input.slot) < place(failure_, failed_input_)) {
+      failure_ = std::move(input.value);
+      failed_input_ = input.slot;
+      failed_outside_ = true;
+    }
   } else {
     arrive(input.slot, std::move(input.value));
   }
@@ -127,8 +139,8 @@ void ProgramActor::made(Tables::Cell cell) {
   for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
     const std::uint32_t op = tables.consuming[i];
     if (--awaited_[op] != 0) continue;
-    if (tables.ops[op].in_place) {
-      ready_in_place_.push_back(op);
+    if (tables.ops[op].late && !trapping_) {
+      ready_late_.push_back(op);
     } else {
       ready_.push_back(op);
       std::push_heap(ready_.begin(), ready_.end(), std::greater<>{});
@@ -137,20 +149,42 @@ void ProgramActor::made(Tables::Cell cell) {
   if (uses_[cell] == 0) cells_[cell].reset();
 }
 
+bool ProgramActor::may_launch_next() const noexcept {
+  if (ready_.empty() || failure_) return false;
+  return !trapping_ || (under_way_ == 0 && ready_.front() == next_op_);
+}
+
+bool ProgramActor::may_write_in_place() const {
+  const Tables& tables = *tables_;
+  if (!tables.late_in_place) return false;
+  for (const std::uint32_t number : ready_late_) {
+    const Tables::Op& op = tables.ops[number];
+    for (std::uint32_t k = 0; k < op.output_count; ++k) {
+      const Tables::Cell cell =
+          tables.operands[op.first_input + k + static_cast<std::uint32_t>(op.op->info().donates)];
+      if (uses_[cell] != 1 ||
+          !may_be_written(cells_[cell], tables.metas[op.first_output + k], lent_[cell] ? 2 : 1))
+        return false;
+    }
+  }
+  return true;
+}
+
 void ProgramActor::run_ready_ops() {
   while (true) {
-    while (!ready_.empty() && !failure_) {
+    while (may_launch_next()) {
       std::pop_heap(ready_.begin(), ready_.end(), std::greater<>{});
       const std::uint32_t op = ready_.back();
       ready_.pop_back();
       launch(op);
     }
-    if (failure_ || ops_left_ != 0 || under_way_ != 0 || ready_in_place_.empty()) break;
-    // Nothing can fail any more: what the parameters lent need not be kept, and may be written
-    // over.
-    for (const Tables::Held& held : tables_->held)
-      for (std::uint32_t i = 0; i <= held.states; ++i) lent_[held.first_cell + i].reset();
-    ready_.swap(ready_in_place_);
+    if (failure_ || ops_left_ != 0 || under_way_ != 0 || ready_late_.empty()) break;
+    // If nothing can fail any more, what the parameters lent need not be kept and is written over.
+    writing_in_place_ = may_write_in_place();
+    if (writing_in_place_)
+      for (const Tables::Held& held : tables_->held)
+        for (std::uint32_t i = 0; i <= held.states; ++i) lent_[held.first_cell + i].reset();
+    ready_.swap(ready_late_);
     std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
   }
   end_if_done();
@@ -166,7 +200,8 @@ void ProgramActor::launch(std::uint32_t number) {
   for (std::uint32_t i = 0; i < op.input_count; ++i) {
     const Tables::Cell cell = tables.operands[op.first_input + i];
     // The last reader takes the value along, so that its memory may be used again, or in place.
-    inputs[i] = --uses_[cell] == 0 ? std::move(cells_[cell]) : cells_[cell];
+    // Under the trap it stays, to be looked at.
+    inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
   }
   std::array<Value, outputs_max> outputs;
   for (std::uint32_t k = 0; k < op.output_count; ++k) {
@@ -184,6 +219,9 @@ void ProgramActor::launch(std::uint32_t number) {
         current_->random.calls + op.random,
         {outputs.data(), op.output_count});
   } catch (...) {
+    // What was to be written over is still what it was, and goes back.
+    for (std::uint32_t i = 0; op.late && i < op.input_count; ++i)
+      lent_[tables.operands[op.first_input + i]] = inputs[i];
     fail(number);
     return;
   }
@@ -199,14 +237,15 @@ void ProgramActor::launch(std::uint32_t number) {
 
 void ProgramActor::finish_op(std::uint32_t number) {
   const Tables::Op& op = tables_->ops[number];
-  --(op.in_place ? in_place_left_ : ops_left_);
+  --(op.late ? late_left_ : ops_left_);
   if (failure_) return;
-  if (Engine* engine = system().find<Engine>();
-      engine && engine->trap_nan.load(std::memory_order_relaxed))
+  if (trapping_) {
     check_nan(number);
+    next_op_ = number + 1;
+  }
   for (std::uint32_t k = 0; k < op.output_count; ++k) {
     const Tables::Cell cell = op.first_output + k;
-    if (!op.in_place && op.op->info().family != OpFamily::view &&
+    if (!op.late && op.op->info().family != OpFamily::view &&
         tables_->metas[cell].bytes() <= spare_bytes_max)
       spare_[cell] = cells_[cell];
     made(cell);
@@ -218,30 +257,34 @@ void ProgramActor::check_nan(std::uint32_t number) {
   for (std::uint32_t k = 0; k < op.output_count; ++k) {
     const Value& value = cells_[op.first_output + k];
     if (!value || !has_nan(value)) continue;
-    failure_ = ValueBody::failed(
-        system(),
-        Error(ErrorCode::nan_found, "made a NaN in its output " + to_string(value->meta()))
-            .op(op.op->info().name)
-            .at(op.where.file, op.where.line)
-            .step(current_->step)
-            .hint("a smaller learning rate or clipping often helps"));
+    const std::string_view name = op.op->info().name;
+    std::uint32_t giver = 0;
+    Tables::Cell given = 0;
+    for (; giver < op.input_count; ++giver) {
+      given = tables_->operands[op.first_input + giver];
+      if (cells_[given] && has_nan(cells_[given])) break;
+    }
+    Error error = giver < op.input_count
+                      ? nan_came_in(name, giver, tables_->source_of(given), op.vjp_of)
+                      : nan_made(name, value->meta(), op.vjp_of);
+    error.at(op.where.file, op.where.line).step(current_->step);
+    failure_ = ValueBody::failed(system(), std::move(error));
     return;
   }
 }
 
 void ProgramActor::fail(std::uint32_t number) {
   const Tables::Op& op = tables_->ops[number];
-  Error error;
-  try {
-    throw;
-  } catch (const Error& thrown) {
-    error = thrown;
-  } catch (const std::exception& thrown) {
-    error = Error(ErrorCode::op_failed, thrown.what());
-  } catch (...) {
-    error = Error(ErrorCode::op_failed, "an exception that is no std::exception");
+  Error error = current_error();
+  if (error.op().empty()) {
+    std::string shapes;
+    for (std::uint32_t i = 0; i < op.input_count; ++i)
+      shapes += (i ? ", " : "") + to_string(tables_->metas[tables_->operands[op.first_input + i]]);
+    error = Error(error.code(), error.message() + " (inputs: " + shapes + ")")
+                .hint(error.hint())
+                .at(error.file(), error.line())
+                .op(op.op->info().name);
   }
-  if (error.op().empty()) error.op(op.op->info().name);
   if (error.file().empty()) error.at(op.where.file, op.where.line);
   if (error.step() < 0) error.step(current_->step);
   failure_ = ValueBody::failed(system(), std::move(error));
@@ -249,7 +292,7 @@ void ProgramActor::fail(std::uint32_t number) {
 
 void ProgramActor::end_if_done() {
   if (!current_ || outside_left_ != 0 || under_way_ != 0) return;
-  if (!failure_ && (ops_left_ != 0 || in_place_left_ != 0)) return;
+  if (!failure_ && (ops_left_ != 0 || late_left_ != 0)) return;
   end();
 }
 
@@ -263,14 +306,19 @@ void ProgramActor::end() {
   done->outputs.clear();
   for (const Tables::Held& held : tables.held) {
     GiveBack back;
-    for (std::size_t i = 0; i < held.results.size(); ++i)
-      back.values[i] = std::move(failure_ ? lent_[held.first_cell + i] : cells_[held.results[i]]);
+    for (std::size_t i = 0; i < held.results.size(); ++i) {
+      const Tables::Cell own = held.first_cell + static_cast<Tables::Cell>(i);
+      Value& result = cells_[held.results[i]];
+      // Should a step that could not fail have failed: a parameter never ends without a value.
+      Value& kept = lent_[own] || !writing_in_place_ ? lent_[own] : result ? result : cells_[own];
+      back.values[i] = std::move(failure_ ? kept : result);
+    }
     Address<GiveBack>(held.parameter.cell()).send(std::move(back));
   }
   for (Value& value : cells_) value.reset();
   for (Value& value : lent_) value.reset();
   ready_.clear();
-  ready_in_place_.clear();
+  ready_late_.clear();
   failure_.reset();
   pool_->give_back(done);
   if (waiting_first_) {

@@ -31,7 +31,7 @@ struct StepRequest {
 struct RunStep {
   static constexpr MessageId id{210};
   static constexpr std::string_view name = "run_step";
-  StepRequest* request = nullptr;
+  std::unique_ptr<StepRequest> request;
   template <class V>
   void fields(V& visit) {
     visit.local("request");
@@ -58,7 +58,7 @@ static_assert(AutogradMessages::size == 11);
 class RequestPool {
  public:
   ~RequestPool();
-  [[nodiscard]] StepRequest* take();
+  [[nodiscard]] std::unique_ptr<StepRequest> take();
   void give_back(StepRequest* request) noexcept;
 
  private:
@@ -72,9 +72,13 @@ class RequestPool {
 /// and
 ///           states that parameters lend it; `Completed` with an op's number.
 /// Sends     `GiveBack` to parameters, whose `Lend` the caller sent; `Input` to those who wait for
-/// outputs. Failing   a step in which an op fails writes nothing: parameters get back what they
-/// lent, and every
-///           output is the error. The next step runs as if nothing had been.
+///           outputs.
+/// Failing   a step in which an op fails writes nothing: parameters get back what they lent, and
+///           every output is the error. The next step runs as if nothing had been.
+/// Writing   updates and what reads their results come last. Where none of them can fail they write
+///           in place; else what was lent is kept until the step has ended.
+/// NaNs      while they are trapped, ops run one after another in the order of the calls, so that
+///           the first to fail is the first in that order.
 class ProgramActor final : public Actor<RunStep, Input, Completed> {
  public:
   static constexpr std::string_view name = "program";
@@ -98,6 +102,8 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   void finish_op(std::uint32_t op);
   void check_nan(std::uint32_t op);
   void fail(std::uint32_t op);
+  [[nodiscard]] bool may_launch_next() const noexcept;
+  [[nodiscard]] bool may_write_in_place() const;
   void end_if_done();
   void end();
 
@@ -112,15 +118,20 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   std::vector<Value> cells_;
   std::vector<std::uint32_t> uses_;
   std::vector<std::uint32_t> awaited_;
-  std::vector<std::uint32_t> ready_;           // a heap: the earliest call first
-  std::vector<std::uint32_t> ready_in_place_;  // held back until nothing can fail any more
-  std::vector<Value> lent_;                    // for each held cell: what came from the parameter
+  std::vector<std::uint32_t> ready_;       // a heap: the earliest call first
+  std::vector<std::uint32_t> ready_late_;  // held back until all others are done
+  std::vector<Value> lent_;                // for each held cell: what came from the parameter
   std::vector<Value> spare_;    // for each cell: a small output of the last step, to use again
-  std::uint32_t ops_left_ = 0;  // not in place
-  std::uint32_t in_place_left_ = 0;
+  std::uint32_t ops_left_ = 0;  // not late
+  std::uint32_t late_left_ = 0;
   std::uint32_t outside_left_ = 0;  // inputs and lent values still to come
   std::uint32_t under_way_ = 0;
+  std::uint32_t next_op_ = 0;  // while NaNs are trapped
+  bool trapping_ = false;
+  bool writing_in_place_ = false;
   Value failure_;
+  Tables::Cell failed_input_ = 0;
+  bool failed_outside_ = false;  // `failure_` came with `failed_input_`
 };
 
 }  // namespace troupe

@@ -49,8 +49,8 @@ Tables::Tables(Capture& capture, std::span<const Tensor> returned) {
     Cell first = static_cast<Cell>(metas.size());
     for (std::size_t k = 0; k < record->output_count(); ++k) add_cell(record->output(k));
     first_cell.emplace(record, first);
-    const Tensor tensor = Tensor::share(record, output);
-    constants.emplace_back(first + output, tensor.value());
+    for (std::uint32_t k = 0; k < record->output_count(); ++k)
+      constants.emplace_back(first + k, Tensor::share(record, k).value());
     return first + output;
   };
 
@@ -67,7 +67,9 @@ Tables::Tables(Capture& capture, std::span<const Tensor> returned) {
   }
 
   std::uint32_t random_calls = 0;
-  for (const Ref<Record>& record : capture.order_) {
+  std::unordered_set<const Record*> late;
+  for (std::size_t number = 0; number < capture.order_.size(); ++number) {
+    const Ref<Record>& record = capture.order_[number];
     const bool random = record->op()->info().random;
     const std::uint32_t random_number = random ? random_calls++ : 0;
     if (!alive.contains(record.get())) continue;
@@ -82,9 +84,19 @@ Tables::Tables(Capture& capture, std::span<const Tensor> returned) {
     op.first_output = static_cast<Cell>(metas.size());
     first_cell.emplace(record.get(), op.first_output);
     for (std::size_t k = 0; k < record->output_count(); ++k) add_cell(record->output(k));
-    op.in_place = op.op->info().donates >= 0;
+    const OpInfo& info = op.op->info();
+    op.late = info.donates >= 0;
+    if (op.late && (info.id >= first_user_op || !is_computable(record->output(0).dtype)))
+      late_in_place = false;
+    for (const Edge& edge : record->inputs()) {
+      if (!late.contains(edge.producer)) continue;
+      op.late = true;
+      late_in_place = false;
+    }
+    if (op.late) late.insert(record.get());
     op.random = random_number;
-    in_place_ops += op.in_place;
+    op.vjp_of = capture.vjps_of_[number];
+    late_ops += op.late;
     ops.push_back(std::move(op));
   }
   random_ops = random_calls;
@@ -124,6 +136,18 @@ Tables::Tables(Capture& capture, std::span<const Tensor> returned) {
     consumers[cell].count = 0;
   };
   for (const auto& constant : constants) never_awaited(constant.first);
+}
+
+std::string Tables::source_of(Cell cell) const {
+  const std::string meta = troupe::to_string(metas[cell]);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i] == cell) return "the program's input " + std::to_string(i) + ", " + meta;
+  for (const Held& one : held) {
+    if (one.first_cell == cell) return "the parameter " + meta;
+    if (cell > one.first_cell && cell <= one.first_cell + one.states)
+      return "a state of the update of the parameter " + meta;
+  }
+  return "the tensor " + meta + " that the capture bound";
 }
 
 std::string Tables::to_string() const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,9 @@ class Tables {
     std::uint32_t first_input, input_count;  // in `operands`
     Cell first_output;
     std::uint8_t output_count;
-    bool in_place;  // may write over a parameter's memory: runs when nothing can fail any more
-    std::uint32_t random;  // number among the random ops
+    bool late;  // an update, or what reads what one made: runs when all other ops are done
+    std::uint32_t random;     // number among the random ops
+    std::string_view vjp_of;  // the op whose gradient it is part of, if any
   };
   struct Range {
     std::uint32_t first = 0, count = 0;
@@ -55,8 +57,13 @@ class Tables {
   std::vector<Held> held;
   std::vector<Cell> outputs;
   std::uint32_t random_ops = 0;
-  std::uint32_t in_place_ops = 0;
+  std::uint32_t late_ops = 0;
+  /// The late ops are Troupe's own updates alone, each of values from before it: written in place,
+  /// none can fail.
+  bool late_in_place = true;
 
+  /// For people: where a cell that no op makes gets its value from.
+  [[nodiscard]] std::string source_of(Cell cell) const;
   [[nodiscard]] std::string to_string() const;
 };
 

@@ -2,11 +2,13 @@
 
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/node.hpp>
 #include <troupe/tensor/ops/add.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 namespace troupe {
 
@@ -21,8 +23,7 @@ Walk::Walk(
     std::span<const Tensor> roots,
     std::span<const Tensor> targets,
     Where where)
-    : pass_(pass) {
-  const std::lock_guard lock(engine.walk);
+    : lock_(engine.walk), pass_(pass) {
   struct Frame {
     Record* record;
     std::size_t next;
@@ -88,6 +89,18 @@ std::uint32_t Walk::needed(Record& record) const noexcept {
 }
 
 Tensor root_gradient(const Tensor& root, const Tensor& gradient, Where where) {
+  for (const Tensor* tensor : {&root, &gradient}) {
+    if (tensor == &root && !root)
+      throw Error(ErrorCode::invalid_argument, "a backward pass was started at an undefined tensor")
+          .at(where.file, where.line);
+    if (*tensor && tensor->record()->captured() && !Scope::current().builder())
+      throw Error(
+          ErrorCode::in_capture,
+          "a backward pass was given a tensor " + to_string(tensor->meta()) +
+              " that a capture recorded, outside of it")
+          .at(where.file, where.line)
+          .hint("go backward in the captured function, or compute the tensor outside of it");
+  }
   if (!root.requires_grad())
     throw Error(
         ErrorCode::not_differentiable,
@@ -129,20 +142,45 @@ std::vector<Tensor> symbolic_backward(
     void (*on_leaf)(void* context, Record& leaf, const Tensor& gradient),
     void* context,
     Where where) {
-  Engine& engine = Engine::of(Scope::current().system());
-  const Walk walk(engine, engine.next_pass(), roots, targets, where);
-
+  System& system = Scope::current().system();
+  Engine& engine = Engine::of(system);
+  const std::uint64_t pass = engine.next_pass();
   struct Arrived {
     std::uint32_t output;
     std::uint32_t ordinal;
     Tensor gradient;
   };
+  struct Visit {
+    Ref<Record> record;
+    std::uint32_t needed;
+    std::vector<bool> follows;  // for each edge
+  };
+  std::vector<Visit> visits;
+  {
+    // The marks are copied: a vjp or a hook may begin a pass of its own.
+    const Walk walk(engine, pass, roots, targets, where);
+    for (Record* record : walk.order()) {
+      Visit& visit = visits.emplace_back();
+      visit.record = Ref<Record>::share(record);
+      visit.needed = walk.needed(*record);
+      for (std::size_t i = 0; i < record->inputs().size(); ++i)
+        visit.follows.push_back(walk.follows(*record, i));
+    }
+  }
   std::unordered_map<Record*, std::vector<Arrived>> arrived;
   for (std::size_t i = 0; i < roots.size(); ++i)
     arrived[roots[i].record()].push_back({roots[i].output(), ~0u, root_gradients[i]});
   std::vector<Tensor> asked(targets.size());
 
-  for (Record* record : walk.order()) {
+  for (std::uint32_t position = 0; position < visits.size(); ++position) {
+    Record* const record = visits[position].record.get();
+    Turn turn{
+        record->is_leaf() ? Where{} : record->where(),
+        engine.step.load(std::memory_order_relaxed),
+        failure_order(pass, position),
+        record->is_leaf() ? "parameter" : record->op()->info().name,
+        traps_nan(system)};
+    const InTurn in_turn(turn);
     std::vector<Arrived>& came = arrived[record];
     std::stable_sort(came.begin(), came.end(), [](const Arrived& a, const Arrived& b) {
       return a.ordinal < b.ordinal;
@@ -153,17 +191,29 @@ std::vector<Tensor> symbolic_backward(
       sum = sum ? sum + one.gradient : one.gradient;
     }
     arrived.erase(record);
+    if (const Ref<ActorCell>& cell = record->gradients_to()) {
+      const Where before = std::exchange(turn.where, Where{});
+      for (const auto& [output, hook] : engine.hooks(*cell)) {
+        if (!gradients[output]) continue;
+        Tensor replacement = (*hook)(gradients[output]);
+        if (!replacement) continue;
+        check_hook(turn.vjp_of, gradients[output].meta(), replacement);
+        gradients[output] = std::move(replacement);
+      }
+      turn.where = before;
+    }
     for (std::size_t t = 0; t < targets.size(); ++t)
       if (targets[t].record() == record) asked[t] = gradients[targets[t].output()];
     if (record->is_leaf()) {
       if (on_leaf && gradients[0]) on_leaf(context, *record, gradients[0]);
       continue;
     }
-    const std::uint32_t needed = walk.needed(*record);
-    const std::size_t edges = record->inputs().size();
+    const Visit& visit = visits[position];
+    const std::size_t edges = visit.follows.size();
     const bool any = std::any_of(
         gradients.begin(), gradients.end(), [](const Tensor& g) { return g.defined(); });
-    if (!any || (needed == 0 && edges <= 32)) continue;
+    if (!any || std::find(visit.follows.begin(), visit.follows.end(), true) == visit.follows.end())
+      continue;
     std::vector<Tensor> inputs, outputs;
     std::vector<Meta> input_metas, output_metas;
     for (const Edge& edge : record->inputs()) {
@@ -176,9 +226,10 @@ std::vector<Tensor> symbolic_backward(
     }
     const OpInstance& op = *record->op();
     Gradients made = op.info().vjp(
-        op.attributes(), Vjp(inputs, input_metas, outputs, output_metas, gradients, needed));
+        op.attributes(), Vjp(inputs, input_metas, outputs, output_metas, gradients, visit.needed));
+    check_vjp(op.info(), made, input_metas);
     for (std::size_t i = 0; i < edges && i < made.size(); ++i) {
-      if (!walk.follows(*record, i) || !made[i]) continue;
+      if (!visit.follows[i] || !made[i]) continue;
       const Edge& edge = record->inputs()[i];
       arrived[edge.producer].push_back({edge.output, edge.ordinal, made[i]});
     }

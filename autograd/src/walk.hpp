@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -16,7 +17,8 @@ class Engine;
 /// The records that a backward pass goes through, found by one iterative walk from the roots.
 ///
 /// Marks each record with the pass and counts in it how many gradients will come, so the records
-/// must not be walked by another pass meanwhile: the walk holds the engine's lock.
+/// must not be walked by another pass meanwhile: the walk holds the engine's lock for as long as it
+/// lives. So nothing may be called meanwhile that could begin another: no vjp, no hook, no actor.
 class Walk {
  public:
   /// @param targets  when not empty, only what lies on a path from a root to one of them is
@@ -39,6 +41,7 @@ class Walk {
   [[nodiscard]] bool follows(Record& record, std::size_t edge) const noexcept;
 
  private:
+  std::unique_lock<std::mutex> lock_;
   std::uint64_t pass_;
   // Room for some hundred records, so that the walk over a usual network allocates nothing.
   alignas(std::max_align_t) std::byte room_[8192];

@@ -25,9 +25,9 @@ namespace {
 
 struct Event {
   std::uint64_t began;
-  std::uint64_t key;  // step; of a chunk, phase and number
+  std::uint64_t key;  // step; of a chunk, phase and number; `span_key`
   const char* name;
-  const MessageType* type;  // null: a chunk of a kernel
+  const MessageType* type;  // null: a chunk of a kernel, or a span
   std::uint32_t actor;      // tells actors apart: the lower part of its address, in blocks
   std::uint32_t lasted;     // both in units of `tick_unit` ticks, and at most all ones
   std::uint32_t waited;
@@ -35,6 +35,7 @@ struct Event {
   std::uint16_t sender;  // its seat
 };
 static_assert(sizeof(Event) == 48);
+constexpr std::uint64_t span_key = ~std::uint64_t{0};
 
 // A message remembers when it was sent in the upper bits and from which seat in the lower ones:
 // then sending records nothing. Ticks are counted from the start, so 52 bits last for weeks.
@@ -230,6 +231,21 @@ void Tracer::ran(
        .sender = outside});
 }
 
+void Tracer::span(std::string_view name, std::uint64_t began) noexcept {
+  Seat* seat = on() ? system_.scheduler().seat_of_this_thread() : nullptr;
+  if (!seat) return;
+  ring_of(*seat)->add(
+      {.began = began,
+       .key = span_key,
+       .name = name.data(),
+       .type = nullptr,
+       .actor = 0,
+       .lasted = units(began, now()),
+       .waited = 0,
+       .name_length = static_cast<std::uint16_t>(name.size()),
+       .sender = outside});
+}
+
 Result<void> Tracer::write(Disk& disk, const std::string& path) {
   stop();
   const std::lock_guard lock(mutex_);
@@ -277,7 +293,9 @@ Result<void> Tracer::write(Disk& disk, const std::string& path) {
       append_number(out, event.lasted * us_per_unit);
       out += ",\"name\":\"";
       append_escaped(out, {event.name, event.name_length});
-      if (!event.type) {
+      if (!event.type && event.key == span_key) {
+        out += "\",\"cat\":\"span\"}";
+      } else if (!event.type) {
         out += "\",\"cat\":\"kernel\",\"args\":{\"phase\":" + std::to_string(event.key >> 32) +
                ",\"chunk\":" + std::to_string(static_cast<std::uint32_t>(event.key)) + "}}";
       } else {

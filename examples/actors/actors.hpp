@@ -91,7 +91,7 @@ class Forward final : public Actor<StreamItem<Batch>, StepDone> {
       return;
     }
     busy_ = true;
-    const ActorScope scope(*device_);  // the device that the calls below use
+    const Scope scope(system(), *device_);  // the device that the calls below use
     const EnableGrad record;
     const Tensor scores = model_(batch->images);
     const Tensor loss = cross_entropy(scores, batch->labels);
@@ -117,7 +117,7 @@ class Backward final : public Actor<Scored, EpochOver, StreamCredit, AskTotals> 
   friend ActorAccess;
 
   void on(Scored&& step) {
-    const ActorScope scope(*device_);
+    const Scope scope(system(), *device_);
     optimizer_.zero_grad();
     backward(step.loss);  // gradient messages are on their way
     optimizer_.step();    // the parameters update themselves when they have arrived

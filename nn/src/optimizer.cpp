@@ -24,6 +24,7 @@ struct Optimizer::Group {
 struct Optimizer::Shared {
   Method method;
   std::vector<Group> groups;
+  std::vector<ParameterUpdate> updates;  // of the step being asked for; kept for its memory
 };
 
 namespace {
@@ -47,7 +48,7 @@ std::string name_of_state(std::size_t parameter, const std::string& state) {
 
 Optimizer::Optimizer(
     Method method, const std::vector<Parameter>& parameters, double lr, io::Tree settings)
-    : shared_(std::make_shared<Shared>(Shared{std::move(method), {}})) {
+    : shared_(std::make_shared<Shared>(Shared{std::move(method), {}, {}})) {
   add_param_group(parameters, lr, std::move(settings));
 }
 
@@ -114,8 +115,9 @@ void Optimizer::zero_grad() {
     for (Parameter& parameter : group.parameters) parameter.zero_grad();
 }
 
-void Optimizer::step() {
+void Optimizer::step(Where where) {
   Capture* const capture = Capture::current();
+  shared_->updates.clear();
   for (std::size_t i = 0; i < shared_->groups.size(); ++i) {
     Group& group = shared_->groups[i];
     Tensor scalars;
@@ -141,9 +143,12 @@ void Optimizer::step() {
         const double numbers[] = {group.lr, static_cast<double>(group.step)};
         scalars = Tensor::copy_of<double>(numbers, {2});
       }
-      parameter.apply(group.rule, group.states, scalars);
+      shared_->updates.push_back({parameter, group.rule, group.states, scalars});
     }
   }
+  // Together: where one parameter's gradient failed, the step changes none.
+  apply_together(shared_->updates, where);
+  shared_->updates.clear();
 }
 
 // --- saving

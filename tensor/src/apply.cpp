@@ -88,6 +88,24 @@ std::string shapes_of(std::span<const Operand> operands) {
   return text;
 }
 
+/// Where and in which step the ops called in this scope belong.
+Origin origin_of(const Scope& scope, const Engine* engine, Where where) {
+  if (const Turn* turn = scope.turn()) return {where, turn->step};
+  return {where, engine ? engine->step.load(std::memory_order_relaxed) : -1};
+}
+
+/// Whether the ops called in this scope are to fail when they make a NaN.
+bool traps_nan_in(const Scope& scope) {
+  const Turn* turn = scope.turn();
+  return turn ? turn->traps_nan : traps_nan(scope.system());
+}
+
+/// The line that an error names: in a vjp that of the op whose gradient it is, which people wrote.
+Where line_of(const Scope& scope, Where own) {
+  const Turn* turn = scope.turn();
+  return turn && *turn->where.file ? turn->where : own;
+}
+
 /// Adds to an error what the call knows and it does not say yet.
 Error in_context(Error error, const OpInfo& info, Where where) {
   if (error.op().empty()) error.op(info.name);
@@ -128,6 +146,15 @@ class Call {
     if (outputs.size() != metas_.size())
       throw in_context(
           Error(ErrorCode::internal, "called for the wrong number of outputs"), info_, where_);
+    where_ = line_of(scope_, where_);
+    if (info_.random && scope_.turn())
+      throw in_context(
+          Error(
+              ErrorCode::unsupported,
+              "random numbers were drawn in a vjp or a hook, which run in no fixed order")
+              .hint("draw them in the forward pass, and let the vjp or the hook use the result"),
+          info_,
+          where_);
     if (Builder* builder = scope_.builder()) {
       builder->add(op_, inputs_.span(), metas_, requires_grad_, where_, outputs);
       return;
@@ -261,16 +288,19 @@ class Call {
     Ticket ticket;
     try {
       ticket = launch_op(*device_, *op_, values, metas_, random.seed, random.calls, results.span());
-    } catch (const Error& error) {
-      throw in_context(error, info_, where_);
-    } catch (const std::exception& error) {
-      throw in_context(Error(ErrorCode::op_failed, error.what()), info_, where_);
+    } catch (...) {
+      const Error thrown = current_error();
+      throw in_context(
+          thrown.op().empty()
+              ? Error(
+                    thrown.code(),
+                    thrown.message() + " (inputs: " + shapes_of(inputs_.span()) + ")")
+                    .hint(thrown.hint())
+              : thrown,
+          info_,
+          where_);
     }
-    const bool trapping = [&] {
-      const Engine* engine = scope_.system().find<Engine>();
-      return engine && engine->trap_nan.load(std::memory_order_relaxed);
-    }();
-    if (!ticket && !requires_grad_ && !trapping) {
+    if (!ticket && !requires_grad_ && !traps_nan_in(scope_)) {
       for (std::size_t k = 0; k < outputs.size(); ++k)
         outputs[k] = Tensor::constant(std::move(results[k]), where_);
       return;
@@ -281,6 +311,7 @@ class Call {
     else
       node.start_finished(results.span());
     make_record(outputs);
+    throw_trapped();
   }
 
   void run_later(std::span<Value> values, const RandomState& random, std::span<Tensor> outputs) {
@@ -303,6 +334,39 @@ class Call {
     for (std::size_t i = 0; i < values.size(); ++i)
       if (missing[i]) subscribe_input(*inputs_[i], cell_, static_cast<std::uint32_t>(i));
     bound_pending_work();
+    throw_trapped();
+  }
+
+  /// While NaNs are trapped, a call that people make waits for its result: so the first to fail is
+  /// the first in the order of the calls. In an actor's turn nobody waits, and failures carry their
+  /// order instead.
+  void throw_trapped() {
+    if (!traps_nan_in(scope_) || scope_.system().inside_actor()) return;
+    const Node& node = *Node::in(cell_);
+    scope_.system().wait_until([&] { return node.finished(); }, "an op whose NaNs are trapped");
+    const Value value = record_->ready_value(0);
+    if (!value->error()) return;
+    const Error error = *value->error();
+    for (std::size_t i = 0; error.code() == ErrorCode::nan_found && i < inputs_.span().size();
+         ++i) {
+      const Value input = inputs_[i]->record()->ready_value(inputs_[i]->output());
+      if (!input || input->error() || !has_nan(input)) continue;
+      throw nan_came_in(info_.name, i, what_came_in(*inputs_[i]), "")
+          .at(error.file(), error.line())
+          .step(error.step());
+    }
+    throw error;
+  }
+  static std::string what_came_in(const Tensor& input) {
+    const Record& record = *input.record();
+    const Where where = record.where();
+    std::string what = record.is_constant() ? (record.is_leaf() ? "the leaf " : "the tensor ")
+                       : record.is_leaf()   ? "the parameter "
+                                            : "the value ";
+    what += to_string(input.meta());
+    if (*where.file)
+      what += " made at " + std::string(where.file) + ":" + std::to_string(where.line);
+    return what;
   }
 
   /// The node; `values` stay with the caller.
@@ -328,13 +392,16 @@ class Call {
                     sources.span(),
                     std::span<const Meta>(metas_),
                     random.seed,
-                    random.calls)
+                    random.calls,
+                    origin_of(scope_, scope_.system().find<Engine>(), where_))
                 .cell();
     if (!record_)
       record_ = Record::make(*device_, op_, inputs_.span(), metas_, cell_, false, where_);
     else
       record_->set_cell(cell_);
-    return *Node::in(cell_);
+    Node& node = *Node::in(cell_);
+    if (traps_nan_in(scope_)) node.set_trap(scope_.turn());
+    return node;
   }
 
   void make_record(std::span<Tensor> outputs) {
@@ -404,11 +471,10 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
   requires_grad = requires_grad && scope.grad_enabled() && info.differentiable;
   System& system = device->system();
   if (&system != &scope.system()) return false;
-  if (const Engine* engine = system.find<Engine>();
-      engine && engine->trap_nan.load(std::memory_order_relaxed))
-    return false;
+  const Engine* const engine = system.find<Engine>();
+  if (engine && engine->trap_nan.load(std::memory_order_relaxed)) return false;
 
-  const Where where = operands[0].where();
+  const Where where = line_of(scope, operands[0].where());
   Metas metas;
   Value result;
   Ticket ticket;
@@ -443,7 +509,8 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
                                       std::span(sources, operands.size()),
                                       std::span<const Meta>(metas),
                                       std::uint64_t{0},
-                                      std::uint64_t{0})
+                                      std::uint64_t{0},
+                                      origin_of(scope, engine, where))
                                   .cell();
   record->set_cell(cell);
   Node& node = *Node::in(cell);
@@ -457,7 +524,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
 
 }  // namespace
 
-void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> outputs) {
+void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> outputs, Where where) {
   Scope& scope = Scope::current();
   const std::size_t count = inputs.size();
   SmallArray<const Tensor*> pointers(count);
@@ -469,10 +536,12 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
   Metas metas;
   op->info().infer(op->attributes(), input_metas.span(), metas);
   if (Builder* builder = scope.builder()) {
-    builder->add(op, pointers.span(), metas, false, Where{}, outputs);
+    builder->add(op, pointers.span(), metas, false, where, outputs);
     return;
   }
   Device& device = inputs[0].record()->device();
+  const Origin origin = origin_of(scope, scope.system().find<Engine>(), where);
+  const bool trapping = traps_nan_in(scope);
   SmallArray<Node::Source> sources(count);
   SmallArray<Tensor> pending(count);
   bool ready = true;
@@ -482,11 +551,17 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
     if (!sources[i].value || sources[i].value->error()) ready = false;
     if (!sources[i].value) pending[i] = std::move(tensor);
   }
-  if (ready) {
+  if (ready && !trapping) {
     SmallArray<Value> values(count);
     SmallArray<Value, outputs_max> results(metas.size());
     for (std::size_t i = 0; i < count; ++i) values[i] = std::move(sources[i].value);
-    const Ticket ticket = launch_op(device, *op, values.span(), metas, 0, 0, results.span());
+    Ticket ticket;
+    try {
+      ticket = launch_op(device, *op, values.span(), metas, 0, 0, results.span());
+    } catch (...) {  // what was to be written over is the caller's again
+      for (std::size_t i = 0; i < count; ++i) inputs[i] = Tensor::constant(std::move(values[i]));
+      throw;
+    }
     if (!ticket) {
       for (std::size_t k = 0; k < outputs.size(); ++k)
         outputs[k] = Tensor::constant(std::move(results[k]));
@@ -500,10 +575,11 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
                                         none.span(),
                                         std::span<const Meta>(metas),
                                         std::uint64_t{0},
-                                        std::uint64_t{0})
+                                        std::uint64_t{0},
+                                        origin)
                                     .cell();
     Node::in(cell)->await(ticket, results.span());
-    Record* record = Record::make(device, op, {}, metas, cell, false, Where{});
+    Record* record = Record::make(device, op, {}, metas, cell, false, where);
     for (std::size_t k = 1; k < outputs.size(); ++k)
       outputs[k] = Tensor::share(record, static_cast<std::uint32_t>(k));
     outputs[0] = Tensor::adopt(record, 0);
@@ -516,13 +592,15 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
                                       sources.span(),
                                       std::span<const Meta>(metas),
                                       std::uint64_t{0},
-                                      std::uint64_t{0})
+                                      std::uint64_t{0},
+                                      origin)
                                   .cell();
   Node* node = Node::in(cell);
+  if (trapping) node->set_trap(scope.turn());
   bool any_pending = false;
   for (std::size_t i = 0; i < count; ++i) any_pending |= pending[i].defined();
   node->await(metas);
-  Record* record = Record::make(device, op, {}, metas, cell, false, Where{});
+  Record* record = Record::make(device, op, {}, metas, cell, false, where);
   for (std::size_t k = 1; k < outputs.size(); ++k)
     outputs[k] = Tensor::share(record, static_cast<std::uint32_t>(k));
   outputs[0] = Tensor::adopt(record, 0);

@@ -44,10 +44,8 @@ Ticket launch_op(
     if (info.donates >= 0) {
       const std::size_t giver = k + static_cast<std::size_t>(info.donates);
       if (giver < inputs.size()) {
-        const Value& value = inputs[giver];
-        if (value->unique() && value->buffer()->unique() && value->buffer()->writable() &&
-            value->contiguous() && value->offset() == 0 && value->meta() == metas[k]) {
-          outputs[k] = value;
+        if (may_be_written(inputs[giver], metas[k])) {
+          outputs[k] = inputs[giver];
           continue;
         }
       }
@@ -62,6 +60,11 @@ Ticket launch_op(
       random_call});
 }
 
+bool may_be_written(const Value& value, const Meta& output, std::uint32_t holders) noexcept {
+  return value->held_by(holders) && value->buffer()->unique() && value->buffer()->writable() &&
+         value->contiguous() && value->offset() == 0 && value->meta() == output;
+}
+
 bool has_nan(const Value& value) {
   const auto any_nan = [&]<class T>(T) {
     std::vector<T> elements(static_cast<std::size_t>(value->meta().elements()));
@@ -71,6 +74,30 @@ bool has_nan(const Value& value) {
   if (value->dtype() == DType::float32) return any_nan(float{});
   if (value->dtype() == DType::float64) return any_nan(double{});
   return false;
+}
+
+namespace {
+std::string in_backward_of(std::string_view op) {
+  return op.empty() ? "" : ", in the backward pass of " + std::string(op);
+}
+}  // namespace
+
+Error nan_made(std::string_view op, const Meta& output, std::string_view vjp_of) {
+  return Error(
+             ErrorCode::nan_found,
+             "made a NaN in its output " + to_string(output) + in_backward_of(vjp_of))
+      .op(op)
+      .hint("no input had one; a smaller learning rate or clipping often helps");
+}
+
+Error nan_came_in(
+    std::string_view op, std::size_t input, const std::string& what, std::string_view vjp_of) {
+  return Error(
+             ErrorCode::nan_found,
+             "passed on a NaN that came with its input " + std::to_string(input) + ", " + what +
+                 in_backward_of(vjp_of))
+      .op(op)
+      .hint("no op made it: look at what was given");
 }
 
 }  // namespace troupe

@@ -11,6 +11,8 @@
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -73,9 +75,13 @@ void GradientSum::add(Gradient&& gradient) {
 }
 
 Value GradientSum::failure() const noexcept {
+  const auto place = [](const Item& item) {
+    return std::tuple(item.value->failure_order(), item.output, item.ordinal);
+  };
+  const Item* first = nullptr;
   for (const Item* item = items_; item; item = item->next)
-    if (item->value->error()) return item->value;
-  return nullptr;
+    if (item->value->error() && (!first || place(*item) < place(*first))) first = item;
+  return first ? first->value : nullptr;
 }
 
 Tensor GradientSum::take(std::uint32_t output) {
@@ -93,6 +99,27 @@ Tensor GradientSum::take(std::uint32_t output) {
   Tensor sum = Tensor::constant(chosen[0]->value);
   for (i = 1; i < count; ++i) sum = sum + Tensor::constant(chosen[i]->value);
   return sum;
+}
+
+namespace {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_gradient(
+    const OpInfo& op, std::size_t i, const Meta& input, const Meta& made) {
+  throw Error(
+      made.shape == input.shape ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+      "its vjp gave input " + std::to_string(i) + ", " + to_string(input) + ", a gradient " +
+          to_string(made))
+      .op(op.name)
+      .hint("a gradient has the dtype and shape of what it is the gradient of");
+}
+}  // namespace
+
+void check_vjp(const OpInfo& op, Gradients& made, std::span<const Meta> inputs) {
+  const std::size_t count = std::min(inputs.size(), made.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!made[i]) continue;
+    const Meta& meta = made[i].meta();
+    if (!(meta == inputs[i])) refuse_gradient(op, i, inputs[i], meta);
+  }
 }
 
 // --- Node
@@ -115,9 +142,13 @@ Node::Node(
     std::span<Source> sources,
     std::span<const Meta> outputs,
     std::uint64_t random_seed,
-    std::uint64_t random_call)
+    std::uint64_t random_call,
+    const Origin& origin)
     : op_(std::move(op)),
       device_(&device),
+      file_(origin.where.file),
+      line_(origin.where.line),
+      step_(static_cast<std::int32_t>(origin.step)),
       source_count_(static_cast<std::uint16_t>(sources.size())),
       outlet_count_(static_cast<std::uint8_t>(outputs.size())) {
   if (source_count_ > few_sources)
@@ -133,6 +164,14 @@ Node::Node(
     extra().random_seed = random_seed;
     extra().random_call = random_call;
   }
+}
+
+void Node::set_trap(Turn* turn) {
+  Extra& extra = this->extra();
+  extra.traps_nan = true;
+  if (!turn) return;
+  extra.order = turn->order++;
+  extra.vjp_of = turn->vjp_of;
 }
 
 Node::Extra& Node::extra() {
@@ -160,6 +199,7 @@ Node::~Node() {
     system().deallocate(outlets(), sizeof(Outlet) * outlet_count_);
   }
   if (extra_) {
+    if (extra_->known_to_engine) Engine::of(system()).forget(cell());
     extra_->~Extra();
     system().deallocate(extra_, sizeof(Extra));
   }
@@ -218,8 +258,15 @@ void Node::start_finished(std::span<Value> outputs) {
 }
 
 void Node::on(Input&& input) {
-  Source& source = sources()[input.slot];
-  source.value = input.value ? std::move(input.value) : zeros(*device_, outlets()[0].kept->meta());
+  if (!input.value) {
+    const Meta meta = outlets()[0].kept->meta();
+    try {
+      input.value = zeros(*device_, meta);
+    } catch (...) {  // out of memory: the slot is filled all the same, or nobody would be answered
+      input.value = failure_of_current_exception("output", {&meta, 1}, 0);
+    }
+  }
+  sources()[input.slot].value = std::move(input.value);
   if (--awaited_ == 0) launch();
 }
 
@@ -228,15 +275,19 @@ void Node::launch() {
   SmallArray<Value> inputs(source_count_);
   SmallArray<Meta> metas(outlet_count_);
   SmallArray<Value> outputs(outlet_count_);
+  const auto fail = [&](const Value& failure) {
+    for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = failure;
+    Engine::of(system()).add_pending(-pending);
+    finish();
+  };
+  Value failure;
   for (std::size_t i = 0; i < source_count_; ++i) {
-    if (sources()[i].value->error()) {
-      const Value failure = sources()[i].value;
-      for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = failure;
-      Engine::of(system()).add_pending(-pending);
-      return finish();
-    }
-    inputs[i] = sources()[i].value;
+    const Value& value = sources()[i].value;
+    if (value->error() && (!failure || value->failure_order() < failure->failure_order()))
+      failure = value;
+    inputs[i] = value;
   }
+  if (failure) return fail(failure);
   for (std::size_t k = 0; k < outlet_count_; ++k) metas[k] = outlets()[k].kept->meta();
   Ticket ticket;
   try {
@@ -249,8 +300,9 @@ void Node::launch() {
         extra_ ? extra_->random_call : 0,
         outputs.span());
   } catch (...) {
-    Engine::of(system()).add_pending(-pending);
-    return fail_with_current_exception();
+    SmallArray<Meta> shapes(source_count_);
+    for (std::size_t i = 0; i < source_count_; ++i) shapes[i] = sources()[i].value->meta();
+    return fail(failure_of_current_exception("inputs", shapes.span(), 0));
   }
   for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = std::move(outputs[k]);
   if (ticket) {
@@ -266,29 +318,23 @@ void Node::on(Completed&&) {
   finish();
 }
 
-void Node::fail_with_current_exception() {
-  const Value failure = failure_of_current_exception();
-  for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = failure;
-  finish();
-}
-
 void Node::trap_nan() {
   const auto holds_nan = [](const Value& value) {
     return value && !value->error() && value->buffer() && has_nan(value);
   };
-  bool came_in = false;
-  for (std::size_t i = 0; i < source_count_; ++i) came_in |= holds_nan(sources()[i].value);
-  if (came_in) return;
   for (std::size_t k = 0; k < outlet_count_; ++k) {
     if (!holds_nan(outlets()[k].kept)) continue;
-    const Value failure = ValueBody::failed(
-        system(),
-        Error(
-            ErrorCode::nan_found,
-            "made a NaN in its output " + to_string(outlets()[k].kept->meta()))
-            .op(op_->info().name)
-            .step(Engine::of(system()).step.load(std::memory_order_relaxed))
-            .hint("no input had one; a smaller learning rate or clipping often helps"));
+    std::size_t giver = 0;
+    while (giver < source_count_ && !holds_nan(sources()[giver].value)) ++giver;
+    const Error error = giver < source_count_
+                            ? nan_came_in(
+                                  op_->info().name,
+                                  giver,
+                                  to_string(sources()[giver].value->meta()) + " from outside",
+                                  extra_->vjp_of)
+                            : nan_made(op_->info().name, outlets()[k].kept->meta(), extra_->vjp_of);
+    const Value failure =
+        ValueBody::failed(system(), Error(error).at(file_, line_).step(step_), extra_->order);
     for (std::size_t j = 0; j < outlet_count_; ++j) outlets()[j].kept = failure;
     return;
   }
@@ -296,9 +342,7 @@ void Node::trap_nan() {
 
 void Node::finish() {
   const OpInfo& info = op_->info();
-  if (Engine* engine = system().find<Engine>();
-      engine && engine->trap_nan.load(std::memory_order_relaxed))
-    trap_nan();
+  if (extra_ && extra_->traps_nan) trap_nan();
   for (std::size_t k = 0; k < outlet_count_; ++k) {
     Outlet& outlet = outlets()[k];
     ValueBody* nothing = nullptr;
@@ -378,31 +422,51 @@ void Node::run_complete_passes() {
   }
 }
 
-void Node::on(AddHook&& hook) { extra().hooks.emplace_back(hook.output, std::move(hook.hook)); }
+void Node::on(AddHook&& hook) {
+  extra().known_to_engine = true;
+  if (hook.hook) extra().hooks.emplace_back(hook.output, std::move(hook.hook));
+}
 
 void Node::run_vjp(Pass& pass) {
-  const ActorScope scope(*device_);
+  const Expect& expect = pass.expect;
+  Turn turn{
+      {file_, line_},
+      step_,
+      failure_order(expect.pass, expect.position),
+      op_->info().name,
+      extra_ && extra_->traps_nan};
+  const ActorScope scope(*device_, turn);
   Value failure = pass.sum.failure();
+  for (std::size_t k = 0; k < outlet_count_ && !failure; ++k)
+    if (const Value& kept = outlets()[k].kept; kept && kept->error()) failure = kept;
   SmallArray<Tensor> gradients(outlet_count_);
   Gradients made(source_count_);
   if (!failure) {
     try {
-      made = vjp(pass, gradients.span());
+      made = vjp(pass, gradients.span(), turn);
     } catch (...) {
-      failure = failure_of_current_exception();
+      SmallArray<Meta> shapes(outlet_count_);
+      for (std::size_t k = 0; k < outlet_count_; ++k)
+        if (gradients[k]) shapes[k] = gradients[k].meta();
+      failure = failure_of_current_exception("gradients", shapes.span(), turn.order);
     }
   }
-  const Expect& expect = pass.expect;
-  for (const Expect::Delivery& wish : expect.deliver) {
+  for (const Expect::Delivery& wish : expect.deliver()) {
     const Tensor& asked = gradients[wish.output];
-    if (failure || !asked)
+    if (!failure && asked) {
+      if (wish.retained)
+        subscribe_gradient(asked, wish.to, expect.pass, 0, 0);
+      else
+        subscribe_input(asked, wish.to, 0);
+    } else if (wish.retained) {
+      Address<Gradient>(wish.to).send(Gradient{expect.pass, 0, 0, failure});
+    } else {
       Address<Input>(wish.to).send(Input{0, failure});
-    else
-      subscribe_input(asked, wish.to, 0);
+    }
   }
   for (std::size_t i = 0; i < source_count_; ++i) {
     const Source& source = sources()[i];
-    if (!source.producer || !(i >= 32 || (expect.needed >> i & 1))) continue;
+    if (!source.producer || !expect.needs(i)) continue;
     const Address<Gradient> producer(source.producer);
     if (failure)
       producer.send(Gradient{expect.pass, source.output, source.ordinal, failure});
@@ -420,20 +484,26 @@ void Node::run_vjp(Pass& pass) {
   if (free_wanted_ && !passes_) forget_saved();
 }
 
-Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients) {
+void Node::call_hooks(std::span<Tensor> gradients, Turn& turn) {
+  const Where where = std::exchange(turn.where, Where{});
+  for (const auto& [output, hook] : extra_->hooks) {
+    if (!gradients[output]) continue;
+    Tensor replacement = (*hook)(gradients[output]);
+    if (!replacement) continue;
+    check_hook(op_->info().name, gradients[output].meta(), replacement);
+    gradients[output] = std::move(replacement);
+  }
+  turn.where = where;
+}
+
+Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients, Turn& turn) {
   for (std::size_t k = 0; k < outlet_count_; ++k)
     gradients[k] = pass.sum.take(static_cast<std::uint32_t>(k));
-  if (extra_) {
-    for (const auto& [output, hook] : extra_->hooks) {
-      if (!gradients[output]) continue;
-      Tensor replaced = (*hook)(gradients[output]);
-      if (replaced) gradients[output] = std::move(replaced);
-    }
-  }
+  if (extra_ && !extra_->hooks.empty()) call_hooks(gradients, turn);
   std::uint32_t needed = 0;
   bool wanted = false;
   for (std::size_t i = 0; i < source_count_; ++i) {
-    if (!sources()[i].producer || !(i >= 32 || (pass.expect.needed >> i & 1))) continue;
+    if (!sources()[i].producer || !pass.expect.needs(i)) continue;
     wanted = true;
     if (i < 32) needed |= 1u << i;
   }
@@ -451,7 +521,6 @@ Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients) {
   SmallArray<Meta> output_metas(outlet_count_);
   for (std::size_t k = 0; k < outlet_count_; ++k) {
     const Value& kept = outlets()[k].kept;
-    if (kept && kept->error()) throw *kept->error();
     if (kept && (info.saves_outputs >> k & 1)) outputs[k] = Tensor::constant(kept);
     output_metas[k] = kept ? kept->meta() : gradients[k].meta();
   }
@@ -461,7 +530,7 @@ Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients) {
       inputs[i] = Tensor::constant(value);
     input_metas[i] = value ? value->meta() : output_metas[0];
   }
-  return info.vjp(
+  Gradients made = info.vjp(
       op_->attributes(),
       Vjp(inputs.span(),
           input_metas.span(),
@@ -469,22 +538,25 @@ Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients) {
           output_metas.span(),
           gradients,
           needed));
+  check_vjp(info, made, input_metas.span());
+  return made;
 }
 
-Value Node::failure_of_current_exception() {
-  Error error;
-  try {
-    throw;
-  } catch (const Error& thrown) {
-    error = thrown;
-  } catch (const std::exception& thrown) {
-    error = Error(ErrorCode::op_failed, thrown.what());
-  } catch (...) {
-    error = Error(ErrorCode::op_failed, "an exception that is no std::exception");
+Value Node::failure_of_current_exception(
+    std::string_view what, std::span<const Meta> shapes, std::uint64_t order) {
+  const Error thrown = current_error();
+  Error error = thrown;
+  if (thrown.op().empty()) {  // nobody has said yet which call it was
+    std::string text;
+    for (const Meta& meta : shapes) text += (text.empty() ? "" : ", ") + to_string(meta);
+    error = Error(thrown.code(), thrown.message() + " (" + std::string(what) + ": " + text + ")")
+                .op(op_->info().name)
+                .hint(thrown.hint())
+                .at(thrown.file(), thrown.line());
   }
-  if (error.op().empty()) error.op(op_->info().name);
-  if (error.step() < 0) error.step(Engine::of(system()).step.load(std::memory_order_relaxed));
-  return ValueBody::failed(system(), std::move(error));
+  if (error.file().empty()) error.at(file_, line_);
+  if (error.step() < 0) error.step(step_);
+  return ValueBody::failed(system(), std::move(error), order);
 }
 
 void Node::forget_saved() noexcept {
@@ -494,6 +566,16 @@ void Node::forget_saved() noexcept {
     sources()[i].producer.reset();
   }
   for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept.reset();
+}
+
+void check_hook(std::string_view op, const Meta& gradient, const Tensor& replacement) {
+  if (replacement.meta() == gradient) return;
+  throw Error(
+      replacement.shape() == gradient.shape ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+      "a hook gave " + to_string(replacement.meta()) + " in the place of the gradient " +
+          to_string(gradient))
+      .op(op)
+      .hint("a gradient has the dtype and shape of what it is the gradient of");
 }
 
 // --- subscribing

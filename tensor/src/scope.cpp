@@ -22,14 +22,15 @@ Scope::Scope(System& system, Device& device) : system_(&system), device_(&device
     random_ = outer_->random_;
     grad_enabled_ = outer_->grad_enabled_;
     builder_ = outer_->builder_;
+    turn_ = outer_->turn_;
   } else {
     seat_ = std::make_unique<Seat>(system);
   }
   current_scope = this;
 }
 
-Scope::Scope(Inside, Device& device) noexcept
-    : system_(&device.system()), device_(&device), grad_enabled_(false) {
+Scope::Scope(Inside, Device& device, Turn& turn) noexcept
+    : system_(&device.system()), device_(&device), grad_enabled_(false), turn_(&turn) {
   outer_ = current_scope;
   current_scope = this;
 }

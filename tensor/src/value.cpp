@@ -37,9 +37,10 @@ Value ValueBody::view(
   return Value::adopt(body);
 }
 
-Value ValueBody::failed(System& system, Error error) {
+Value ValueBody::failed(System& system, Error error, std::uint64_t order) {
   auto* body = new (system.allocate(sizeof(ValueBody))) ValueBody(system, Meta{});
   body->error_ = new Error(std::move(error));
+  body->offset_ = static_cast<std::int64_t>(order);
   return Value::adopt(body);
 }
 

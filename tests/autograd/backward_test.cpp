@@ -3,6 +3,7 @@
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/node.hpp>
 #include <troupe/tensor/record.hpp>
 
 #include <catch2/catch_approx.hpp>
@@ -13,6 +14,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 using namespace troupe;
@@ -206,4 +208,90 @@ TEST_CASE("dropping the loss right after backward loses no work", "[autograd]") 
     backward(loss);
   }
   CHECK(grad_of(x).to_vector<float>().size() == 1 << 16);
+}
+
+TEST_CASE("hooks see the gradients that create_graph records", "[autograd]") {
+  test::Engine engine;
+  const auto second = [&](bool create_graph) {
+    const Tensor x = requires_grad(vector_of({3}));
+    const Tensor y = x * x;
+    register_hook(y, [](const Tensor& gradient) { return gradient * 10.0; });
+    register_hook(x, [](const Tensor& gradient) { return gradient + 1.0; });
+    return grad(sum(y * y), x, {.create_graph = create_graph}).item();
+  };
+  CHECK(second(false) == 4 * 27 * 10 + 1);
+  CHECK(second(true) == second(false));
+
+  const Tensor x = requires_grad(vector_of({3}));
+  Parameter w(vector_of({2}));
+  w.register_hook([](const Tensor& gradient) { return gradient * 5.0; });
+  const Tensor first = grad(sum(x * w.tensor() * w.tensor()), w.tensor(), {.create_graph = true});
+  CHECK(first.item() == 2 * 3 * 2 * 5);
+  CHECK(grad(sum(first), x).item() == 2 * 2 * 5);
+}
+
+TEST_CASE("random numbers are refused where the order of calls is not fixed", "[autograd]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  for (const bool create_graph : {false, true}) {
+    const Tensor x = requires_grad(vector_of({3, 4}));
+    const Tensor y = x * 2.0;
+    register_hook(y, [](const Tensor& gradient) { return dropout(gradient, 0.5); });
+    CHECK_THROWS_WITH(
+        grad(sum(y), x, {.create_graph = create_graph}).to_vector<double>(),
+        ContainsSubstring("dropout") && ContainsSubstring("draw them in the forward pass"));
+  }
+}
+
+TEST_CASE("a hook's gradient of another dtype is refused with op and both", "[autograd]") {
+  test::Engine engine;
+  for (const bool create_graph : {false, true}) {
+    const Tensor x = requires_grad(vector_of({3, 4}));
+    const Tensor y = tanh(x);
+    register_hook(y, [](const Tensor& gradient) { return cast(gradient, DType::float32); });
+    CHECK_THROWS_WITH(
+        grad(sum(y), x, {.create_graph = create_graph}).to_vector<double>(),
+        ContainsSubstring("tanh") && ContainsSubstring("float32[2]") &&
+            ContainsSubstring("float64[2]"));
+  }
+}
+
+TEST_CASE("of several failures the first by edge is told", "[autograd]") {
+  for (const unsigned threads : {1u, 2u, 4u}) {
+    for (int repeat = 0; repeat < 10; ++repeat) {
+      test::Engine engine(threads);
+      const Tensor x = requires_grad(vector_of({1}));
+      Tensor total = vector_of({0});
+      for (int i = 0; i < 8; ++i) {
+        const Tensor y = x * 2.0;
+        register_hook(y, [i](const Tensor&) -> Tensor {
+          throw Error(ErrorCode::op_failed, "planted " + std::to_string(i));
+        });
+        total = y + total;
+      }
+      backward(sum(total));
+      CHECK_THROWS_WITH(grad_of(x), ContainsSubstring("planted 0"));
+    }
+  }
+}
+
+TEST_CASE("a failure that comes late names op, shapes and the line of the call", "[autograd]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const Meta meta{DType::int64, {1}};
+  Awaiting late = make_awaiting(engine.device, meta, nullptr, 0, Where::here());
+  const Tensor table = Tensor::copy_of<double>(std::vector<double>{1, 2}, {2, 1});
+  const std::uint32_t line = __LINE__ + 1;
+  const Tensor row = embedding(late.tensor, table);
+  const Tensor built_on_it = sum(row * 2.0);
+  const Tensor index = Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{9}, {1});
+  Address<Input>(late.cell).send(Input{0, index.value()});
+  try {
+    (void)built_on_it.item();
+    FAIL("no error");
+  } catch (const Error& error) {
+    CAPTURE(error.what());
+    CHECK(error.op() == "embedding");
+    CHECK(error.file().ends_with("backward_test.cpp"));
+    CHECK(error.line() == line);
+    CHECK(error.message().find("float64[2, 1]") != std::string::npos);
+  }
 }

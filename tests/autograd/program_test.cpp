@@ -3,12 +3,21 @@
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/capture.hpp>
 #include <troupe/autograd/program.hpp>
+#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/op_info.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <cstdint>
 #include <cstring>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 using namespace troupe;
@@ -52,6 +61,46 @@ struct Net {
     return {loss};
   }
 };
+
+/// An update rule whose kernel throws for gradients above 0, after it has written.
+struct TouchyUpdate : OpDefaults {
+  static constexpr OpId id{65'701};
+  static constexpr std::string_view name = "touchy_update";
+  static constexpr std::int8_t donates = 0;
+  void infer(std::span<const Meta> in, Metas& out) const {
+    for (std::size_t i = 0; i + 2 < in.size(); ++i) out.push_back(in[i]);
+  }
+};
+void attach_touchy(Device& device) {
+  cpu::add_kernel(
+      device,
+      OpInfoOf<TouchyUpdate>::info,
+      [](const void*, std::span<const cpu::HostTensor> in, std::span<const cpu::HostTensor> out) {
+        for (std::size_t i = 0; i < out.size(); ++i) out[i].as<float>()[0] = 77;
+        if (in[in.size() - 2].as<float>()[0] > 0) throw std::runtime_error("planted");
+      });
+}
+
+/// Scalars of an update that are the same in each step, through either door.
+Tensor constant_lr(double lr) {
+  if (Capture* capture = Capture::current())
+    return capture->scalars(
+        [lr](std::span<double> numbers) {
+          numbers[0] = lr;
+          numbers[1] = 1;
+        },
+        2);
+  return Tensor::copy_of<double>(std::vector<double>{lr, 1}, {2});
+}
+
+std::string failure_of(const Tensor& tensor) {
+  try {
+    (void)tensor.value();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
 
 Tensor batch(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
   return Tensor::copy_of<float>(
@@ -206,5 +255,286 @@ TEST_CASE("an output may be an input, a constant or given twice", "[autograd]") 
     CHECK(bits(out[1]) == bits(bound));
     CHECK(bits(out[2]) == bits(x + bound));
     CHECK(bits(out[3]) == bits(out[2]));
+  }
+}
+
+TEST_CASE("a program may read what it updated, with the bits of the other door", "[autograd]") {
+  std::vector<std::vector<std::uint32_t>> expected;
+  for (const unsigned threads : {1u, 2u}) {
+    for (const bool captured : {false, true}) {
+      test::Engine engine(threads);
+      Parameter w(batch(4, 4, 1)), average(batch(4, 4, 1), false);
+      const auto step = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+        w.zero_grad();
+        const Tensor loss = sum(square(in[0] * w.tensor()));
+        backward(loss);
+        w.apply(make_op(SgdUpdate{}), 0, constant_lr(0.1));
+        const NoGrad no_grad;
+        w.set(clamp(w.tensor(), -0.5, 0.5));
+        average.set(average.tensor() * 0.9f + w.tensor() * 0.1f);
+        return {loss, max(w.tensor())};
+      };
+      CompiledFunction compiled(step);
+      std::vector<std::vector<std::uint32_t>> seen;
+      for (std::uint64_t i = 0; i < 5; ++i) {
+        const Tensor x = batch(4, 4, 10 + i);
+        for (const Tensor& y : captured ? compiled(std::span(&x, 1)) : step(std::span(&x, 1)))
+          seen.push_back(bits(y));
+      }
+      seen.push_back(bits(w.tensor()));
+      seen.push_back(bits(average.tensor()));
+      if (expected.empty()) expected = seen;
+      REQUIRE(seen == expected);
+    }
+  }
+}
+
+// Goal: invariant 6 where the update itself, or what comes after it, fails.
+// Method: a rule that writes and throws for one of the parameters; a look-up that fails by its
+// index after all updates.
+TEST_CASE("a step that fails in or after its updates writes nothing", "[autograd]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  attach_touchy(engine.device);
+  const bool in_update = GENERATE(true, false);
+  Parameter a(batch(1, 4, 1)), b(batch(1, 4, 2)), table(batch(4, 4, 3), false);
+  a.set_states({batch(1, 4, 4)});
+  const auto step = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    for (Parameter* p : {&a, &b}) p->zero_grad();
+    backward(sum(a.tensor() * in[0]) + sum(b.tensor() * in[0]));
+    SgdUpdate momentum;
+    momentum.momentum = 0.5;
+    a.apply(make_op(momentum), 1, constant_lr(1));
+    b.apply(in_update ? make_op(TouchyUpdate{}) : make_op(SgdUpdate{}), 0, constant_lr(1));
+    const NoGrad no_grad;
+    const Tensor row = cast(sum(in[0]), DType::int64);
+    return {sum(embedding(reshape(row, {1}), in_update ? table.tensor() : b.tensor()))};
+  };
+  const Meta meta{DType::float32, {1, 4}};
+  Program program = Program::capture(step, std::span(&meta, 1));
+  const Tensor good = Tensor::copy_of<float>(std::vector<float>{-1, 0, 1, 0}, {1, 4});
+  const Tensor bad =
+      Tensor::copy_of<float>(std::vector<float>{1, in_update ? -1.0f : 9.0f, 0, 1}, {1, 4});
+  const auto state = [&] {
+    std::vector<std::vector<std::uint32_t>> all{bits(a.tensor()), bits(b.tensor())};
+    for (const Tensor& tensor : a.states()) all.push_back(bits(tensor));
+    return all;
+  };
+  for (int i = 0; i < 3; ++i) {
+    const auto before = state();
+    a.forget_read();  // nobody else holds the values: they could be written in place
+    b.forget_read();
+    const std::string text = failure_of(program.run(std::span(&bad, 1))[0]);
+    CHECK(text.find(in_update ? "touchy_update" : "embedding") != std::string::npos);
+    CHECK(text.find("program_test.cpp") != std::string::npos);
+    CHECK(state() == before);
+    CHECK(failure_of(program.run(std::span(&good, 1))[0]).empty());
+    CHECK(state() != before);
+  }
+}
+
+TEST_CASE("an op of a program that throws is named, with shapes, step and line", "[autograd]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  troupe::Engine::of(engine.system).step = 41;
+  attach_touchy(engine.device);
+  const Meta meta{DType::float32, {4}};
+  Program program = Program::capture(
+      [](std::span<const Tensor> in) {
+        return std::vector<Tensor>{apply(TouchyUpdate{}, in[0], in[0], in[0]) + 1.0f};
+      },
+      std::span(&meta, 1));
+  const Tensor x = Tensor::copy_of<float>(std::vector<float>{1, 2, 3, 4}, {4});
+  const Tensor y = program.run(std::span(&x, 1))[0];
+  troupe::Engine::of(engine.system).step = 42;
+  const std::string text = failure_of(y);
+  CHECK(text.find("touchy_update") != std::string::npos);
+  CHECK(text.find("planted") != std::string::npos);
+  CHECK(text.find("float32[4]") != std::string::npos);
+  CHECK(text.find("in step 41") != std::string::npos);
+  CHECK(text.find("program_test.cpp") != std::string::npos);
+}
+
+TEST_CASE("both outputs of a live tensor may be bound", "[autograd]") {
+  test::Engine engine;
+  const Meta meta{DType::float32, {3}};
+  Awaiting late = make_awaiting(engine.device, meta, nullptr, 0, Where::here());
+  Tensor dropped[2];  // outputs of one record, for its data were not there at the call
+  const Operand inputs[] = {late.tensor};
+  apply(make_op(Dropout{{}, 0.5}), inputs, dropped);
+  const Tensor ones = Tensor::copy_of<float>(std::vector<float>{1, 1, 1}, {3});
+  Address<Input>(late.cell).send(Input{0, ones.value()});
+  Program program = Program::capture(
+      [&](std::span<const Tensor> in) {
+        return std::vector<Tensor>{in[0] * dropped[0], in[0] * cast(dropped[1], DType::float32)};
+      },
+      std::span(&meta, 1));
+  for (int i = 0; i < 2; ++i) {
+    const auto out = program.run(std::span(&ones, 1));
+    CHECK(bits(out[0]) == bits(dropped[0]));
+    CHECK(bits(out[1]) == bits(cast(dropped[1], DType::float32)));
+  }
+}
+
+TEST_CASE("a parameter's hooks give the same bits through both doors", "[autograd]") {
+  std::vector<std::vector<std::uint32_t>> expected;
+  for (const bool captured : {false, true}) {
+    test::Engine engine;
+    Net net;
+    net.w1.register_hook([](const Tensor& gradient) { return gradient * 3.0f; });
+    net.w1.register_hook([](const Tensor& gradient) { return clamp(gradient, -0.01, 0.01); });
+    CompiledFunction compiled([&](std::span<const Tensor> in) { return net.step(in); });
+    std::vector<std::vector<std::uint32_t>> seen;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      const Tensor inputs[] = {batch(8, 8, 100 + i), batch(8, 1, 200 + i)};
+      seen.push_back(bits((captured ? compiled(inputs) : net.step(inputs))[0]));
+    }
+    for (const Parameter* p : {&net.w1, &net.b1, &net.w2}) seen.push_back(bits(p->tensor()));
+    if (expected.empty()) expected = seen;
+    REQUIRE(seen == expected);
+  }
+}
+
+TEST_CASE("a program stays where it is when others are captured", "[autograd]") {
+  test::Engine engine;
+  CompiledFunction compiled(
+      [](std::span<const Tensor> in) { return std::vector<Tensor>{in[0] + 1.0f}; });
+  const Tensor x = batch(1, 1, 1);
+  const Program& first = compiled.program(std::span(&x, 1));
+  for (std::int64_t i = 2; i < 50; ++i) {
+    const Tensor other = batch(1, i, 1);
+    (void)compiled.program(std::span(&other, 1));
+  }
+  CHECK(&compiled.program(std::span(&x, 1)) == &first);
+  CHECK(first.output_count() == 1);
+  CHECK_THROWS_AS(compiled(std::span<const Tensor>(std::vector<Tensor>(1))), Error);
+}
+
+TEST_CASE("runs that were asked for and never made leave nothing", "[autograd]") {
+  {
+    test::Engine engine;
+    Net net;
+    const Meta metas[] = {{DType::float32, {4, 8}}, {DType::float32, {4, 1}}};
+    Program program = Program::capture([&](auto in) { return net.step(in); }, metas);
+    Awaiting never = make_awaiting(engine.device, metas[0], nullptr, 0, Where::here());
+    const Tensor inputs[] = {never.tensor, batch(4, 1, 6)};
+    for (int i = 0; i < 10; ++i) (void)program.run(inputs);
+  }
+  SUCCEED("a leak is the sanitizers' to tell");
+}
+
+// Goal: the NaN trap names the op that made the first NaN, in the order of the calls, with its step
+// and line: the same through both doors, for any number of threads.
+// Method: one is made where `made` says, in the second step, and in later ops too; with many rows
+// ops run on all threads, so that some end before those called first.
+TEST_CASE("the first NaN is named alike through both doors", "[autograd]") {
+  enum class Made { forward, backward, update, input, parameter };
+  const Made made =
+      GENERATE(Made::forward, Made::backward, Made::update, Made::input, Made::parameter);
+  const std::int64_t rows = GENERATE(2, 512);
+  std::string expected;
+  for (const unsigned threads : {1u, 2u, 4u}) {
+    for (const bool captured : {false, true}) {
+      CAPTURE(made, rows, threads, captured);
+      test::Engine engine(threads);
+      troupe::Engine& shared = troupe::Engine::of(engine.system);
+      shared.trap_nan = true;
+      const auto matrix = [&](float x) {
+        return Tensor::copy_of<float>(
+            std::vector<float>(static_cast<std::size_t>(rows * 512), x), {rows, 512});
+      };
+      Parameter w(matrix(0.5f)), v(matrix(1));
+      std::uint32_t product_line = 0, root_line = 0, update_line = 0;
+      double lr = 0;  // the trap's NaN is ∞ − ∞ or 0 · ∞
+      const auto step = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+        w.zero_grad();
+        v.zero_grad();
+        product_line = __LINE__ + 1;
+        const Tensor a = in[0] * w.tensor();
+        root_line = __LINE__ + 1;
+        const Tensor b = sqrt(v.tensor() - in[1]);
+        const Tensor c = log(v.tensor() - in[1] * 0.5f);
+        const Tensor loss = sum(c + a) + sum(b * in[2]);
+        backward(loss);
+        const ScalarSource source = [&](std::span<double> numbers) {
+          numbers[0] = lr;
+          numbers[1] = 1;
+        };
+        Tensor scalars;
+        if (Capture* capture = Capture::current()) {
+          scalars = capture->scalars(source, 2);
+        } else {
+          double numbers[2];
+          source(numbers);
+          scalars = Tensor::copy_of<double>(std::span<const double>(numbers), {2});
+        }
+        const OpRef rule = make_op(SgdUpdate{});
+        const ParameterUpdate updates[] = {{w, rule, 0, scalars}, {v, rule, 0, scalars}};
+        update_line = __LINE__ + 1;
+        apply_together(updates);
+        return {loss};
+      };
+      CompiledFunction compiled(step);
+      std::optional<Error> error;
+      for (int number = 1; number <= 4 && !error; ++number) {
+        const bool now = number == 2;
+        constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+        lr = now && made == Made::update ? std::numeric_limits<double>::infinity() : 0;
+        if (now && made == Made::parameter) w.set(matrix(nan));
+        const Tensor given[] = {
+            matrix(now && made == Made::input ? nan : 0),
+            matrix(
+                now && made == Made::forward    ? 3
+                : now && made == Made::backward ? 1
+                                                : 0),
+            matrix(0)};
+        shared.step = number;
+        try {
+          const Tensor loss = (captured ? compiled(given) : step(given))[0];
+          shared.step = 100;  // the caller is far ahead when it is told
+          (void)loss.item();
+        } catch (const Error& caught) {
+          error = caught;
+        }
+      }
+      REQUIRE(error.has_value());
+      CAPTURE(error->what());
+      CHECK(error->code() == ErrorCode::nan_found);
+      CHECK(error->step() == 2);
+      CHECK(error->file().ends_with("program_test.cpp"));
+      const auto says = [&](std::string_view text) {
+        return error->message().find(text) != std::string::npos;
+      };
+      switch (made) {
+        case Made::forward:
+          CHECK(error->op() == "sqrt");
+          CHECK(error->line() == root_line);
+          break;
+        case Made::backward:
+          CHECK(error->line() == root_line);
+          CHECK(says("in the backward pass of sqrt"));
+          break;
+        case Made::update:
+          CHECK(error->op() == "sgd_update");
+          CHECK(error->line() == update_line);
+          break;
+        case Made::input:
+          CHECK(error->op() == "mul");
+          CHECK(error->line() == product_line);
+          CHECK(says("with its input 0, the "));
+          break;
+        case Made::parameter:
+          CHECK(error->op() == "mul");
+          CHECK(error->line() == product_line);
+          CHECK(says("with its input 1, the parameter float32"));
+          break;
+      }
+      const std::string seen =
+          error->op() + " " + std::to_string(error->line()) + " " + std::to_string(error->step());
+      if (expected.empty()) expected = seen;
+      REQUIRE(seen == expected);
+      // Nothing was written.
+      shared.trap_nan = false;
+      CHECK(bits(v.tensor()) == bits(matrix(1)));
+      if (made != Made::parameter) CHECK(bits(w.tensor()) == bits(matrix(0.5f)));
+    }
   }
 }

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <random>
+#include <thread>
 #include <vector>
 
 using namespace troupe;
@@ -81,4 +82,35 @@ TEST_CASE("random graphs give the gradients of forward differentiation", "[autog
     CHECK(std::abs(asked - expected) <= 1e-12 * (1 + std::abs(expected)));
     CHECK(asked == accumulated);
   }
+}
+
+// Goal: walks over graphs that share records do not read each other's marks.
+// Method: two callers go backward at once, again and again, through graphs of one leaf.
+TEST_CASE("two threads go backward over graphs that share a leaf", "[autograd]") {
+  test::Engine engine(2);
+  const Tensor x = requires_grad(Tensor::copy_of<double>(std::vector<double>{3}, {}));
+  Tensor shared = x;
+  for (int i = 0; i < 50; ++i) shared = shared * 1.0;
+  constexpr int passes = 1000;
+  const auto go = [&](double factor) {
+    double wrong = 0;
+    for (int i = 0; i < passes; ++i) {
+      const Tensor y = shared * factor + x * factor;
+      if (i % 2 == 0)
+        wrong += grad(y, x, {.retain_graph = true}).item() != 2 * factor;
+      else
+        backward(y, {}, {.retain_graph = true});
+    }
+    return wrong;
+  };
+  double wrong_there = 0;
+  std::thread other([&] {
+    const Scope scope(engine.system);
+    wrong_there = go(5);
+  });
+  const double wrong_here = go(7);
+  other.join();
+  CHECK(wrong_here == 0);
+  CHECK(wrong_there == 0);
+  CHECK(grad_of(x).item() == passes / 2 * 2 * (5 + 7));
 }

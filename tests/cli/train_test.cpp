@@ -561,13 +561,21 @@ TEST_CASE("a damaged checkpoint is told, and an older one used", "[cli]") {
 TEST_CASE("watch-nan names the step and the op that made the first NaN", "[cli]") {
   const Fixture troupe;
   // Steps of this length drive the weights past what float32 holds within a few steps.
-  const Words common = small_run + Words{"--model", "mlp", "--optimizer", "sgd", "--lr", "1e30"};
+  const Words common = small_run + Words{"--model", "mlp", "--optimizer", "sgd", "--watch-nan"};
   const auto door = GENERATE(as<std::string>{}, "program", "define-by-run");
-  const Ended ended = troupe(common + Words{"--watch-nan", "--door", door, "--out", "a"});
-  CAPTURE(ended.err);
-  CHECK(ended.code == 1);
-  CHECK(ended.err.find("NaN") != std::string::npos);
-  CHECK(ended.err.find("\n  in step ") != std::string::npos);
+  const auto threads = GENERATE(as<std::string>{}, "1", "2");
+  const auto check = [&](const std::string& lr, const std::string& op, const std::string& step) {
+    const Ended ended =
+        troupe(common + Words{"--lr", lr, "--threads", threads, "--door", door, "--out", "a" + lr});
+    CAPTURE(ended.err);
+    CHECK(ended.code == 1);
+    CHECK(ended.err.find("error: " + op) != std::string::npos);
+    CHECK(ended.err.find("NaN") != std::string::npos);
+    CHECK(ended.err.find("trainer.cpp:") != std::string::npos);
+    CHECK(ended.err.find("\n  in step " + step + "\n") != std::string::npos);
+  };
+  check("1e30", "linear", "2");
+  check("1e39", "sgd_update: ", "1");  // the update itself, before it is written
 }
 
 }  // namespace troupe::cli::test

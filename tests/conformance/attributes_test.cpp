@@ -15,13 +15,21 @@ using namespace troupe;
 
 namespace {
 
+class AttributeVisitor : public FieldVisitor {
+ public:
+  using FieldVisitor::field;
+  void field(std::string_view, Ref<ActorCell>&) override { FAIL("an op holds an address"); }
+  void field(std::string_view, Bytes&) override { FAIL("an op holds bytes"); }
+  void local(std::string_view) override { FAIL("an op cannot leave the process"); }
+};
+
 /// Writes the fields that it is shown as texts, then reads them back in the same order.
-class Tape final : public FieldVisitor {
+class Tape final : public AttributeVisitor {
  public:
   void rewind() { reading_ = true; }
   [[nodiscard]] bool spent() const { return at_ == texts_.size(); }
 
-  using FieldVisitor::field;
+  using AttributeVisitor::field;
   void field(std::string_view name, bool& value) override { pass(name, value); }
   void field(std::string_view name, std::int64_t& value) override { pass(name, value); }
   void field(std::string_view name, std::uint64_t& value) override { pass(name, value); }
@@ -50,13 +58,13 @@ class Tape final : public FieldVisitor {
 };
 
 /// Changes one field, or all, to something that it was not.
-class Change final : public FieldVisitor {
+class Change final : public AttributeVisitor {
  public:
   static constexpr std::size_t all = ~std::size_t{0};
   explicit Change(std::size_t which) : which_(which) {}
   [[nodiscard]] std::size_t seen() const { return seen_; }
 
-  using FieldVisitor::field;
+  using AttributeVisitor::field;
   void field(std::string_view, bool& value) override {
     if (mine()) value = !value;
   }

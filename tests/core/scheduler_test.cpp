@@ -118,7 +118,8 @@ class Waiter final : public Actor<Token> {
     try {
       system().wait_until([] { return true && false; }, "what never comes");
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::inside_actor && error.hint().find("then") != std::string::npos)
+      if (error.code() == ErrorCode::inside_actor &&
+          error.hint().find("message") != std::string::npos)
         refused_.fetch_add(1);
     }
   }

@@ -89,6 +89,7 @@ TEST_CASE("a trace tells who handled what, for which step, and who sent it", "[c
   CHECK(system.tracer().on());
   {
     Scheduler::CallerGuard guard(system);
+    const std::uint64_t began = system.tracer().now();
     first.send(Step{42});
     named.send(Number{1});
     system.run_ready();
@@ -96,6 +97,7 @@ TEST_CASE("a trace tells who handled what, for which step, and who sent it", "[c
     kernel->phases = 1;
     kernel->chunks[0] = 3;
     system.submit(std::move(kernel));
+    system.tracer().span("training step", began);
   }
   const std::string text = traced(system, disk);
   CHECK_FALSE(system.tracer().on());
@@ -104,6 +106,7 @@ TEST_CASE("a trace tells who handled what, for which step, and who sent it", "[c
   CHECK_THAT(text, ContainsSubstring("\"the \\\"adder\\\": number\""));
   CHECK_THAT(text, ContainsSubstring("\"step\":42"));
   CHECK_THAT(text, ContainsSubstring("\"matmul\""));
+  CHECK_THAT(text, ContainsSubstring("\"training step\",\"cat\":\"span\""));
   CHECK(count(text, "\"ph\":\"s\"") == 3);
   CHECK(count(text, "\"ph\":\"f\"") == 3);
   CHECK(count(text, "{") == count(text, "}"));

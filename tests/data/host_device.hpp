@@ -33,6 +33,7 @@ class HostDevice final : public Device {
     const auto& buffer = static_cast<const Borrowed&>(*value->buffer());
     std::memcpy(into.data(), buffer.data.data(), into.size());
   }
+  [[nodiscard]] bool supports(const OpInfo&) const noexcept override { return false; }
   [[nodiscard]] Ticket launch(const Launch&) override { unsupported(); }
 
   /// From now on borrowing fails, and with it whoever does so.

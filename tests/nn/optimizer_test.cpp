@@ -1,10 +1,12 @@
 #include "support/engine.hpp"
 
+#include <troupe/autograd/backward.hpp>
 #include <troupe/core/error.hpp>
 #include <troupe/io/safetensors.hpp>
 #include <troupe/nn/adam.hpp>
 #include <troupe/nn/optimizer.hpp>
 #include <troupe/nn/sgd.hpp>
+#include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -175,4 +177,35 @@ TEST_CASE("a state that does not fit is refused and changes nothing", "[nn]") {
   CHECK_THROWS_AS(one.load_state_dict(edited("settings", io::Tree::Map())), Error);
   CHECK(one.lr() == 0.5);
   CHECK(one.steps() == 1);
+}
+
+TEST_CASE("a step in which one gradient fails changes no parameter and no state", "[nn]") {
+  test::Engine engine(2);
+  std::vector<Parameter> parameters{make_parameter(1), make_parameter(2)};
+  bool broken = false;
+  parameters[1].register_hook([&](const Tensor&) -> Tensor {
+    if (broken) throw Error(ErrorCode::op_failed, "planted");
+    return {};
+  });
+  optim::SGD optimizer(parameters, {.lr = 0.1, .momentum = 0.9});
+  const auto train = [&] {
+    optimizer.zero_grad();
+    backward(sum(parameters[0].tensor() * parameters[1].tensor()));
+    optimizer.step();
+  };
+  train();
+  std::vector<std::vector<float>> before, after;
+  for (const Parameter& parameter : parameters) {
+    before.push_back(bits_of(parameter));
+    before.push_back(parameter.states().at(0).to_vector<float>());
+  }
+  broken = true;
+  train();
+  for (Parameter& parameter : parameters) {
+    CHECK_THROWS_AS(bits_of(parameter), Error);  // each tells once
+    parameter.forget_read();
+    after.push_back(bits_of(parameter));
+    after.push_back(parameter.states().at(0).to_vector<float>());
+  }
+  CHECK(after == before);
 }

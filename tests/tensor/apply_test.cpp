@@ -1,6 +1,7 @@
 #include "support/engine.hpp"
 
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/tensor.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -8,6 +9,8 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
@@ -197,6 +200,14 @@ TEST_CASE("large ops run on all threads and small ones at once, with the same bi
 TEST_CASE("a caller far ahead of the workers is held back", "[tensor]") {
   test::Engine engine(2);
   Tensor x = Tensor::copy_of<float>(std::vector<float>(1 << 22, 1.0f), {1 << 22});
-  for (int i = 0; i < 200; ++i) x = x * 1.0f;  // 3.2 GB of outputs asked for
+  const troupe::Engine& shared = troupe::Engine::of(engine.system);
+  std::int64_t most = 0;
+  for (int i = 0; i < 200; ++i) {  // 3.2 GB of outputs asked for
+    x = x * 1.0f;
+    most = std::max(most, shared.pending_bytes());
+  }
+  CHECK(most > 0);
+  CHECK(most <= troupe::Engine::pending_bytes_max);
   CHECK(x.to_vector<float>()[5] == 1.0f);
+  CHECK(shared.pending_bytes() == 0);
 }

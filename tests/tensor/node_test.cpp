@@ -1,5 +1,6 @@
 #include "support/engine.hpp"
 
+#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/node.hpp>
@@ -9,6 +10,8 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <atomic>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +28,14 @@ struct Go {
   static constexpr std::string_view name = "go";
   template <class V>
   void fields(V&) {}
+};
+
+/// Takes gradients and forgets them.
+class Sink final : public Actor<Expect, Gradient, AddHook> {
+ public:
+  void on(Expect&&) {}
+  void on(Gradient&&) {}
+  void on(AddHook&&) {}
 };
 
 /// Waits where nobody may.
@@ -97,6 +108,33 @@ TEST_CASE("a dropped tensor's data go, the graph stays", "[tensor]") {
   }();
   Address<Input>(a.cell).send(Input{0, of(1, 2).value()});
   CHECK(y.to_vector<float>() == std::vector<float>{6, 9});
+
+  // The memory too: neither the handle that is gone nor an edge whose vjp does not read it holds
+  // it.
+  const Meta large{DType::float32, {1 << 20}};
+  Awaiting b =
+      make_awaiting(engine.device, large, engine.system.spawn<Sink>().cell(), 0, Where::here());
+  const std::size_t before = cpu::memory(engine.device).in_use_bytes;
+  const Tensor total = sum(b.tensor + 1.0f);
+  Address<Input>(b.cell).send(Input{0, nullptr});
+  b = {};
+  CHECK(total.item() == 1 << 20);
+  CHECK(total.requires_grad());
+  CHECK(cpu::memory(engine.device).in_use_bytes < before + large.bytes() / 2);
+}
+
+TEST_CASE("an output that does not fit in memory fails what waits for it", "[tensor]") {
+  test::Engine engine;
+  const Meta endless{DType::float32, {std::int64_t{1} << 61}};
+  Awaiting a = make_awaiting(engine.device, endless, nullptr, 0, Where::here());
+  Address<Input>(a.cell).send(Input{0, nullptr});
+  try {
+    (void)a.tensor.value();
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::op_failed);
+    CHECK(error.op() == "identity");
+  }
 }
 
 TEST_CASE("the NaN trap names the first op that made one", "[tensor]") {
@@ -104,14 +142,33 @@ TEST_CASE("the NaN trap names the first op that made one", "[tensor]") {
   troupe::Engine::of(engine.system).trap_nan = true;
   troupe::Engine::of(engine.system).step = 12;
   const Tensor x = of(-1, 1);
-  const Tensor y = sqrt(x) * 2.0f + 1.0f;
+  const std::uint32_t line = __LINE__ + 2;
   try {
-    (void)y.to_vector<float>();
+    (void)(sqrt(x) * 2.0f + 1.0f);
     FAIL("no error");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::nan_found);
     CHECK(error.op() == "sqrt");
     CHECK(error.step() == 12);
+    CHECK(error.line() == line);
+    CHECK(error.file().ends_with("node_test.cpp"));
+  }
+}
+
+TEST_CASE("the NaN trap tells a NaN that came in from one that was made", "[tensor]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  troupe::Engine::of(engine.system).trap_nan = true;
+  const Tensor given = of(std::numeric_limits<float>::quiet_NaN(), 1);
+  // What only looks at it, or takes it out, may.
+  CHECK(where(isnan(given), 0.0f, given).to_vector<float>() == std::vector<float>{0, 1});
+  try {
+    (void)(of(1, 2) * given);
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::nan_found);
+    CHECK(error.op() == "mul");
+    CHECK(error.message().find("input 1, the tensor float32[2] made at") != std::string::npos);
+    CHECK(error.message().find("node_test.cpp:") != std::string::npos);
   }
 }
 

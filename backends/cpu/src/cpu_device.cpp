@@ -166,6 +166,11 @@ void CpuDevice::download(const Value& value, std::span<std::byte> into) {
   run_now(call, copy);
 }
 
+bool CpuDevice::supports(const OpInfo& op) const noexcept {
+  if (op.family == OpFamily::view) return true;
+  return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
+}
+
 void CpuDevice::plan(
     std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const {
   if (const Expressions* expressions = table_.expressions[index]) {

@@ -25,6 +25,7 @@ class CpuDevice final : public Device {
       std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override;
   [[nodiscard]] Value upload(const Meta& meta, std::span<const std::byte> bytes) override;
   void download(const Value& value, std::span<std::byte> into) override;
+  [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
 
   [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }

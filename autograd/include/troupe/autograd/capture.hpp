@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -50,7 +51,15 @@ class Capture final : public Builder {
   void set_grad(const Parameter& parameter, const Tensor& gradient);
   void set(const Parameter& parameter, const Tensor& value);
   void apply(
-      const Parameter& parameter, const OpRef& rule, std::uint32_t states, const Tensor& scalars);
+      const Parameter& parameter,
+      const OpRef& rule,
+      std::uint32_t states,
+      const Tensor& scalars,
+      Where where);
+
+  /// The captured function has returned. Throws `unsupported` if each run of it would go on from
+  /// gradients that the last one left: a program takes none in and leaves none behind.
+  void check_gradients(Where where) const;
 
  private:
   friend class Tables;
@@ -63,12 +72,16 @@ class Capture final : public Builder {
     std::vector<Tensor> current;  // what value and states are by now
     bool written = false;
     Tensor gradient;
+    bool gradient_summed = false;  // by a backward pass
+    bool gradient_cleared = false;
+    bool gradient_left = false;  // nothing has used it yet
   };
   Used& used(const Parameter& parameter);
   [[nodiscard]] Tensor make_leaf(const Meta& meta, Ref<ActorCell> sink, Where where);
 
   Device* device_;
-  std::vector<Ref<Record>> order_;  // every op, in the order of the calls
+  std::vector<Ref<Record>> order_;         // every op, in the order of the calls
+  std::vector<std::string_view> vjps_of_;  // for each, the op whose gradient it is part of, if any
   std::vector<Tensor> inputs_;
   std::vector<std::pair<Tensor, ScalarSource>> scalars_;
   std::vector<Used> used_;

@@ -4,6 +4,7 @@
 #include <troupe/tensor/tensor.hpp>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -20,8 +21,10 @@ using GraphFunction = std::function<std::vector<Tensor>(std::span<const Tensor> 
 /// the same calls made define-by-run.
 ///
 /// The function is called once, with tensors that have no data; what it returns are the program's
-/// outputs. A host `if` in it is frozen as it went; `item()` in it is an error. Numbers that change
-/// from step to step, a learning rate say, enter by `Capture::scalars`, as the optimizers do.
+/// outputs. Gradients neither enter a run nor outlive it: a function that goes backward calls
+/// `zero_grad`, and steps or reads them. A host `if` in it is frozen as it went; `item()` in it is
+/// an error. Numbers that change from step to step, a learning rate say, enter by
+/// `Capture::scalars`, as the optimizers do.
 ///
 /// Threads   captured and run by one thread at a time.
 /// Memory    the tables keep small outputs from run to run; a steady run allocates nothing.
@@ -57,13 +60,13 @@ class Program {
 };
 
 /// A function that is captured anew for each signature it meets: dtypes and shapes of the inputs,
-/// gradient mode, and a key of the caller's, such as whether the model is training.
+/// device, gradient mode, and a key of the caller's, such as whether the model is training.
 class CompiledFunction {
  public:
   explicit CompiledFunction(GraphFunction function, Program::Options options = {})
       : function_(std::move(function)), options_(options) {}
 
-  /// The program for these inputs, captured if it is the first time.
+  /// The program for these inputs, captured if it is the first time. Lives as long as this does.
   Program& program(
       std::span<const Tensor> inputs, std::uint64_t key = 0, Where where = Where::here());
   std::vector<Tensor> operator()(
@@ -75,13 +78,14 @@ class CompiledFunction {
  private:
   struct Cached {
     std::vector<Meta> inputs;
+    const Device* device;
     bool grad_enabled;
     std::uint64_t key;
     Program program;
   };
   GraphFunction function_;
   Program::Options options_;
-  std::vector<Cached> cached_;
+  std::deque<Cached> cached_;  // whose elements stay where they are
 };
 
 }  // namespace troupe

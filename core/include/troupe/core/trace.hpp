@@ -23,7 +23,8 @@ struct Seat;
 struct TraceRing;
 
 /// Records what ran where and why: each message, when sent, begun and ended, by whom and for which
-/// step; each chunk of a kernel. Compiled in, off until start().
+/// step; each chunk of a kernel; spans of the caller's. Compiled
+/// in, off until start().
 ///
 /// Threads   start(), stop() and write() one at a time; the rest from any.
 /// Memory    a ring of `events_max` for each thread that runs actors, 48 bytes an event; the newest
@@ -49,12 +50,17 @@ class Tracer {
   /// for each thread, arrows from who sent to who handled. Stops recording.
   Result<void> write(Disk& disk, const std::string& path);
 
+  /// The time in ticks since start(), of the processor's counter.
+  [[nodiscard]] std::uint64_t now() noexcept;
+  /// Something that began at `began`, as now() told, and ends now, such as a training step. Does
+  /// nothing while tracing is off or when this thread runs no actors; `name` must outlive the
+  /// system.
+  void span(std::string_view name, std::uint64_t began) noexcept;
+
  private:
   friend class ActorCell;
   friend class Scheduler;
 
-  /// The time in ticks since start(), of the processor's counter.
-  [[nodiscard]] std::uint64_t now() noexcept;
   void sent(Message& message) noexcept;
   /// When the message that this seat takes now begins.
   [[nodiscard]] std::uint64_t begin(Seat& seat) noexcept;

@@ -74,7 +74,7 @@ class Optimizer {
 
   void zero_grad();
   /// Has each parameter update itself once the backward passes begun before are in.
-  void step();
+  void step(Where where = Where::here());
 
   [[nodiscard]] OptimizerState state_dict() const;
   /// Throws `file_mismatch` listing what does not fit or is out of range; then nothing was changed.

@@ -50,6 +50,8 @@ class Device {
   /// Copies a value's elements, in row-major order, to the host. The value must be complete.
   virtual void download(const Value& value, std::span<std::byte> into) = 0;
 
+  /// Whether this device has a kernel for the op.
+  [[nodiscard]] virtual bool supports(const OpInfo& op) const noexcept = 0;
   /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
   [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
 

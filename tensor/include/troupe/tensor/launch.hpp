@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 namespace troupe {
 
@@ -24,10 +26,22 @@ namespace troupe {
     std::uint64_t random_call,
     std::span<Value> outputs);
 
+/// Whether an op that donates may write its output over this input: nobody but the caller's
+/// `holders` holds it, and it has the output's dtype, shape and layout.
+[[nodiscard]] bool may_be_written(
+    const Value& value, const Meta& output, std::uint32_t holders = 1) noexcept;
+
 /// The same elements in row-major order: the value itself, or a copy.
 [[nodiscard]] Ticket make_contiguous(Device& device, const Value& value, Value& out);
 
 /// Whether a floating-point value holds a NaN; it must be complete.
 [[nodiscard]] bool has_nan(const Value& value);
+
+/// What the trap says of an op that made a NaN out of inputs without one. `vjp_of`: the op whose
+/// gradient was computed, if any.
+[[nodiscard]] Error nan_made(std::string_view op, const Meta& output, std::string_view vjp_of);
+/// And of one whose input, described by `what`, held it before any op ran.
+[[nodiscard]] Error nan_came_in(
+    std::string_view op, std::size_t input, const std::string& what, std::string_view vjp_of);
 
 }  // namespace troupe

@@ -2,12 +2,13 @@
 
 #include <troupe/core/actor.hpp>
 #include <troupe/core/completion.hpp>
+#include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/value.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -15,6 +16,25 @@
 namespace troupe {
 
 class Device;
+struct Turn;
+
+/// Where people called an op, and in which step: what an error that comes late will name.
+struct Origin {
+  Where where;
+  std::int64_t step = -1;
+};
+
+/// The order of what goes wrong in a node's vjp among all that can in a step: passes as they were
+/// begun, and in each the nodes as its walk came by. What goes wrong in a call is before all of
+/// them, in an update after.
+[[nodiscard]] constexpr std::uint64_t failure_order(
+    std::uint64_t pass, std::uint32_t position) noexcept {
+  constexpr std::uint64_t most = 0xffffff;
+  return (pass & most) << 40 | std::min<std::uint64_t>(position, most) << 16;
+}
+[[nodiscard]] constexpr std::uint64_t update_failure_order(std::uint32_t number) noexcept {
+  return failure_order(~std::uint64_t{0}, number);
+}
 
 /// What travels on every edge, either way: a value; null, for "nothing"; or a value that is an
 /// error.
@@ -39,19 +59,47 @@ struct Expect {
   static constexpr std::string_view name = "expect";
   std::uint64_t pass = 0;
   std::uint32_t count = 0;
-  std::uint32_t needed = ~0u;  ///< bit i: send a gradient on input edge i
+  std::uint32_t needed = ~0u;  ///< bit i: send a gradient on input edge i, for the first 32
   bool retain = false;         ///< keep what the vjp needs for another pass
   bool accumulate = true;      ///< a leaf adds the sum to its `grad`
+  std::uint32_t position = 0;  ///< of the receiver in the walk
+  std::int32_t step = -1;      ///< in which the pass was begun
+  /// What few passes ask of few nodes.
   struct Delivery {
     std::uint32_t output = 0;
+    bool retained = false;  ///< as a `Gradient` of the pass, for `retain_grad()`
     Ref<ActorCell> to;
     template <class V>
     void fields(V& visit) {
       visit.field("output", output);
+      visit.field("retained", retained);
       visit.field("to", to);
     }
   };
-  std::vector<Delivery> deliver;  ///< who asked for these very gradients, by `grad()`; mostly none
+  struct Wishes {
+    std::vector<Delivery> deliver;    ///< who asked for these very gradients
+    std::vector<bool> needed_beyond;  ///< the edges after the first 32; empty: all
+    template <class V>
+    void fields(V& visit) {
+      visit.field("deliver", deliver);
+      std::vector<std::uint8_t> beyond(needed_beyond.begin(), needed_beyond.end());
+      visit.field("needed_beyond", beyond);
+      needed_beyond.assign(beyond.begin(), beyond.end());
+    }
+  };
+  std::unique_ptr<Wishes> wishes;
+
+  [[nodiscard]] Wishes& wish() {
+    if (!wishes) wishes = std::make_unique<Wishes>();
+    return *wishes;
+  }
+  [[nodiscard]] std::span<const Delivery> deliver() const noexcept {
+    return wishes ? std::span<const Delivery>(wishes->deliver) : std::span<const Delivery>();
+  }
+  [[nodiscard]] bool needs(std::size_t edge) const noexcept {
+    if (edge < 32) return (needed >> edge & 1) != 0;
+    return !wishes || wishes->needed_beyond.empty() || wishes->needed_beyond[edge - 32];
+  }
   template <class V>
   void fields(V& visit) {
     visit.field("pass", pass);
@@ -59,7 +107,11 @@ struct Expect {
     visit.field("needed", needed);
     visit.field("retain", retain);
     visit.field("accumulate", accumulate);
-    visit.field("deliver", deliver);
+    visit.field("position", position);
+    visit.field("step", step);
+    bool wanted = wishes != nullptr;
+    visit.field("wanted", wanted);
+    if (wanted) wish().fields(visit);
   }
 };
 
@@ -80,10 +132,9 @@ struct Gradient {
   }
 };
 
-/// A function called with a tensor's summed gradient; a defined result takes the gradient's place.
-using GradientHook = std::function<Tensor(const Tensor& gradient)>;
-
-/// Adds a hook to one output's gradient. Local: functions do not travel.
+/// Adds a hook to one output's gradient. Local: functions do not travel. The engine knows the hook
+/// already, for backward passes that run on the caller's thread; a null one tells only that the
+/// engine keeps something for this node.
 struct AddHook {
   static constexpr MessageId id{103};
   static constexpr std::string_view name = "add_hook";
@@ -119,7 +170,7 @@ class GradientSum {
 
   void add(Gradient&& gradient);
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-  /// The first error among them, if any.
+  /// The first error among them, if any: in the order of failures, then in that of the edges.
   [[nodiscard]] Value failure() const noexcept;
   /// The sum of those for one output, in the order of their edges; undefined when all are null. To
   /// be called with a scope installed.
@@ -158,11 +209,14 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
       std::span<Source> sources,
       std::span<const Meta> outputs,
       std::uint64_t random_seed,
-      std::uint64_t random_call);
+      std::uint64_t random_call,
+      const Origin& origin = {});
   ~Node();
 
   // --- for the thread that spawned the node, before any other can know its address ------------
 
+  /// Fails the node if its op makes a NaN; `turn` as it was at the call, null for one of people's.
+  void set_trap(Turn* turn);
   /// The outputs are there: a ready node runs in the call that made it.
   void start_finished(std::span<Value> outputs);
   /// The op was launched; the outputs may be read once the ticket is complete.
@@ -200,22 +254,27 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
 
   void launch();
   void finish();
-  void fail_with_current_exception();
-  [[nodiscard]] Value failure_of_current_exception();
+  [[nodiscard]] Value failure_of_current_exception(
+      std::string_view what, std::span<const Meta> shapes, std::uint64_t order);
   void trap_nan();
   [[nodiscard]] std::int64_t pending_bytes() const noexcept;
   Pass& pass(std::uint64_t id);
   void run_complete_passes();
   void run_vjp(Pass& pass);
-  Gradients vjp(Pass& pass, std::span<Tensor> gradients);
+  Gradients vjp(Pass& pass, std::span<Tensor> gradients, Turn& turn);
+  void call_hooks(std::span<Tensor> gradients, Turn& turn);
   void forget_saved() noexcept;
 
-  /// What few nodes have: a random op's place in the sequence, hooks, several outputs.
+  /// What few nodes have: a random op's place in the sequence, hooks, several outputs, a NaN trap.
   struct Extra {
     std::uint64_t random_seed = 0;
     std::uint64_t random_call = 0;
     Outlet* outlets = nullptr;
     std::vector<std::pair<std::uint32_t, std::shared_ptr<const GradientHook>>> hooks;
+    bool known_to_engine = false;  // which is to forget what it keeps for this node
+    bool traps_nan = false;
+    std::uint64_t order = 0;  // of a failure by the trap
+    std::string_view vjp_of;
   };
   Extra& extra();
 
@@ -234,6 +293,9 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
 
   OpRef op_;
   Device* device_;
+  const char* file_;  // of the call
+  std::uint32_t line_;
+  std::int32_t step_;
   std::atomic<Subscription*> subscribers_{nullptr};
   Pass* passes_ = nullptr;
   Extra* extra_ = nullptr;
@@ -246,6 +308,11 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
   alignas(Source) std::byte place_[few_sources * sizeof(Source)];
   Outlet one_outlet_;
 };
+
+/// Throws unless what an op's vjp made has the dtypes and shapes of the op's inputs.
+void check_vjp(const OpInfo& op, Gradients& made, std::span<const Meta> inputs);
+/// Throws unless what a hook gave back has the dtype and shape of the gradient it was given.
+void check_hook(std::string_view op, const Meta& gradient, const Tensor& replacement);
 
 /// Asks that `output` of the tensor be sent to `to` as an input of its `slot`: now if it is there.
 void subscribe_input(const Tensor& tensor, const Ref<ActorCell>& to, std::uint32_t slot);

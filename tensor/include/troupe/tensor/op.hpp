@@ -19,6 +19,7 @@ namespace troupe {
 
 /// An op's number: dispatch index and wire id, never renumbered. Users' own begin at 65,536.
 enum class OpId : std::uint32_t {};
+inline constexpr OpId first_user_op{65'536};
 
 /// How an op's inputs meet before its kernel sees them; done by casts that the call inserts.
 enum class Promotion : std::uint8_t {
@@ -143,8 +144,9 @@ void apply(OpRef op, std::span<const Operand> inputs, std::span<Tensor> outputs)
 
 /// The same for an op that may take its inputs' memory for its outputs, as update rules do: the
 /// inputs are let go of before it runs, so that what nobody else holds can be written in place.
-/// Records nothing.
-void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> outputs);
+/// Records nothing. If the launch throws, `inputs` are as they were.
+void apply_donating(
+    OpRef op, std::span<Tensor> inputs, std::span<Tensor> outputs, Where where = {});
 
 /// An instance of the op in the current scope's system.
 [[nodiscard]] void* allocate_op(std::size_t bytes, System*& system);

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <troupe/core/system.hpp>
+#include <troupe/tensor/tensor.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 namespace troupe {
 
@@ -16,6 +18,17 @@ class Device;
 struct RandomState {
   std::uint64_t seed = 0;
   std::uint64_t calls = 0;
+};
+
+/// What the ops called for one vjp, hook or update rule have in common, whether a node calls it in
+/// its turn or a capture on the caller's thread: what goes wrong in them is told as of the call
+/// that people made.
+struct Turn {
+  Where where;              ///< of that call; without a file, each op's own line stands
+  std::int64_t step = -1;   ///< in which it was made
+  std::uint64_t order = 0;  ///< of the next op: see `ValueBody::failure_order`
+  std::string_view vjp_of;  ///< the op whose gradient is computed; empty in an update
+  bool traps_nan = false;   ///< as it was when that call was made
 };
 
 /// Names the system, device and gradient mode that the free functions called on this thread use,
@@ -45,17 +58,20 @@ class Scope {
   /// The random state that calls in this scope advance: the outermost scope's.
   [[nodiscard]] RandomState& random() noexcept { return *random_; }
   void seed(std::uint64_t seed) noexcept { *random_ = {seed, 0}; }
+  /// What a vjp, a hook or an update rule runs in; null in the calls that people make.
+  [[nodiscard]] Turn* turn() const noexcept { return turn_; }
 
  private:
   friend class ScopeChange;
   friend class ActorScope;
   struct Inside {};  // for actors, which run on somebody's seat already
-  Scope(Inside, Device& device) noexcept;
+  Scope(Inside, Device& device, Turn& turn) noexcept;
 
   System* system_;
   Device* device_;
   Builder* builder_ = nullptr;
   bool grad_enabled_ = true;
+  Turn* turn_ = nullptr;
   struct Seat;
   std::unique_ptr<Seat> seat_;  // among the scheduler's threads; the outermost scope's
   RandomState own_random_;
@@ -67,7 +83,7 @@ class Scope {
 /// its device, and nothing recorded.
 class ActorScope {
  public:
-  explicit ActorScope(Device& device) noexcept : scope_(Scope::Inside{}, device) {}
+  ActorScope(Device& device, Turn& turn) noexcept : scope_(Scope::Inside{}, device, turn) {}
 
  private:
   Scope scope_;
@@ -84,21 +100,25 @@ class ScopeChange {
       : scope_(Scope::current()),
         grad_before_(scope_.grad_enabled_),
         device_before_(scope_.device_),
-        builder_before_(scope_.builder_) {}
+        builder_before_(scope_.builder_),
+        turn_before_(scope_.turn_) {}
   ~ScopeChange() {
     scope_.grad_enabled_ = grad_before_;
     scope_.device_ = device_before_;
     scope_.builder_ = builder_before_;
+    scope_.turn_ = turn_before_;
   }
   void set_grad(bool enabled) noexcept { scope_.grad_enabled_ = enabled; }
   void set_device(Device& device) noexcept { scope_.device_ = &device; }
   void set_builder(Builder* builder) noexcept { scope_.builder_ = builder; }
+  void set_turn(Turn* turn) noexcept { scope_.turn_ = turn; }
 
  private:
   Scope& scope_;
   bool grad_before_;
   Device* device_before_;
   Builder* builder_before_;
+  Turn* turn_before_;
 };
 
 /// While it lives, calls record nothing for a backward pass.
@@ -111,6 +131,12 @@ class NoGrad : ScopeChange {
 class EnableGrad : ScopeChange {
  public:
   EnableGrad() { set_grad(true); }
+};
+
+/// While it lives, calls are those of a vjp, a hook or an update rule.
+class InTurn : ScopeChange {
+ public:
+  explicit InTurn(Turn& turn) { set_turn(&turn); }
 };
 
 /// While it lives, new tensors and ops go to this device.

@@ -59,7 +59,9 @@ class ValueBody {
   /// A strided view of another value's buffer; `offset` and `strides` in elements of `meta.dtype`.
   [[nodiscard]] static Value view(
       System& system, const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset);
-  [[nodiscard]] static Value failed(System& system, Error error);
+  /// An error in a value's place. `order` says when it arose, among all that went wrong in a step;
+  /// where several meet, the one of the lowest order goes on, whichever came first in time.
+  [[nodiscard]] static Value failed(System& system, Error error, std::uint64_t order = 0);
   /// Dtype and shape only; what is kept of an input whose data nobody needs any more.
   [[nodiscard]] static Value meta_only(System& system, const Meta& meta);
 
@@ -67,7 +69,10 @@ class ValueBody {
   void release() noexcept {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
-  [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
+  [[nodiscard]] bool held_by(std::uint32_t count) const noexcept {
+    return refs_.load(std::memory_order_acquire) == count;
+  }
+  [[nodiscard]] bool unique() const noexcept { return held_by(1); }
 
   [[nodiscard]] const Meta& meta() const noexcept { return meta_; }
   [[nodiscard]] DType dtype() const noexcept { return meta_.dtype; }
@@ -80,6 +85,10 @@ class ValueBody {
   [[nodiscard]] Device& device() const noexcept { return buffer_->device(); }
   /// Why there are no data; null when there are.
   [[nodiscard]] const Error* error() const noexcept { return error_; }
+  /// Of an error only.
+  [[nodiscard]] std::uint64_t failure_order() const noexcept {
+    return static_cast<std::uint64_t>(offset_);
+  }
 
  private:
   ValueBody(System& system, const Meta& meta) noexcept : system_(&system), meta_(meta) {}
