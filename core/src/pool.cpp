@@ -29,9 +29,8 @@ Pool::Magazine Pool::take_magazine(Kind kind, std::size_t size) {
   const std::uint32_t blocks = magazine_blocks(size);
   const std::lock_guard lock(mutex_);
   Shelf& shelf = shelves_[kind][size];
-  if (!shelf.full.empty()) {
-    Block* first = shelf.full.back();
-    shelf.full.pop_back();
+  if (shelf.full) {
+    Block* first = std::exchange(shelf.full, shelf.full->next_magazine);
     return {first, blocks};
   }
   if (shelf.slab == none ||
@@ -46,13 +45,14 @@ Pool::Magazine Pool::take_magazine(Kind kind, std::size_t size) {
   // Cells are told from free blocks by their content, so that must not be left to chance.
   if (kind == cells) std::memset(begin, 0, blocks * block_bytes);
   Block* first = nullptr;
-  for (std::uint32_t i = blocks; i-- > 0;) first = new (begin + i * block_bytes) Block{first};
+  for (std::uint32_t i = blocks; i-- > 0;)
+    first = new (begin + i * block_bytes) Block{first, nullptr};
   return {first, blocks};
 }
 
 void Pool::give_magazine(Kind kind, std::size_t size, Block* first) noexcept {
   const std::lock_guard lock(mutex_);
-  shelves_[kind][size].full.push_back(first);
+  first->next_magazine = std::exchange(shelves_[kind][size].full, first);
 }
 
 void* Pool::allocate_large(Kind kind, std::size_t bytes) {

@@ -39,6 +39,7 @@ class Pool {
 
   struct Block {
     Block* next;
+    Block* next_magazine;  // of a magazine's first block, while it is put by
   };
   struct Magazine {
     Block* first = nullptr;
@@ -77,7 +78,7 @@ class Pool {
         Magazine& magazine = loaded_[kind][size];
         if (magazine.count == magazine_blocks(size)) [[unlikely]]
           make_room(kind, size);
-        magazine.first = new (memory) Block{magazine.first};
+        magazine.first = new (memory) Block{magazine.first, nullptr};
         ++magazine.count;
         return;
       }
@@ -131,8 +132,8 @@ class Pool {
     std::size_t blocks_carved;
     bool of_cells;
   };
-  struct Shelf {  // all magazines of one size
-    std::vector<Block*> full;
+  struct Shelf {              // all magazines of one size
+    Block* full = nullptr;    // linked through their first blocks: putting one by allocates nothing
     std::size_t slab = none;  // the one to carve from
   };
   static constexpr std::size_t none = ~std::size_t{0};
