@@ -38,6 +38,9 @@ target_compile_options(
     $<$<CONFIG:Release>:-O2>
     # The same bits everywhere: a multiplication and an addition are fused only where the code says so.
     -ffp-contract=off
+    # So that a program is linked without the functions that it does not use: see troupe_library.
+    -ffunction-sections
+    -fdata-sections
     # GCC 12 takes `"text" + std::string{}` for an overlapping copy (its bug 105651), or for one of
     # more bytes than there are, depending on what it inlined; and the unused members of a variant, or
     # the unused places of `Dims`, for values. All of these have sanitizers behind them.

@@ -27,6 +27,8 @@ function(troupe_library name)
   add_library(troupe::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ON)
 
+  # An embedder's program holds of the library what it calls; a choice that he can take back.
+  target_link_options(${target} INTERFACE $<$<PLATFORM_ID:Linux>:LINKER:--gc-sections>)
   target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS include FILES ${arg_HEADERS})
   target_link_libraries(${target} ${scope} ${arg_DEPENDS})
   foreach(dependency IN LISTS arg_PRIVATE_DEPENDS)

@@ -14,7 +14,11 @@ std::atomic<int> arrived{0};
 
 caf::actor_system_config config(std::size_t threads) {
   caf::actor_system_config config;
+#if CAF_VERSION >= 1800
   config.set("caf.scheduler.max-threads", threads);
+#else
+  config.set("scheduler.max-threads", threads);  // the longer name is refused
+#endif
   return config;
 }
 

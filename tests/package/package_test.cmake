@@ -58,10 +58,8 @@ endif()
 run(${STRIP} -o ${program}.stripped ${program})
 file(SIZE ${program}.stripped bytes)
 message(STATUS "stripped: ${bytes} bytes")
-# The goal is 3,000,000. Three instruction sets of every op's kernels take more; a build with
-# TROUPE_CPU_SETS=avx2 alone stays below it.
-if(bytes GREATER 5000000)
-  message(FATAL_ERROR "the stripped program has ${bytes} bytes; 5,000,000 is the bound")
+if(bytes GREATER 3000000)
+  message(FATAL_ERROR "the stripped program has ${bytes} bytes; 3,000,000 is the bound")
 endif()
 
 run(${OBJDUMP} -p ${program}.stripped)
