@@ -30,6 +30,7 @@ constexpr std::uint32_t injected_every = 61;
 // that look in vain look for less the next time.
 constexpr std::uint32_t spin_ns_max = 60'000;
 constexpr std::uint32_t spin_ns_min = 4'000;
+constexpr std::uint32_t spin_ns_busy = 200'000;
 
 void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -559,7 +560,9 @@ bool Scheduler::much_to_do() const noexcept {
 bool Scheduler::spin(Seat& seat, bool (*done)(void*), void* context) {
   seat.trace_tick.store(0, std::memory_order_relaxed);
   searching_.fetch_add(1, std::memory_order_relaxed);
-  const std::int64_t until = now_ns() + seat.spin_ns;
+  // While a kernel runs elsewhere its end, and what waits for it, is near: no time to fall asleep.
+  const bool busy = works_in_flight_.load(std::memory_order_relaxed) != 0;
+  const std::int64_t until = now_ns() + (busy ? spin_ns_busy : seat.spin_ns);
   bool found = false;
   try {
     for (unsigned round = 1; !found; ++round) {
@@ -574,8 +577,9 @@ bool Scheduler::spin(Seat& seat, bool (*done)(void*), void* context) {
     throw;
   }
   const bool last = searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
-  seat.spin_ns =
-      found ? std::min(seat.spin_ns * 2, spin_ns_max) : std::max(seat.spin_ns / 2, spin_ns_min);
+  if (!busy)
+    seat.spin_ns =
+        found ? std::min(seat.spin_ns * 2, spin_ns_max) : std::max(seat.spin_ns / 2, spin_ns_min);
   // Others refrained from waking because this one looked; now it looks no more.
   if (found && last && sleeping_.maybe() && much_to_do()) wake_one();
   return found;

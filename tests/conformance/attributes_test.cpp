@@ -70,7 +70,7 @@ class Change final : public AttributeVisitor {
   }
   void field(std::string_view name, std::int64_t& value) override {
     // A list's places beyond its default have no value yet.
-    if (mine()) value = name == "dim" && which_ == all ? 3 : value + 1;
+    if (mine()) value = name == "dim" && which_ == all ? 3 : value ^ 1;
   }
   void field(std::string_view, std::uint64_t& value) override {
     if (mine()) value += 1;

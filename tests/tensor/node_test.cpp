@@ -123,9 +123,10 @@ TEST_CASE("a dropped tensor's data go, the graph stays", "[tensor]") {
   CHECK(cpu::memory(engine.device).in_use_bytes < before + large.bytes() / 2);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // which ends the program for so large a request
 TEST_CASE("an output that does not fit in memory fails what waits for it", "[tensor]") {
   test::Engine engine;
-  const Meta endless{DType::float32, {std::int64_t{1} << 61}};
+  const Meta endless{DType::float32, {std::int64_t{1} << 60}};
   Awaiting a = make_awaiting(engine.device, endless, nullptr, 0, Where::here());
   Address<Input>(a.cell).send(Input{0, nullptr});
   try {
@@ -136,6 +137,7 @@ TEST_CASE("an output that does not fit in memory fails what waits for it", "[ten
     CHECK(error.op() == "identity");
   }
 }
+#endif
 
 TEST_CASE("the NaN trap names the first op that made one", "[tensor]") {
   test::Engine engine;
