@@ -116,7 +116,7 @@ TEST_CASE("systems come and go without a trace", "[core]") {
   // A joined thread may be listed for a moment longer.
   for (int i = 0; i < 1'000 && count("/proc/self/task") > threads; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  CHECK(count("/proc/self/task") == threads);
+  CHECK(count("/proc/self/task") <= threads);  // and so it may have been in the first count
   CHECK(count("/proc/self/fd") == files);
 }
 

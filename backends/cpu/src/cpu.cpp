@@ -4,7 +4,7 @@
 #include <troupe/cpu/cpu.hpp>
 
 #include <cpuid.h>
-#include <xsimd/config/xsimd_arch.hpp>
+#include <xsimd/xsimd.hpp>
 
 #include <cstring>
 #include <memory>
