@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <span>
 #include <utility>
@@ -86,6 +87,16 @@ class Results {
   }
   void read_all(Totals& totals) {
     while (count_ > 0) read(totals);
+  }
+  /// Waits for the steps under way, whatever comes of them: after a failure, and before the trap
+  /// for NaNs that they were begun with is taken away.
+  void settle() noexcept {
+    for (Step& step : steps_)
+      for (Tensor& output : step.outputs) try {
+          if (output) (void)output.value();
+        } catch (...) {  // the fit has failed already
+        }
+    clear();
   }
   /// Forgets what a failed step left.
   void clear() noexcept {
@@ -454,6 +465,13 @@ bool Trainer::fit(data::Loader& train, data::Loader* test) {
   State& state = *state_;
   const NanTrap trap(Engine::of(Scope::current().system()), state.options.detect_nan);
   state.results.clear();
+  struct Settle {
+    Results& results;
+    int exceptions = std::uncaught_exceptions();
+    ~Settle() {
+      if (std::uncaught_exceptions() > exceptions) results.settle();
+    }
+  } const settle{state.results};
   for (const auto& callback : state.options.callbacks) callback->on_fit_start(*this);
   while (state.epoch < state.options.max_epochs) {
     if (state.stopped() || !state.train_epoch(*this, train)) return false;
