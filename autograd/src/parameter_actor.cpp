@@ -205,7 +205,7 @@ void ParameterActor::answer(const Ref<ActorCell>& to, const Tensor& tensor) {
   if (tensor)
     subscribe_input(tensor, to, 0);
   else
-    Address<Input>(to).send(Input{0, ValueBody::meta_only(system(), meta_)});
+    Address<Input>(to).send(Input{0, ValueBody::meta_only(SharedMeta::make(*device_, meta_))});
 }
 
 Value ParameterActor::failure_of_current_exception(

@@ -51,8 +51,8 @@ void mul_recorded(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(a * b);
   per_op(state, 1);
   // Node and cell in one block of the pool, the record with two edges and one output in another.
-  state.counters["bytes"] =
-      sizeof(ActorCell) + sizeof(Node) + sizeof(Record) + 2 * sizeof(Edge) + sizeof(Meta);
+  state.counters["bytes"] = sizeof(ActorCell) + sizeof(Node) + sizeof(Record) + 2 * sizeof(Edge) +
+                            sizeof(Ref<SharedMeta>);
 }
 
 /// A node that waits for its input, gets it as a message, runs, and goes.

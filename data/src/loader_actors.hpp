@@ -112,7 +112,7 @@ class Decoder final : public Actor<Decode> {
 
   Tensor borrow(const Meta& meta, std::byte* data, const std::shared_ptr<std::byte>& owner) {
     return Tensor::constant(ValueBody::make(
-        system(), meta, device_->borrow(std::span<const std::byte>(data, meta.bytes()), owner)));
+        meta, device_->borrow(std::span<const std::byte>(data, meta.bytes()), owner)));
   }
 
   Device* device_;

@@ -320,7 +320,7 @@ class Call {
     for (std::size_t i = 0; i < values.size(); ++i) any_missing |= missing[i] = !values[i];
     Node& node = spawn(values, random);
     if (any_missing) {
-      node.await(metas_);
+      node.await(*record_);
     } else {
       for (Value& value : values)
         if (value && value->error()) {
@@ -390,7 +390,7 @@ class Call {
                     op_,
                     *device_,
                     sources.span(),
-                    std::span<const Meta>(metas_),
+                    metas_.size(),
                     random.seed,
                     random.calls,
                     origin_of(scope_, scope_.system().find<Engine>(), where_))
@@ -446,6 +446,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
   Scope& scope = Scope::current();
   if (scope.builder()) return false;
   const Meta* meta = nullptr;
+  const Ref<SharedMeta>* shared = nullptr;
   Device* device = nullptr;
   Value values[most];
   bool requires_grad = false;
@@ -459,6 +460,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
           (info.promotion == Promotion::floating && !is_floating(own.dtype)))
         return false;
       meta = &own;
+      shared = &record.shared_meta(tensor.output());
       device = &record.device();
     } else if (&record.device() != device || (&own != meta && !(own == *meta))) {
       return false;
@@ -481,7 +483,9 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
   try {
     // Alike as they are, the shape rule says the same of all as of one.
     info.infer(op->attributes(), {meta, 1}, metas);
-    result = ValueBody::make(system, metas[0], device->allocate(metas[0].bytes()));
+    result = ValueBody::make(
+        metas[0] == *meta ? *shared : SharedMeta::make(*device, metas[0]),
+        device->allocate(metas[0].bytes()));
     ticket = device->launch(Launch{op.get(), {values, operands.size()}, {&result, 1}, 0, 0});
   } catch (const Error& error) {
     throw in_context(error, info, where);
@@ -507,7 +511,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
                                       op,
                                       *device,
                                       std::span(sources, operands.size()),
-                                      std::span<const Meta>(metas),
+                                      metas.size(),
                                       std::uint64_t{0},
                                       std::uint64_t{0},
                                       origin_of(scope, engine, where))
@@ -568,16 +572,11 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
       return;
     }
     SmallArray<Node::Source> none(0);
-    const Ref<ActorCell> cell = scope.system()
-                                    .spawn<Node>(
-                                        op,
-                                        device,
-                                        none.span(),
-                                        std::span<const Meta>(metas),
-                                        std::uint64_t{0},
-                                        std::uint64_t{0},
-                                        origin)
-                                    .cell();
+    const Ref<ActorCell> cell =
+        scope.system()
+            .spawn<Node>(
+                op, device, none.span(), metas.size(), std::uint64_t{0}, std::uint64_t{0}, origin)
+            .cell();
     Node::in(cell)->await(ticket, results.span());
     Record* record = Record::make(device, op, {}, metas, cell, false, where);
     for (std::size_t k = 1; k < outputs.size(); ++k)
@@ -585,22 +584,17 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
     outputs[0] = Tensor::adopt(record, 0);
     return;
   }
-  const Ref<ActorCell> cell = scope.system()
-                                  .spawn<Node>(
-                                      op,
-                                      device,
-                                      sources.span(),
-                                      std::span<const Meta>(metas),
-                                      std::uint64_t{0},
-                                      std::uint64_t{0},
-                                      origin)
-                                  .cell();
+  const Ref<ActorCell> cell =
+      scope.system()
+          .spawn<Node>(
+              op, device, sources.span(), metas.size(), std::uint64_t{0}, std::uint64_t{0}, origin)
+          .cell();
   Node* node = Node::in(cell);
   if (trapping) node->set_trap(scope.turn());
   bool any_pending = false;
   for (std::size_t i = 0; i < count; ++i) any_pending |= pending[i].defined();
-  node->await(metas);
   Record* record = Record::make(device, op, {}, metas, cell, false, where);
+  node->await(*record);
   for (std::size_t k = 1; k < outputs.size(); ++k)
     outputs[k] = Tensor::share(record, static_cast<std::uint32_t>(k));
   outputs[0] = Tensor::adopt(record, 0);

@@ -7,6 +7,15 @@
 
 namespace troupe {
 
+namespace {
+/// An input's, where an op's output has the same dtype and shape.
+Ref<SharedMeta> shared_meta(Device& device, std::span<const Value> inputs, const Meta& meta) {
+  if (!inputs.empty() && inputs[0]->shared_meta()->fits(device, meta))
+    return inputs[0]->shared_meta();
+  return SharedMeta::make(device, meta);
+}
+}  // namespace
+
 Ticket make_contiguous(Device& device, const Value& value, Value& out) {
   if (value->contiguous()) {
     out = value;
@@ -26,17 +35,20 @@ Ticket launch_op(
     std::uint64_t random_call,
     std::span<Value> outputs) {
   const OpInfo& info = op.info();
-  System& system = device.system();
   if (info.family == OpFamily::view) {
     if (const auto where = info.view(op.attributes(), *inputs[0], metas[0])) {
-      outputs[0] = ValueBody::view(system, inputs[0], metas[0], where->strides, where->offset);
+      const ValueBody& input = *inputs[0];
+      const bool same = where->offset == input.offset() && where->strides == input.strides() &&
+                        metas[0] == input.meta();
+      outputs[0] =
+          same ? inputs[0] : ValueBody::view(inputs[0], metas[0], where->strides, where->offset);
       return nullptr;
     }
     // The layout forbids the view: the copy's memory, row-major, is the output.
     Value copy;
     Ticket ticket = make_contiguous(device, inputs[0], copy);
     outputs[0] =
-        ValueBody::view(system, copy, metas[0], contiguous_strides(metas[0].shape), copy->offset());
+        ValueBody::view(copy, metas[0], contiguous_strides(metas[0].shape), copy->offset());
     return ticket;
   }
   for (std::size_t k = 0; k < outputs.size(); ++k) {
@@ -50,7 +62,8 @@ Ticket launch_op(
         }
       }
     }
-    outputs[k] = ValueBody::make(system, metas[k], device.allocate(metas[k].bytes()));
+    outputs[k] =
+        ValueBody::make(shared_meta(device, inputs, metas[k]), device.allocate(metas[k].bytes()));
   }
   return device.launch(Launch{
       &op,

@@ -140,7 +140,7 @@ Node::Node(
     OpRef op,
     Device& device,
     std::span<Source> sources,
-    std::span<const Meta> outputs,
+    std::size_t outputs,
     std::uint64_t random_seed,
     std::uint64_t random_call,
     const Origin& origin)
@@ -150,7 +150,7 @@ Node::Node(
       line_(origin.where.line),
       step_(static_cast<std::int32_t>(origin.step)),
       source_count_(static_cast<std::uint16_t>(sources.size())),
-      outlet_count_(static_cast<std::uint8_t>(outputs.size())) {
+      outlet_count_(static_cast<std::uint8_t>(outputs)) {
   if (source_count_ > few_sources)
     many_sources() = static_cast<Source*>(system().allocate(sizeof(Source) * source_count_));
   for (std::size_t i = 0; i < source_count_; ++i) {
@@ -175,7 +175,12 @@ void Node::set_trap(Turn* turn) {
 }
 
 Node::Extra& Node::extra() {
-  if (!extra_) extra_ = new (system().allocate(sizeof(Extra))) Extra;
+  if (!has_extra_) {
+    auto* made = new (system().allocate(sizeof(Extra))) Extra;
+    made->passes = passes_;
+    extra_ = made;
+    has_extra_ = true;
+  }
   return *extra_;
 }
 
@@ -186,8 +191,8 @@ Node::~Node() {
   Subscription* subscription = subscribers_.load(std::memory_order_relaxed);
   while (subscription && subscription != closed())
     free_subscription(system(), std::exchange(subscription, subscription->next));
-  while (passes_) {
-    Pass* pass = std::exchange(passes_, passes_->next);
+  while (Pass* pass = passes()) {
+    passes() = pass->next;
     pass->~Pass();
     system().deallocate(pass, sizeof(Pass));
   }
@@ -198,7 +203,7 @@ Node::~Node() {
     std::destroy_n(outlets(), outlet_count_);
     system().deallocate(outlets(), sizeof(Outlet) * outlet_count_);
   }
-  if (extra_) {
+  if (has_extra_) {
     if (extra_->known_to_engine) Engine::of(system()).forget(cell());
     extra_->~Extra();
     system().deallocate(extra_, sizeof(Extra));
@@ -233,9 +238,9 @@ void Node::drop_published() noexcept {
   }
 }
 
-void Node::await(std::span<const Meta> outputs) {
+void Node::await(const Record& record) {
   for (std::size_t k = 0; k < outlet_count_; ++k)
-    outlets()[k].kept = ValueBody::meta_only(system(), outputs[k]);
+    outlets()[k].kept = ValueBody::meta_only(record.shared_meta(k));
   Engine::of(system()).add_pending(pending_bytes());
 }
 
@@ -272,8 +277,9 @@ void Node::on(Input&& input) {
 
 void Node::launch() {
   const std::int64_t pending = pending_bytes();
+  // What nobody will ask for again is handed over: an op may take its memory for an output.
+  const bool hands_over = !differentiated_ && !(has_extra_ && extra_->traps_nan);
   SmallArray<Value> inputs(source_count_);
-  SmallArray<Meta> metas(outlet_count_);
   SmallArray<Value> outputs(outlet_count_);
   const auto fail = [&](const Value& failure) {
     for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = failure;
@@ -282,26 +288,28 @@ void Node::launch() {
   };
   Value failure;
   for (std::size_t i = 0; i < source_count_; ++i) {
-    const Value& value = sources()[i].value;
+    Value& value = sources()[i].value;
     if (value->error() && (!failure || value->failure_order() < failure->failure_order()))
       failure = value;
-    inputs[i] = value;
+    inputs[i] = hands_over ? std::move(value) : value;
   }
   if (failure) return fail(failure);
-  for (std::size_t k = 0; k < outlet_count_; ++k) metas[k] = outlets()[k].kept->meta();
+  SmallArray<Meta> several(outlet_count_ > 1 ? outlet_count_ : 0);
+  for (std::size_t k = 0; k < several.span().size(); ++k) several[k] = outlets()[k].kept->meta();
   Ticket ticket;
   try {
     ticket = launch_op(
         *device_,
         *op_,
         inputs.span(),
-        metas.span(),
-        extra_ ? extra_->random_seed : 0,
-        extra_ ? extra_->random_call : 0,
+        outlet_count_ > 1 ? std::span<const Meta>(several.span())
+                          : std::span(&outlets()[0].kept->meta(), 1),
+        has_extra_ ? extra_->random_seed : 0,
+        has_extra_ ? extra_->random_call : 0,
         outputs.span());
   } catch (...) {
     SmallArray<Meta> shapes(source_count_);
-    for (std::size_t i = 0; i < source_count_; ++i) shapes[i] = sources()[i].value->meta();
+    for (std::size_t i = 0; i < source_count_; ++i) shapes[i] = inputs[i]->meta();
     return fail(failure_of_current_exception("inputs", shapes.span(), 0));
   }
   for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = std::move(outputs[k]);
@@ -342,7 +350,7 @@ void Node::trap_nan() {
 
 void Node::finish() {
   const OpInfo& info = op_->info();
-  if (extra_ && extra_->traps_nan) trap_nan();
+  if (has_extra_ && extra_->traps_nan) trap_nan();
   for (std::size_t k = 0; k < outlet_count_; ++k) {
     Outlet& outlet = outlets()[k];
     ValueBody* nothing = nullptr;
@@ -372,7 +380,7 @@ void Node::finish() {
       source.value = outlet_count_ == 1 && !outlets()[0].kept->error() &&
                              source.value->meta() == outlets()[0].kept->meta()
                          ? nullptr
-                         : ValueBody::meta_only(system(), source.value->meta());
+                         : ValueBody::meta_only(source.value->shared_meta());
     }
   }
   for (std::size_t k = 0; k < outlet_count_; ++k) {
@@ -380,23 +388,21 @@ void Node::finish() {
     if (!differentiated_)
       kept.reset();
     else if (!(info.saves_outputs >> k & 1) && !kept->error())
-      kept = outlet_count_ == 1 ? nullptr : ValueBody::meta_only(system(), kept->meta());
+      kept = outlet_count_ == 1 ? nullptr : ValueBody::meta_only(kept->shared_meta());
   }
-  if (passes_) run_complete_passes();
+  if (passes()) run_complete_passes();
 }
 
 // --- backward
 // -------------------------------------------------------------------------------------
 
 Node::Pass& Node::pass(std::uint64_t id) {
-  for (Pass* pass = passes_; pass; pass = pass->next)
+  for (Pass* pass = passes(); pass; pass = pass->next)
     if (pass->expect.pass == id) return *pass;
-  passes_ = [&] {
-    Pass* made = new (system().allocate(sizeof(Pass))) Pass(system(), id);
-    made->next = passes_;
-    return made;
-  }();
-  return *passes_;
+  Pass* made = new (system().allocate(sizeof(Pass))) Pass(system(), id);
+  made->next = passes();
+  passes() = made;
+  return *made;
 }
 
 void Node::on(Expect&& expect) {
@@ -415,7 +421,7 @@ void Node::on(Gradient&& gradient) {
 void Node::run_complete_passes() {
   // A pass may be begun, and its gradients be here, before the node has had its inputs.
   if (!finished()) return;
-  for (Pass* pass = passes_; pass;) {
+  for (Pass* pass = passes(); pass;) {
     Pass* const next = pass->next;
     if (pass->complete()) run_vjp(*pass);
     pass = next;
@@ -434,7 +440,7 @@ void Node::run_vjp(Pass& pass) {
       step_,
       failure_order(expect.pass, expect.position),
       op_->info().name,
-      extra_ && extra_->traps_nan};
+      has_extra_ && extra_->traps_nan};
   const ActorScope scope(*device_, turn);
   Value failure = pass.sum.failure();
   for (std::size_t k = 0; k < outlet_count_ && !failure; ++k)
@@ -476,12 +482,12 @@ void Node::run_vjp(Pass& pass) {
       subscribe_gradient(made[i], source.producer, expect.pass, source.output, source.ordinal);
   }
   if (!expect.retain) free_wanted_ = true;
-  Pass** link = &passes_;
+  Pass** link = &passes();
   while (*link != &pass) link = &(*link)->next;
   *link = pass.next;
   pass.~Pass();
   system().deallocate(&pass, sizeof(Pass));
-  if (free_wanted_ && !passes_) forget_saved();
+  if (free_wanted_ && !passes()) forget_saved();
 }
 
 void Node::call_hooks(std::span<Tensor> gradients, Turn& turn) {
@@ -499,7 +505,7 @@ void Node::call_hooks(std::span<Tensor> gradients, Turn& turn) {
 Gradients Node::vjp(Pass& pass, std::span<Tensor> gradients, Turn& turn) {
   for (std::size_t k = 0; k < outlet_count_; ++k)
     gradients[k] = pass.sum.take(static_cast<std::uint32_t>(k));
-  if (extra_ && !extra_->hooks.empty()) call_hooks(gradients, turn);
+  if (has_extra_ && !extra_->hooks.empty()) call_hooks(gradients, turn);
   std::uint32_t needed = 0;
   bool wanted = false;
   for (std::size_t i = 0; i < source_count_; ++i) {
@@ -635,13 +641,13 @@ Awaiting make_awaiting(
                                 identity,
                                 device,
                                 std::span(&empty, 1),
-                                std::span(&meta, 1),
+                                std::size_t{1},
                                 std::uint64_t{0},
                                 std::uint64_t{0})
                             .cell();
-  Node::in(cell)->await(std::span(&meta, 1));
   Record* record =
       Record::make_leaf(device, identity, meta, cell, std::move(sink), first_ordinal, where);
+  Node::in(cell)->await(*record);
   return {Tensor::adopt(record, 0), std::move(cell)};
 }
 

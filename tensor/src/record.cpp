@@ -3,19 +3,54 @@
 #include <troupe/tensor/node.hpp>
 #include <troupe/tensor/record.hpp>
 
+#include <algorithm>
+#include <memory>
 #include <new>
 #include <utility>
 
 namespace troupe {
 
 namespace {
+
 std::size_t record_bytes(std::size_t inputs, std::size_t outputs) {
-  return sizeof(Record) + inputs * sizeof(Edge) + outputs * sizeof(Meta);
+  return sizeof(Record) + inputs * sizeof(Edge) + outputs * sizeof(Ref<SharedMeta>);
 }
+
+/// What an op says of its outputs, shared with those inputs of which the same is said.
+class OutputMetas {
+ public:
+  OutputMetas(
+      Device& device, std::span<const Tensor* const> inputs, std::span<const Meta> outputs) {
+    for (const Meta& output : outputs) {
+      for (const Tensor* input : inputs.first(std::min<std::size_t>(inputs.size(), 2))) {
+        const Ref<SharedMeta>& candidate = input->record()->shared_meta(input->output());
+        if (!candidate->fits(device, output)) continue;
+        metas_[count_] = candidate;
+        break;
+      }
+      if (!metas_[count_]) metas_[count_] = SharedMeta::make(device, output);
+      ++count_;
+    }
+  }
+  [[nodiscard]] std::span<Ref<SharedMeta>> span() noexcept { return {metas_, count_}; }
+
+ private:
+  Ref<SharedMeta> metas_[outputs_max];
+  std::size_t count_ = 0;
+};
+
 }  // namespace
 
-Record::Record(Device& device, OpRef op, Ref<ActorCell> cell, Where where) noexcept
-    : device_(&device), op_(std::move(op)), cell_(std::move(cell)), where_(where) {}
+Record::Record(
+    OpRef op, std::span<Ref<SharedMeta>> outputs, std::size_t inputs, Where where) noexcept
+    : op_(std::move(op)),
+      cell_(),
+      file_(where.file),
+      line_(where.line),
+      input_capacity_(static_cast<std::uint16_t>(inputs)),
+      output_count_(static_cast<std::uint8_t>(outputs.size())) {
+  std::uninitialized_move(outputs.begin(), outputs.end(), metas());
+}
 
 Record::~Record() {
   for (Edge& edge : inputs()) {
@@ -24,10 +59,17 @@ Record::~Record() {
     else
       edge.producer->release();
   }
+  std::destroy_n(metas(), output_count_);
+  if (constant_)
+    value_.~Value();
+  else
+    cell_.~Ref<ActorCell>();
 }
 
-void* Record::allocate(System& system, std::size_t inputs, std::size_t outputs) {
-  return system.allocate(record_bytes(inputs, outputs));
+Record* Record::allocate(
+    OpRef op, std::span<Ref<SharedMeta>> outputs, std::size_t inputs, Where where) {
+  void* block = outputs[0]->system().allocate(record_bytes(inputs, outputs.size()));
+  return new (block) Record(std::move(op), outputs, inputs, where);
 }
 
 std::size_t Record::bytes() const noexcept { return record_bytes(input_capacity_, output_count_); }
@@ -43,12 +85,11 @@ Record* Record::make(
   // Without a gradient nothing upstream is owned: the node has its inputs itself.
   const std::size_t owned = requires_grad ? inputs.size() : 0;
   const OpInfo& info = op->info();
-  auto* record = new (allocate(device.system(), owned, outputs.size()))
-      Record(device, std::move(op), std::move(cell), where);
+  Record* record =
+      allocate(std::move(op), OutputMetas(device, inputs, outputs).span(), owned, where);
+  record->cell_ = std::move(cell);
   record->requires_grad_ = requires_grad;
-  record->input_capacity_ = static_cast<std::uint16_t>(owned);
   record->input_count_ = static_cast<std::uint16_t>(owned);
-  record->output_count_ = static_cast<std::uint8_t>(outputs.size());
   for (std::size_t i = 0; i < owned; ++i) {
     Record* producer = inputs[i]->record();
     Edge& edge = *new (record->edges() + i) Edge;
@@ -61,7 +102,6 @@ Record* Record::make(
     else
       producer->add_ref();
   }
-  for (std::size_t i = 0; i < outputs.size(); ++i) new (record->metas() + i) Meta(outputs[i]);
   if (requires_grad && info.saves_outputs != 0) {
     record->holds_itself_ = true;
     record->counts_.fetch_add(one_handle, std::memory_order_relaxed);
@@ -77,13 +117,11 @@ Record* Record::make_leaf(
     Ref<ActorCell> sink,
     std::uint32_t first_ordinal,
     Where where) {
-  auto* record =
-      new (allocate(device.system(), 0, 1)) Record(device, std::move(op), std::move(cell), where);
+  Record* record = allocate(std::move(op), OutputMetas(device, {}, {&meta, 1}).span(), 0, where);
+  record->cell_ = std::move(cell);
   record->requires_grad_ = static_cast<bool>(sink);
   record->sink_ = std::move(sink);
   record->consumptions_.store(first_ordinal, std::memory_order_relaxed);
-  record->output_count_ = 1;
-  new (record->metas()) Meta(meta);
   return record;
 }
 
@@ -101,12 +139,11 @@ Record* Record::make_captured(
     std::span<const Meta> outputs,
     bool requires_grad,
     Where where) {
-  auto* record = new (allocate(device.system(), inputs.size(), outputs.size()))
-      Record(device, std::move(op), nullptr, where);
+  Record* record =
+      allocate(std::move(op), OutputMetas(device, inputs, outputs).span(), inputs.size(), where);
   record->requires_grad_ = requires_grad;
   record->captured_ = true;
-  record->input_capacity_ = record->input_count_ = static_cast<std::uint16_t>(inputs.size());
-  record->output_count_ = static_cast<std::uint8_t>(outputs.size());
+  record->input_count_ = static_cast<std::uint16_t>(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Edge& edge = *new (record->edges() + i) Edge;
     edge.producer = inputs[i]->record();
@@ -115,32 +152,31 @@ Record* Record::make_captured(
     edge.ordinal = edge.producer->next_ordinal();
     edge.producer->add_handle();
   }
-  for (std::size_t i = 0; i < outputs.size(); ++i) new (record->metas() + i) Meta(outputs[i]);
   return record;
 }
 
 Record* Record::make_constant(
     Value value, Ref<ActorCell> sink, Where where, std::uint32_t first_ordinal) {
-  Device& device = value->device();
-  auto* record = new (allocate(device.system(), 0, 1)) Record(device, nullptr, nullptr, where);
+  Ref<SharedMeta> meta = value->shared_meta();
+  Record* record = allocate(nullptr, {&meta, 1}, 0, where);
+  record->cell_.~Ref<ActorCell>();
+  new (&record->value_) Value(std::move(value));
+  record->constant_ = true;
   record->requires_grad_ = static_cast<bool>(sink);
   record->sink_ = std::move(sink);
   record->consumptions_.store(first_ordinal, std::memory_order_relaxed);
-  record->output_count_ = 1;
-  new (record->metas()) Meta(value->meta());
-  record->constant_value_ = std::move(value);
   return record;
 }
 
 Value Record::ready_value(std::size_t output) const noexcept {
-  if (constant_value_) return constant_value_;
+  if (constant_) return value_;
   if (!cell_) return nullptr;
   const Node* node = Node::in(cell_);
   return node ? node->published(output) : nullptr;
 }
 
 void Record::handles_gone() noexcept {
-  if (constant_value_ || !cell_) return;
+  if (constant_ || !cell_) return;
   if (Node* node = Node::in(cell_)) node->drop_published();
 }
 
@@ -174,7 +210,7 @@ void Record::destroy() noexcept {
     Record* record = dead;
     dead = record->next_dead;
     record->handles_gone();
-    System& system = record->device_->system();
+    System& system = record->metas()[0]->system();
     const std::size_t size = record->bytes();
     record->~Record();
     system.deallocate(record, size);

@@ -70,8 +70,7 @@ Tensor Tensor::borrow(
     Where where) {
   check_size(meta, bytes.size(), where);
   Device& device = Scope::current().device();
-  return constant(
-      ValueBody::make(device.system(), meta, device.borrow(bytes, std::move(owner))), where);
+  return constant(ValueBody::make(meta, device.borrow(bytes, std::move(owner))), where);
 }
 
 Tensor Tensor::constant(Value value, Where where) {

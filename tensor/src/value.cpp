@@ -9,43 +9,49 @@ namespace troupe {
 ValueBody::~ValueBody() { delete error_; }
 
 void ValueBody::destroy() noexcept {
-  System& system = *system_;
+  System& system = meta_->system();
   this->~ValueBody();
   system.deallocate(this, sizeof(ValueBody));
 }
 
-Value ValueBody::make(System& system, const Meta& meta, Ref<Buffer> buffer) {
-  auto* body = new (system.allocate(sizeof(ValueBody))) ValueBody(system, meta);
-  body->strides_ = contiguous_strides(meta.shape);
-  body->buffer_ = std::move(buffer);
-  return Value::adopt(body);
+Value ValueBody::meta_only(Ref<SharedMeta> meta) {
+  void* block = meta->system().allocate(sizeof(ValueBody));
+  return Value::adopt(new (block) ValueBody(std::move(meta)));
 }
 
-Value ValueBody::view(
-    System& system, const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset) {
-  auto* body = new (system.allocate(sizeof(ValueBody))) ValueBody(system, meta);
-  body->strides_ = strides;
-  body->offset_ = offset;
-  body->buffer_ = of->buffer_;
+Value ValueBody::make(Ref<SharedMeta> meta, Ref<Buffer> buffer) {
+  Value value = meta_only(std::move(meta));
+  value->strides_ = contiguous_strides(value->shape());
+  value->buffer_ = std::move(buffer);
+  return value;
+}
+
+Value ValueBody::make(const Meta& meta, Ref<Buffer> buffer) {
+  Ref<SharedMeta> shared = SharedMeta::make(buffer->device(), meta);
+  return make(std::move(shared), std::move(buffer));
+}
+
+Value ValueBody::view(const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset) {
+  Value value = meta_only(
+      of->meta_->fits(of->device(), meta) ? of->meta_ : SharedMeta::make(of->device(), meta));
+  value->strides_ = strides;
+  value->offset_ = offset;
+  value->buffer_ = of->buffer_;
   // Strides along axes of size 1 say nothing.
   std::int64_t step = 1;
   for (std::size_t i = meta.shape.size(); i-- > 0;) {
-    if (meta.shape[i] != 1 && strides[i] != step) body->contiguous_ = false;
+    if (meta.shape[i] != 1 && strides[i] != step) value->contiguous_ = false;
     step *= meta.shape[i];
   }
-  if (meta.elements() == 0) body->contiguous_ = true;
-  return Value::adopt(body);
+  if (meta.elements() == 0) value->contiguous_ = true;
+  return value;
 }
 
 Value ValueBody::failed(System& system, Error error, std::uint64_t order) {
-  auto* body = new (system.allocate(sizeof(ValueBody))) ValueBody(system, Meta{});
-  body->error_ = new Error(std::move(error));
-  body->offset_ = static_cast<std::int64_t>(order);
-  return Value::adopt(body);
-}
-
-Value ValueBody::meta_only(System& system, const Meta& meta) {
-  return Value::adopt(new (system.allocate(sizeof(ValueBody))) ValueBody(system, meta));
+  Value value = meta_only(SharedMeta::make(system, Meta{}));
+  value->error_ = new Error(std::move(error));
+  value->offset_ = static_cast<std::int64_t>(order);
+  return value;
 }
 
 }  // namespace troupe

@@ -147,7 +147,7 @@ Value CpuDevice::upload(const Meta& meta, std::span<const std::byte> bytes) {
   Ref<Buffer> buffer = allocate(bytes.size());
   if (!bytes.empty())
     std::memcpy(static_cast<HostBuffer&>(*buffer).data(), bytes.data(), bytes.size());
-  return ValueBody::make(system(), meta, std::move(buffer));
+  return ValueBody::make(meta, std::move(buffer));
 }
 
 void CpuDevice::download(const Value& value, std::span<std::byte> into) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -56,5 +57,13 @@ class Ref {
  private:
   T* object_ = nullptr;
 };
+
+/// Takes one off a count; whether it was the last. Who holds the only reference needs no locked
+/// instruction to know that nobody else can add one.
+template <class Count>
+[[nodiscard]] bool last_reference(std::atomic<Count>& references) noexcept {
+  return references.load(std::memory_order_acquire) == 1 ||
+         references.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
 
 }  // namespace troupe

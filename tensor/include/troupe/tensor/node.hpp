@@ -16,6 +16,7 @@
 namespace troupe {
 
 class Device;
+class Record;
 struct Turn;
 
 /// Where people called an op, and in which step: what an error that comes late will name.
@@ -202,12 +203,12 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
     std::uint8_t output = 0;
   };
 
-  /// A node whose inputs `sources` are moved from; `outputs` tells dtypes and shapes.
+  /// A node of `outputs` outputs, whose inputs `sources` are moved from.
   Node(
       OpRef op,
       Device& device,
       std::span<Source> sources,
-      std::span<const Meta> outputs,
+      std::size_t outputs,
       std::uint64_t random_seed,
       std::uint64_t random_call,
       const Origin& origin = {});
@@ -221,8 +222,8 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
   void start_finished(std::span<Value> outputs);
   /// The op was launched; the outputs may be read once the ticket is complete.
   void await(const Ticket& ticket, std::span<Value> outputs);
-  /// Some inputs are still to come.
-  void await(std::span<const Meta> outputs);
+  /// Some inputs are still to come; `record` tells dtypes and shapes of the outputs.
+  void await(const Record& record);
   /// No input is to come after all: one of those that are there is an error, to be passed on.
   void launch_all_there() { launch(); }
 
@@ -267,6 +268,7 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
 
   /// What few nodes have: a random op's place in the sequence, hooks, several outputs, a NaN trap.
   struct Extra {
+    Pass* passes = nullptr;
     std::uint64_t random_seed = 0;
     std::uint64_t random_call = 0;
     Outlet* outlets = nullptr;
@@ -277,6 +279,7 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
     std::string_view vjp_of;
   };
   Extra& extra();
+  [[nodiscard]] Pass*& passes() noexcept { return has_extra_ ? extra_->passes : passes_; }
 
   // Nearly every op has two inputs and one output at most: those lie in the node itself.
   static constexpr std::size_t few_sources = 2;
@@ -297,14 +300,17 @@ class Node final : public Actor<Input, Completed, Expect, Gradient, AddHook> {
   std::uint32_t line_;
   std::int32_t step_;
   std::atomic<Subscription*> subscribers_{nullptr};
-  Pass* passes_ = nullptr;
-  Extra* extra_ = nullptr;
+  union {
+    Pass* passes_ = nullptr;
+    Extra* extra_;  // which then has the passes
+  };
   std::uint16_t source_count_;
   std::uint16_t awaited_ = 0;
   std::uint8_t outlet_count_;
-  bool differentiated_ = false;  // some input wants a gradient
-  bool free_wanted_ = false;     // a pass without retain has run
-  bool saved_dropped_ = false;
+  bool has_extra_ = false;
+  bool differentiated_ = false;   // some input wants a gradient
+  bool free_wanted_ : 1 = false;  // a pass without retain has run
+  bool saved_dropped_ : 1 = false;
   alignas(Source) std::byte place_[few_sources * sizeof(Source)];
   Outlet one_outlet_;
 };

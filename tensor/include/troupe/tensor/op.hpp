@@ -103,7 +103,7 @@ class OpInstance {
     if (system_) refs_.fetch_add(1, std::memory_order_relaxed);
   }
   void release() noexcept {
-    if (system_ && refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) info_->destroy(*this);
+    if (system_ && last_reference(refs_)) info_->destroy(*this);
   }
   [[nodiscard]] const OpInfo& info() const noexcept { return *info_; }
   [[nodiscard]] const void* attributes() const noexcept;

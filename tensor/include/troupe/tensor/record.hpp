@@ -72,22 +72,24 @@ class Record {
   void add_ref() noexcept { counts_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
 
-  [[nodiscard]] Device& device() const noexcept { return *device_; }
+  [[nodiscard]] Device& device() const noexcept { return metas()[0]->device(); }
   [[nodiscard]] const OpRef& op() const noexcept { return op_; }  ///< null: a constant
   [[nodiscard]] std::span<Edge> inputs() noexcept { return {edges(), input_count_}; }
   [[nodiscard]] std::size_t output_count() const noexcept { return output_count_; }
-  [[nodiscard]] const Meta& output(std::size_t i) const noexcept { return metas()[i]; }
-  [[nodiscard]] Where where() const noexcept { return where_; }
+  [[nodiscard]] const Meta& output(std::size_t i) const noexcept { return metas()[i]->meta(); }
+  [[nodiscard]] const Ref<SharedMeta>& shared_meta(std::size_t i) const noexcept {
+    return metas()[i];
+  }
+  [[nodiscard]] Where where() const noexcept { return {file_, line_}; }
   /// The node that makes the data; null for constants and in captures.
-  [[nodiscard]] const Ref<ActorCell>& cell() const noexcept { return cell_; }
+  [[nodiscard]] const Ref<ActorCell>& cell() const noexcept { return constant_ ? no_cell : cell_; }
   /// The actor that gradients go to: the node, or the parameter that a leaf was read from.
   [[nodiscard]] const Ref<ActorCell>& gradients_to() const noexcept {
-    return sink_ ? sink_ : cell_;
+    return sink_ ? sink_ : cell();
   }
   [[nodiscard]] bool is_leaf() const noexcept { return static_cast<bool>(sink_); }
   [[nodiscard]] bool requires_grad() const noexcept { return requires_grad_; }
-  [[nodiscard]] bool is_constant() const noexcept { return static_cast<bool>(constant_value_); }
-  [[nodiscard]] const Value& constant() const noexcept { return constant_value_; }
+  [[nodiscard]] bool is_constant() const noexcept { return constant_; }
   /// Recorded by a capture: there are no data.
   [[nodiscard]] bool captured() const noexcept { return captured_; }
   /// A walk without `retain_graph` took the edges away.
@@ -120,32 +122,39 @@ class Record {
  private:
   static constexpr std::uint64_t one_handle = std::uint64_t{1} << 32;
 
-  Record(Device& device, OpRef op, Ref<ActorCell> cell, Where where) noexcept;
+  inline static const Ref<ActorCell> no_cell;
+
+  Record(OpRef op, std::span<Ref<SharedMeta>> outputs, std::size_t inputs, Where where) noexcept;
   ~Record();
-  static void* allocate(System& system, std::size_t inputs, std::size_t outputs);
+  /// A record with room for `inputs` edges, yet to be made; `outputs` are moved from.
+  static Record* allocate(
+      OpRef op, std::span<Ref<SharedMeta>> outputs, std::size_t inputs, Where where);
   [[nodiscard]] Edge* edges() const noexcept {
     return reinterpret_cast<Edge*>(const_cast<Record*>(this) + 1);
   }
-  [[nodiscard]] Meta* metas() const noexcept {
-    return reinterpret_cast<Meta*>(edges() + input_capacity_);
+  [[nodiscard]] Ref<SharedMeta>* metas() const noexcept {
+    return reinterpret_cast<Ref<SharedMeta>*>(edges() + input_capacity_);
   }
   [[nodiscard]] std::size_t bytes() const noexcept;
   void handles_gone() noexcept;
   void destroy() noexcept;
 
   std::atomic<std::uint64_t> counts_{one_handle | 1};
-  Device* device_;
   OpRef op_;
-  Ref<ActorCell> cell_;
+  union {
+    Ref<ActorCell> cell_;
+    Value value_;  // of a constant
+  };
   Ref<ActorCell> sink_;
-  Value constant_value_;
-  Where where_;
+  const char* file_;
+  std::uint32_t line_;
   std::atomic<std::uint32_t> consumptions_{0};
   std::uint16_t input_capacity_ = 0;
   std::uint16_t input_count_ = 0;
   std::uint8_t output_count_ = 0;
-  bool requires_grad_ = false;
-  bool captured_ = false;
+  bool constant_ : 1 = false;
+  bool requires_grad_ : 1 = false;
+  bool captured_ : 1 = false;
   bool freed_ = false;
   bool holds_itself_ = false;  // a handle of its own: its vjp reads its output
 };

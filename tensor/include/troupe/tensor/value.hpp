@@ -3,11 +3,12 @@
 #include <troupe/core/completion.hpp>
 #include <troupe/core/error.hpp>
 #include <troupe/core/ref.hpp>
-#include <troupe/tensor/meta.hpp>
+#include <troupe/tensor/shared_meta.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace troupe {
 
@@ -26,7 +27,7 @@ class Buffer {
 
   void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    if (last_reference(refs_)) destroy();
   }
   [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
 
@@ -55,34 +56,36 @@ using Value = Ref<ValueBody>;
 /// came in its place. Immutable.
 class ValueBody {
  public:
-  [[nodiscard]] static Value make(System& system, const Meta& meta, Ref<Buffer> buffer);
+  [[nodiscard]] static Value make(Ref<SharedMeta> meta, Ref<Buffer> buffer);
+  [[nodiscard]] static Value make(const Meta& meta, Ref<Buffer> buffer);
   /// A strided view of another value's buffer; `offset` and `strides` in elements of `meta.dtype`.
   [[nodiscard]] static Value view(
-      System& system, const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset);
+      const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset);
   /// An error in a value's place. `order` says when it arose, among all that went wrong in a step;
   /// where several meet, the one of the lowest order goes on, whichever came first in time.
   [[nodiscard]] static Value failed(System& system, Error error, std::uint64_t order = 0);
   /// Dtype and shape only; what is kept of an input whose data nobody needs any more.
-  [[nodiscard]] static Value meta_only(System& system, const Meta& meta);
+  [[nodiscard]] static Value meta_only(Ref<SharedMeta> meta);
 
   void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    if (last_reference(refs_)) destroy();
   }
   [[nodiscard]] bool held_by(std::uint32_t count) const noexcept {
     return refs_.load(std::memory_order_acquire) == count;
   }
   [[nodiscard]] bool unique() const noexcept { return held_by(1); }
 
-  [[nodiscard]] const Meta& meta() const noexcept { return meta_; }
-  [[nodiscard]] DType dtype() const noexcept { return meta_.dtype; }
-  [[nodiscard]] const Shape& shape() const noexcept { return meta_.shape; }
+  [[nodiscard]] const Meta& meta() const noexcept { return meta_->meta(); }
+  [[nodiscard]] const Ref<SharedMeta>& shared_meta() const noexcept { return meta_; }
+  [[nodiscard]] DType dtype() const noexcept { return meta().dtype; }
+  [[nodiscard]] const Shape& shape() const noexcept { return meta().shape; }
   /// In elements; meaningful also when `contiguous()`.
   [[nodiscard]] const Dims& strides() const noexcept { return strides_; }
   [[nodiscard]] std::int64_t offset() const noexcept { return offset_; }  ///< in elements
   [[nodiscard]] bool contiguous() const noexcept { return contiguous_; }
   [[nodiscard]] const Ref<Buffer>& buffer() const noexcept { return buffer_; }
-  [[nodiscard]] Device& device() const noexcept { return buffer_->device(); }
+  [[nodiscard]] Device& device() const noexcept { return meta_->device(); }
   /// Why there are no data; null when there are.
   [[nodiscard]] const Error* error() const noexcept { return error_; }
   /// Of an error only.
@@ -91,17 +94,16 @@ class ValueBody {
   }
 
  private:
-  ValueBody(System& system, const Meta& meta) noexcept : system_(&system), meta_(meta) {}
+  explicit ValueBody(Ref<SharedMeta> meta) noexcept : meta_(std::move(meta)) {}
   ~ValueBody();
   void destroy() noexcept;
 
   std::atomic<std::uint32_t> refs_{1};
   bool contiguous_ = true;
-  System* system_;
+  Ref<SharedMeta> meta_;
   Ref<Buffer> buffer_;
   std::int64_t offset_ = 0;
   Error* error_ = nullptr;  // owned
-  Meta meta_;
   Dims strides_;
 };
 
