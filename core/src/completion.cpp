@@ -26,10 +26,11 @@ void Completion::notify(Address<Completed> to, std::uint64_t token) {
     waiter->~Waiter();
     system_->deallocate(waiter, sizeof(Waiter));
   }
-  to.send(Completed{token});
+  to.send(Completed{token, failed_});
 }
 
-void Completion::finish() noexcept {
+void Completion::finish(bool failed) noexcept {
+  failed_ = failed;
   Waiter* newest = waiters_.exchange(closed(), std::memory_order_seq_cst);
   // In the order in which they asked.
   Waiter* oldest = nullptr;
@@ -43,7 +44,7 @@ void Completion::finish() noexcept {
   while (oldest) {
     Waiter* waiter = oldest;
     oldest = waiter->next;
-    waiter->to.send(Completed{waiter->token});
+    waiter->to.send(Completed{waiter->token, failed});
     waiter->~Waiter();
     system.deallocate(waiter, sizeof(Waiter));
   }

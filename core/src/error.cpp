@@ -52,6 +52,8 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "file_mismatch";
     case ErrorCode::internal:
       return "internal";
+    case ErrorCode::device_lost:
+      return "device_lost";
   }
   return "unknown";
 }

@@ -3,6 +3,7 @@
 #include <troupe/core/clock.hpp>
 #include <troupe/nn/clip_grad.hpp>
 #include <troupe/nn/trainer.hpp>
+#include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/ops/argmax.hpp>
 #include <troupe/tensor/ops/cross_entropy.hpp>
@@ -149,7 +150,16 @@ struct Place {
 class NanTrap {
  public:
   NanTrap(Engine& engine, bool on)
-      : engine_(engine), before_(engine.trap_nan.exchange(on || engine.trap_nan)) {}
+      : engine_(engine), before_(engine.trap_nan.exchange(on || engine.trap_nan)) {
+    const Device& device = Scope::current().device();
+    if (!engine.trap_nan || device.reads_at_once()) return;
+    engine.trap_nan = before_;
+    throw Error(
+        ErrorCode::unsupported,
+        "detect_nan looks at every value as it is made, which " + std::string(device.name()) +
+            " does not offer")
+        .hint("look for the NaN on the device \"cpu\"");
+  }
   ~NanTrap() {
     engine_.trap_nan = before_;
     engine_.step = -1;

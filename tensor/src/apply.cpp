@@ -8,6 +8,7 @@
 #include <troupe/tensor/node.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/ops/cast.hpp>
+#include <troupe/tensor/ops/to_device.hpp>
 #include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -115,7 +116,8 @@ Error in_context(Error error, const OpInfo& info, Where where) {
 
 class Call {
  public:
-  Call(OpRef op, std::span<const Operand> operands, Where where = {})
+  /// @param target  of a transfer: the device that receives, whichever sends
+  Call(OpRef op, std::span<const Operand> operands, Where where = {}, Device* target = nullptr)
       : scope_(Scope::current()),
         op_(std::move(op)),
         info_(op_->info()),
@@ -132,6 +134,7 @@ class Call {
       device_ = &operand.tensor().record()->device();
     }
     if (!any_tensor) device_ = &scope_.device();
+    if (target) device_ = target;
     check_system(operands);
     promote(operands);
     check_placement();
@@ -233,7 +236,7 @@ class Call {
   void check_placement() {
     for (const Tensor* input : inputs_.span()) {
       const Record& record = *input->record();
-      if (&record.device() != device_)
+      if (&record.device() != device_ && info_.family != OpFamily::transfer)
         throw in_context(
             Error(
                 ErrorCode::device_mismatch,
@@ -651,6 +654,28 @@ Tensor apply(OpRef op, std::span<const Operand> inputs) {
   Tensor output;
   apply(std::move(op), inputs, std::span<Tensor>(&output, 1));
   return output;
+}
+
+Tensor to(const Tensor& x, Device& device, Where where) {
+  const Operand operand(x, where);
+  check_defined(operand, "to");
+  const Device& from = x.record()->device();
+  if (&from == &device) return x;
+  ToDevice op;
+  op.from = from.name();
+  if (Scope::current().builder())
+    throw in_context(
+        Error(ErrorCode::in_capture, "a program runs on one device, and this would be another")
+            .hint("move the tensors outside of the captured function"),
+        OpInfoOf<ToDevice>::info,
+        where);
+  Tensor moved;
+  Call(make_op(op), std::span(&operand, 1), where, &device).run(std::span(&moved, 1));
+  return moved;
+}
+
+Tensor to(const Tensor& x, std::string_view device, Where where) {
+  return to(x, Devices::of(Scope::current().system()).get(device), where);
 }
 
 void apply(OpRef op, std::span<const Operand> inputs, std::span<Tensor> outputs) {

@@ -51,6 +51,11 @@ Ticket launch_op(
         ValueBody::view(copy, metas[0], contiguous_strides(metas[0].shape), copy->offset());
     return ticket;
   }
+  if (info.family == OpFamily::transfer) {
+    Value to = outputs[0] = ValueBody::make(metas[0], device.allocate(metas[0].bytes()));
+    return inputs[0]->device().read(
+        inputs[0], [&device, to](std::span<const std::byte> bytes) { device.write(to, bytes); });
+  }
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     if (outputs[k]) continue;
     if (info.donates >= 0) {

@@ -216,20 +216,4 @@ Number Tensor::item_number(Where where) const {
       .hint("cast(tensor, DType::float32).item()");
 }
 
-Tensor to(const Tensor& x, Device& device, Where where) {
-  check_defined(Operand(x, where), "to");
-  if (&x.record()->device() == &device) return x;
-  if (x.requires_grad())
-    throw Error(
-        ErrorCode::unsupported,
-        "a tensor " + to_string(x.meta()) + " with a gradient does not move to another device")
-        .op("to")
-        .at(where.file, where.line)
-        .hint("move what it is computed from, or to(x.detach(), device)");
-  const Value value = value_for(x, "to", where);
-  std::vector<std::byte> bytes(value->meta().bytes());
-  value->device().download(value, bytes);
-  return Tensor::constant(device.upload(value->meta(), bytes), where);
-}
-
 }  // namespace troupe

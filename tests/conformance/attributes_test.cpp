@@ -35,7 +35,12 @@ class Tape final : public AttributeVisitor {
   void field(std::string_view name, std::uint64_t& value) override { pass(name, value); }
   void field(std::string_view name, double& value) override { pass(name, value); }
   void field(std::string_view name, std::string& value) override {
-    texts_.emplace_back(name, value);
+    if (reading_) {
+      REQUIRE(texts_.at(at_).first == name);
+      value = texts_[at_++].second;
+    } else {
+      texts_.emplace_back(name, value);
+    }
   }
   void list_length(std::string_view name, std::uint64_t& length) override { pass(name, length); }
 

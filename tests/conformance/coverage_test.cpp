@@ -14,6 +14,8 @@ TEST_CASE("every op has a case", "[conformance][coverage]") {
   if (covered().empty()) return;
   std::string left_out;
   for (const OpInfo* info : all_ops())
-    if (!covered().contains(info->name)) left_out += " " + std::string(info->name);
+    // What moves to another device is in no program; tests/vulkan has it.
+    if (info->family != OpFamily::transfer && !covered().contains(info->name))
+      left_out += " " + std::string(info->name);
   CHECK(left_out == "");
 }

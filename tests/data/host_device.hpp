@@ -33,6 +33,9 @@ class HostDevice final : public Device {
     const auto& buffer = static_cast<const Borrowed&>(*value->buffer());
     std::memcpy(into.data(), buffer.data.data(), into.size());
   }
+  [[nodiscard]] bool reads_at_once() const noexcept override { return true; }
+  [[nodiscard]] Ticket read(const Value&, Use) override { unsupported(); }
+  void write(const Value&, std::span<const std::byte>) override { unsupported(); }
   [[nodiscard]] bool supports(const OpInfo&) const noexcept override { return false; }
   [[nodiscard]] Ticket launch(const Launch&) override { unsupported(); }
 

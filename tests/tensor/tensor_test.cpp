@@ -3,6 +3,8 @@
 #include <troupe/core/actor.hpp>
 #include <troupe/core/completion.hpp>
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/node.hpp>
+#include <troupe/tensor/record.hpp>
 #include <troupe/tensor/tensor.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -130,6 +132,21 @@ TEST_CASE("item() inside an actor is an error, also where the data are there", "
   reader.send(Completed{});
   engine.system.run_ready();
   CHECK(seen == ErrorCode::inside_actor);
+}
+
+TEST_CASE("a transfer is an op of the graph, refused in none but captures", "[tensor]") {
+  test::Engine engine;
+  Device& other = cpu::attach(engine.system);
+  const Tensor x = Tensor::copy_of<float>(std::vector<float>{0, 1, 2}, {3});
+  CHECK_THROWS_AS(to(x, "gpu:0"), Error);
+  CHECK_THROWS_AS(to(Tensor(), other), Error);
+  // What is to come is waited for by the transfer's node, not by the caller.
+  Awaiting late = make_awaiting(engine.device, x.meta(), nullptr, 0, Where{});
+  const Tensor there = to(late.tensor, other);
+  CHECK_FALSE(there.ready());
+  Address<Input>(late.cell).send(Input{0, x.value()});
+  CHECK(there.to_vector<float>() == std::vector<float>{0, 1, 2});
+  CHECK(&there.record()->device() == &other);
 }
 
 TEST_CASE("a tensor is copied to another device of its system", "[tensor]") {

@@ -105,7 +105,8 @@ CpuDevice::CpuDevice(System& system, const Options& options) : Device(system), m
   index_by_id_.fill(none);
   std::uint16_t index = 0;
   for (const OpInfo* op : all_ops()) {
-    if (op->family != OpFamily::view) index_by_id_.at(static_cast<std::uint32_t>(op->id)) = index;
+    if (op->family == OpFamily::structured || op->family == OpFamily::elementwise)
+      index_by_id_.at(static_cast<std::uint32_t>(op->id)) = index;
     ++index;
   }
 }

@@ -12,6 +12,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace troupe::cpu {
 
@@ -166,8 +167,24 @@ void CpuDevice::download(const Value& value, std::span<std::byte> into) {
   run_now(call, copy);
 }
 
+Ticket CpuDevice::read(const Value& value, Use use) {
+  const std::size_t bytes = value->meta().bytes();
+  if (value->contiguous()) {
+    use({static_cast<const std::byte*>(data_of(*value)), bytes});
+  } else {
+    std::vector<std::byte> rows(bytes);
+    download(value, rows);
+    use(rows);
+  }
+  return nullptr;
+}
+
+void CpuDevice::write(const Value& to, std::span<const std::byte> bytes) {
+  if (!bytes.empty()) std::memcpy(data_of(*to), bytes.data(), bytes.size());
+}
+
 bool CpuDevice::supports(const OpInfo& op) const noexcept {
-  if (op.family == OpFamily::view) return true;
+  if (op.family == OpFamily::view || op.family == OpFamily::transfer) return true;
   return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
 }
 

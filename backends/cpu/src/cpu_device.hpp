@@ -20,11 +20,14 @@ class CpuDevice final : public Device {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "cpu"; }
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] bool reads_at_once() const noexcept override { return true; }
   [[nodiscard]] Ref<Buffer> allocate(std::size_t bytes) override;
   [[nodiscard]] Ref<Buffer> borrow(
       std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override;
   [[nodiscard]] Value upload(const Meta& meta, std::span<const std::byte> bytes) override;
   void download(const Value& value, std::span<std::byte> into) override;
+  [[nodiscard]] Ticket read(const Value& value, Use use) override;
+  void write(const Value& to, std::span<const std::byte> bytes) override;
   [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
 

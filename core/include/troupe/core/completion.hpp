@@ -14,10 +14,12 @@ struct Completed {
   static constexpr std::string_view name = "completed";
 
   std::uint64_t token = 0;  ///< as given to notify()
+  bool failed = false;      ///< it ended without doing what it was begun for
 
   template <class V>
   void fields(V& visit) {
     visit.field("token", token);
+    visit.field("failed", failed);
   }
 };
 
@@ -39,13 +41,15 @@ class Completion {
   [[nodiscard]] bool complete() const noexcept {
     return waiters_.load(std::memory_order_acquire) == closed();
   }
-  /// Sends `Completed{token}` once this is complete: now, if it is.
+  /// Whether it ended without doing what it was begun for; only once complete.
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+  /// Sends `Completed{token, failed}` once this is complete: now, if it is.
   void notify(Address<Completed> to, std::uint64_t token);
 
  protected:
   virtual ~Completion() = default;
   /// Marks it complete and tells all who wait. The last thing that its owner does to it.
-  void finish() noexcept;
+  void finish(bool failed = false) noexcept;
   /// Gives the object's memory back to where it came from.
   virtual void destroy() noexcept = 0;
 
@@ -56,6 +60,7 @@ class Completion {
   static Waiter* closed() noexcept { return reinterpret_cast<Waiter*>(std::uintptr_t{1}); }
 
   std::atomic<Waiter*> waiters_{nullptr};
+  bool failed_ = false;  // written before the waiters are closed
   std::atomic<std::uint32_t> refs_{1};
 };
 

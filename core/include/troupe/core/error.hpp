@@ -32,6 +32,7 @@ enum class ErrorCode : std::uint16_t {
   file_corrupt = 21,       ///< the content contradicts itself, its checksum or its format
   file_mismatch = 22,      ///< a sound file, but not for this model, data set or build
   internal = 23,           ///< a bug in Troupe; please report it
+  device_lost = 24,        ///< a device stopped working; what it held is gone
 };
 
 /// The name of a code as users see it, such as "shape_mismatch".

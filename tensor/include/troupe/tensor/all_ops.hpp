@@ -95,6 +95,7 @@
 #include <troupe/tensor/ops/sub.hpp>
 #include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/ops/tanh.hpp>
+#include <troupe/tensor/ops/to_device.hpp>
 #include <troupe/tensor/ops/trunc.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
 #include <troupe/tensor/ops/var.hpp>
@@ -229,7 +230,8 @@ using AllOps = OpList<
     NllLoss,
     NllLossBackward,
     Logsigmoid,
-    DivRounded>;
+    DivRounded,
+    ToDevice>;
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;

@@ -4,6 +4,7 @@
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/value.hpp>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,6 +41,9 @@ class Device {
   /// For people: model, instruction set, memory.
   [[nodiscard]] virtual std::string description() const = 0;
 
+  /// Whether values lie in the host's own memory and are read at once, in actors' turns too.
+  [[nodiscard]] virtual bool reads_at_once() const noexcept = 0;
+
   /// Uninitialized memory. Throws `out_of_memory`, naming the size and the largest holders.
   [[nodiscard]] virtual Ref<Buffer> allocate(std::size_t bytes) = 0;
   /// Memory of the caller's, read in place; `owner` is dropped when the last value is gone.
@@ -47,13 +51,25 @@ class Device {
       std::span<const std::byte> bytes, std::shared_ptr<const void> owner) = 0;
   /// Copies host bytes into a new contiguous value.
   [[nodiscard]] virtual Value upload(const Meta& meta, std::span<const std::byte> bytes) = 0;
-  /// Copies a value's elements, in row-major order, to the host. The value must be complete.
+  /// Copies a value's elements, in row-major order, to the host. Waits for what the device has yet
+  /// to do for it; throws `inside_actor` where that would be in an actor's turn.
   virtual void download(const Value& value, std::span<std::byte> into) = 0;
+
+  using Use = std::function<void(std::span<const std::byte> bytes)>;
+  /// Calls `use` with a value's elements in row-major order once they are there: at once, and null
+  /// is returned; or later, from any thread, before the ticket is complete. A ticket that fails has
+  /// not called it.
+  [[nodiscard]] virtual Ticket read(const Value& value, Use use) = 0;
+  /// Fills a contiguous value of this device that nobody else has seen yet. Any thread.
+  virtual void write(const Value& to, std::span<const std::byte> bytes) = 0;
 
   /// Whether this device has a kernel for the op.
   [[nodiscard]] virtual bool supports(const OpInfo& op) const noexcept = 0;
   /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
   [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
+
+  /// Ends what the device does by itself: the system stops.
+  virtual void stop() noexcept {}
 
  private:
   System* system_;
@@ -65,6 +81,9 @@ class Devices final : public Service {
   /// The system's devices, attached at the first call.
   static Devices& of(System& system);
   void add(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+  void stop() noexcept override {
+    for (const auto& device : devices_) device->stop();
+  }
   [[nodiscard]] std::span<const std::unique_ptr<Device>> all() const noexcept { return devices_; }
   /// By name; throws `device_mismatch` listing the names there are.
   [[nodiscard]] Device& get(std::string_view name) const;

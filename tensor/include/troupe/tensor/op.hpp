@@ -33,6 +33,7 @@ enum class OpFamily : std::uint8_t {
   structured,   ///< a kernel of its own on each device
   elementwise,  ///< one expression, broadcast over the inputs
   view,         ///< no kernel: another look at the input's memory
+  transfer,     ///< no kernel: the same elements in another device's memory
 };
 
 /// Where an elementwise op is tried out by the generated tests, and how near it must come.
