@@ -27,6 +27,36 @@ function(troupe_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900)
 endfunction()
 
+# troupe_vulkan_test(<name> <program> [HOW <option>...] [ARGS <argument>...] [LABELS fast|slow])
+#
+# Runs a Catch2 program on the first Vulkan device; HOW: see tests/support/vulkan.hpp. With the driver
+# that tools/test unpacked, or else with the machine's own; without either there is no such test.
+set(TROUPE_VULKAN_DRIVER
+    ${PROJECT_SOURCE_DIR}/build/packages/vulkan/lvp_icd.json
+    CACHE FILEPATH "The Vulkan driver (an ICD's JSON file) that tests take, if it is there")
+function(troupe_vulkan_test name program)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "LABELS" "HOW;ARGS")
+  if(NOT arg_LABELS)
+    set(arg_LABELS fast)
+  endif()
+  file(GLOB installed /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json)
+  set(environment TROUPE_TEST_DEVICE=vulkan:0)
+  if(EXISTS ${TROUPE_VULKAN_DRIVER})
+    cmake_path(GET TROUPE_VULKAN_DRIVER PARENT_PATH folder)
+    list(APPEND environment VK_DRIVER_FILES=${TROUPE_VULKAN_DRIVER}
+         VK_ADD_LAYER_PATH=${folder}/layers)
+  elseif(NOT installed)
+    return()
+  endif()
+  list(JOIN arg_HOW "," how)
+  # What drivers and we compile is kept from one test to the next, and out of the user's own cache.
+  list(APPEND environment TROUPE_TEST_VULKAN=${how} TROUPE_CACHE=${PROJECT_BINARY_DIR}/vulkan-cache
+       MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/mesa-cache)
+  add_test(NAME ${name} COMMAND ${program} --colour-mode none ${arg_ARGS})
+  set_tests_properties(
+    ${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900 ENVIRONMENT "${environment}")
+endfunction()
+
 # troupe_fuzz(<name> SOURCES ... DEPENDS ... CORPUS <folder> [SECONDS n])
 #
 # A libFuzzer target. With Clang it fuzzes from the corpus for the given time; with another compiler

@@ -1,4 +1,5 @@
 #include "case.hpp"
+#include "support/vulkan.hpp"
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
@@ -471,9 +472,123 @@ std::string check_doors(const Case& test, DType dtype) {
   return {};
 }
 
+#ifdef TROUPE_VULKAN
+
+/// Derivatives on the GPU in float32, against those of the CPU in float64, which are held against
+/// differences elsewhere. Errors count relative to the largest derivative of an input: sums of
+/// terms of that size are rounded on the way.
+constexpr double gradient_error = 2e-4;
+
+std::vector<Doubles> derivatives(const Case& test, DType dtype) {
+  Generator random(7);
+  std::vector<Tensor> inputs;
+  std::vector<Tensor> leaves;
+  for (const Input& input : test.inputs) {
+    inputs.push_back(upload(input.elements, dtype_in(input, dtype)));
+    if (!takes_gradient(input)) continue;
+    inputs.back() = requires_grad(inputs.back());
+    leaves.push_back(inputs.back());
+  }
+  std::vector<Tensor> outputs = test.call(inputs);
+  std::vector<Tensor> weights;
+  for (const Tensor& x : outputs) {
+    const Doubles drawn = draw(random, x.shape(), 0.5, 1.5).elements;
+    weights.push_back(is_floating(x.dtype()) ? upload(drawn, x.dtype()) : Tensor());
+  }
+  const Tensor total = weighted(outputs, weights, test.linear);
+  std::vector<Doubles> all;
+  if (!total) return all;
+  const std::vector<Tensor> first = grad(std::span(&total, 1), leaves, {}, {.allow_unused = true});
+  for (std::size_t i = 0; i < first.size(); ++i)
+    all.push_back(first[i] ? read(first[i]) : zeros_of(leaves[i].shape()));
+  return all;
+}
+
+std::string check_gradients_against_cpu(const Case& test, Scope& cpu) {
+  const std::vector<Doubles> got = derivatives(test, DType::float32);
+  std::vector<Doubles> want;
+  {
+    const Scope on_cpu(cpu.system(), cpu.device());
+    want = derivatives(test, DType::float64);
+  }
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    double largest = 1e-3;
+    for (const double x : want[k].data)
+      if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    for (std::int64_t i = 0; i < got[k].size(); ++i) {
+      const double a = got[k][i];
+      const double b = want[k][i];
+      if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+      if (!(std::abs(a - b) <= gradient_error * largest)) {
+        std::ostringstream text;
+        text.precision(9);
+        text << "derivative by float input " << k << " element " << i << " is " << a
+             << ", on the CPU " << b;
+        return text.str();
+      }
+    }
+  }
+  return {};
+}
+
+/// The Vulkan device under test, made once: shaders are compiled for a device.
+struct OnVulkan {
+  std::string complaints;  // of the validation layer
+  System system{System::Options{.threads = 2, .log = [this](LogLevel, std::string_view line) {
+                                  if (complaints.size() < 4000) complaints.append(line) += "\n";
+                                }}};
+  Device& cpu{cpu::attach(system)};
+  Device& device{test::attach_vulkan(system)};
+};
+
+/// Bounds on a GPU: its own division and square root may be off by 2.5 units in the last place, and
+/// what is added up in another order than the reference adds its own.
+constexpr double gpu_ulp_factor = 2;
+constexpr double gpu_ulp_more = 4;
+
+std::string check_on_vulkan(Case test) {
+  static OnVulkan vulkan;
+  test.ulp_max = test.ulp_max * gpu_ulp_factor + (test.ulp_max > 0 ? gpu_ulp_more : 0);
+  std::string wrong;
+  const auto step = [&](auto&& what) {
+    if (!wrong.empty()) return;
+    try {
+      wrong = what();
+    } catch (const Error& error) {
+      // What the device lacks is refused by name; never anything in float32.
+      if (error.code() != ErrorCode::unsupported) wrong = error.what();
+      if (test.dtypes.front() == DType::float32) wrong = error.what();
+    }
+  };
+  const std::vector<DType> dtypes = test.dtypes;
+  for (const DType dtype : dtypes) {
+    const Scope scope(vulkan.system, vulkan.device);
+    test.dtypes = {dtype};
+    step([&] { return check_values(test, dtype); });
+  }
+  test.dtypes = dtypes;
+  const bool single = std::find(dtypes.begin(), dtypes.end(), DType::float32) != dtypes.end();
+  if (single) {
+    Scope on_cpu(vulkan.system, vulkan.cpu);
+    Scope scope(vulkan.system, vulkan.device);
+    test.dtypes = {DType::float32};
+    if (test.differentiable) step([&] { return check_gradients_against_cpu(test, on_cpu); });
+    if (test.captures) step([&] { return check_doors(test, DType::float32); });
+  }
+  if (wrong.empty() && test::validation_messages(vulkan.device) != 0)
+    wrong = "the validation layer complained: " + vulkan.complaints;
+  return wrong.empty() ? wrong
+                       : test.name + " on " + std::string(vulkan.device.name()) + ": " + wrong;
+}
+
+#endif
+
 }  // namespace
 
 std::string check(const Case& test) {
+#ifdef TROUPE_VULKAN
+  if (test::on_vulkan()) return check_on_vulkan(test);
+#endif
   for (const std::string_view set : cpu::instruction_sets()) {
     System system(System::Options{.threads = 2});
     cpu::attach(system, {.instruction_set = std::string(set), .poison_memory = true});

@@ -1,0 +1,111 @@
+#include "compiler.hpp"
+
+#include "checksum.hpp"
+
+#include <glslang/Public/ResourceLimits.h>
+#include <glslang/Public/ShaderLang.h>
+#include <glslang/SPIRV/GlslangToSpv.h>
+
+#include <cstdio>
+#include <cstring>
+#include <span>
+
+namespace troupe::vulkan {
+
+namespace {
+
+struct Header {
+  char magic[8] = {'T', 'R', 'S', 'P', 'I', 'R', 'V', '1'};
+  std::uint64_t words = 0;
+  std::uint64_t checksum = 0;
+};
+
+constexpr std::uint64_t words_max = std::uint64_t{1} << 22;
+
+}  // namespace
+
+Compiler::Compiler(Context& context, Disk& disk) : context_(context), disk_(disk) {
+  glslang::InitializeProcess();
+}
+
+Compiler::~Compiler() { glslang::FinalizeProcess(); }
+
+const Shader& Compiler::compile(
+    const std::string& name, std::uint32_t bindings, const std::string& body) {
+  const std::string text = (context_.options.descriptors ? "#define TROUPE_DESCRIPTORS\n" : "") +
+                           ("#define BINDINGS " + std::to_string(bindings)) + "\n" + body;
+  const std::lock_guard lock(lock_);
+  if (const auto found = made_.find(text); found != made_.end()) return found->second->shader;
+
+  auto made = std::make_unique<Made>();
+  made->name = name;
+  std::string path;
+  if (!context_.options.cache_folder.empty()) {
+    char hash[33];
+    const std::string whole = text + glslang::GetGlslVersionString();
+    const auto bytes = std::as_bytes(std::span(whole));
+    std::snprintf(
+        hash,
+        sizeof hash,
+        "%016llx%016llx",
+        static_cast<unsigned long long>(checksum_of(bytes)),
+        static_cast<unsigned long long>(checksum_of(bytes, 0x9E3779B97F4A7C15)));
+    path = context_.options.cache_folder + "/" + hash + ".spv";
+  }
+  if (path.empty() || !read(path, made->code)) {
+    made->code = translate(name, "#version 460\n" + text);
+    ++compiled_;
+    if (!path.empty()) write(path, made->code);
+  }
+  made->shader = {made->name, "", bindings, made->code, made->code};
+  return made_.emplace(text, std::move(made)).first->second->shader;
+}
+
+std::vector<std::uint32_t> Compiler::translate(
+    const std::string& name, const std::string& text) const {
+  glslang::TShader shader(EShLangCompute);
+  const char* const begin = text.c_str();
+  shader.setStrings(&begin, 1);
+  shader.setEnvInput(glslang::EShSourceGlsl, EShLangCompute, glslang::EShClientVulkan, 100);
+  shader.setEnvClient(glslang::EShClientVulkan, glslang::EShTargetVulkan_1_2);
+  shader.setEnvTarget(glslang::EShTargetSpv, glslang::EShTargetSpv_1_5);
+  const auto messages = static_cast<EShMessages>(EShMsgSpvRules | EShMsgVulkanRules);
+  const auto fail = [&](const char* log) {
+    throw Error(
+        ErrorCode::internal, "the shader written for " + name + " does not compile: " + log);
+  };
+  if (!shader.parse(GetDefaultResources(), 460, false, messages)) fail(shader.getInfoLog());
+  glslang::TProgram program;
+  program.addShader(&shader);
+  if (!program.link(messages)) fail(program.getInfoLog());
+  std::vector<std::uint32_t> code;
+  glslang::GlslangToSpv(*program.getIntermediate(EShLangCompute), code);
+  return code;
+}
+
+bool Compiler::read(const std::string& path, std::vector<std::uint32_t>& code) const {
+  if (!disk_.exists(path)) return false;
+  const auto bytes = disk_.read_all(path, words_max * 4);
+  Header header, own;
+  if (!bytes || bytes.value().size() < sizeof header) return false;
+  std::memcpy(&header, bytes.value().data(), sizeof header);
+  if (std::memcmp(header.magic, own.magic, sizeof own.magic) != 0 || header.words > words_max ||
+      bytes.value().size() != sizeof header + header.words * 4)
+    return false;
+  code.resize(header.words);
+  std::memcpy(code.data(), bytes.value().data() + sizeof header, header.words * 4);
+  return checksum_of(std::as_bytes(std::span(code))) == header.checksum;
+}
+
+void Compiler::write(const std::string& path, const std::vector<std::uint32_t>& code) const {
+  Header header;
+  header.words = code.size();
+  header.checksum = checksum_of(std::as_bytes(std::span(code)));
+  std::vector<std::byte> bytes(sizeof header + code.size() * 4);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, code.data(), code.size() * 4);
+  // A cache that cannot be written costs time, not more.
+  if (disk_.make_folders(context_.options.cache_folder)) (void)disk_.replace(path, bytes);
+}
+
+}  // namespace troupe::vulkan

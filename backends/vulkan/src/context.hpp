@@ -1,0 +1,36 @@
+#pragma once
+
+#include "instance.hpp"
+
+#include <cstdint>
+#include <memory>
+
+namespace troupe::vulkan {
+
+/// The driver's device and its functions: what every other part is made with.
+struct Context {
+  Context(std::unique_ptr<Instance> instance, std::size_t index, const Options& options);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  std::unique_ptr<Instance> instance;
+  Options options;
+  VkPhysicalDevice physical = VK_NULL_HANDLE;
+  DeviceInfo info;
+  VkPhysicalDeviceLimits limits{};
+  VkPhysicalDeviceMemoryProperties memory{};
+  std::string profile;         ///< driver and version: what compiled things are kept for
+  bool memory_budget = false;  ///< the driver tells how much memory is left
+  VkDevice handle = VK_NULL_HANDLE;
+  VkQueue queue = VK_NULL_HANDLE;
+  std::uint32_t queue_family = 0;
+  VolkDeviceTable vk{};
+  /// Leaves out the barriers that hazards ask for, so that tests see whether anybody would notice.
+  bool without_hazard_barriers = false;
+  /// The host does not see tensors' memory, as on most GPUs, though this device would let it; so
+  /// that tests reach what stages transfers. Set before the device's memory is.
+  bool hidden_memory = false;
+};
+
+}  // namespace troupe::vulkan

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "encoder.hpp"
+
+namespace troupe::vulkan {
+
+/// Copies `from`, in whatever layout, to `to`, which is contiguous and has the same shape and
+/// dtype.
+void encode_copy(Encoder& encoder, const Value& from, const Value& to);
+
+/// The same into a part of `to`, which may be of any shape: the elements go to the place `offset`,
+/// `strides` apart.
+void encode_copy(
+    Encoder& encoder, const Value& from, const Value& to, const Dims& strides, std::int64_t offset);
+
+}  // namespace troupe::vulkan

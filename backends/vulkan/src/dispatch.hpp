@@ -1,0 +1,117 @@
+#pragma once
+
+#include "allocator.hpp"
+
+#include <troupe/core/completion.hpp>
+#include <troupe/core/message.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace troupe::vulkan {
+
+/// A compiled shader with its constants, ready to run.
+struct Pipeline {
+  VkPipeline handle = VK_NULL_HANDLE;
+  VkPipelineLayout layout = VK_NULL_HANDLE;
+};
+
+/// Most tensors that one dispatch sees, and most bytes of the parameters that go with them: what
+/// every device takes as push constants.
+inline constexpr std::size_t bindings_max = 12;
+inline constexpr std::size_t push_bytes_max = 128;
+
+/// A range of an allocation that work on the queue reads or writes.
+struct Bound {
+  const Block* block = nullptr;
+  std::uint64_t begin = 0;  ///< bytes, in the block
+  std::uint64_t end = 0;
+  bool written = false;
+};
+
+/// To the queue: run a shader. Local: it points into memory.
+struct Dispatch {
+  static constexpr MessageId id{400};
+  static constexpr std::string_view name = "dispatch";
+
+  const Pipeline* pipeline = nullptr;
+  std::uint32_t groups[3] = {1, 1, 1};
+  std::uint8_t bound_count = 0;
+  std::uint8_t push_bytes = 0;
+  Bound bound[bindings_max];
+  std::uint32_t push[push_bytes_max / 4];  ///< addresses or offsets first, then the parameters
+
+  template <class V>
+  void fields(V& visit) {
+    visit.local("dispatch");
+  }
+};
+
+/// To the queue: copy bytes, or fill them with a word where there is no source.
+struct Transfer {
+  static constexpr MessageId id{401};
+  static constexpr std::string_view name = "transfer";
+
+  Bound from;  ///< no block: `word`, again and again
+  Bound to;
+  std::uint32_t word = 0;
+  /// Memory that the copy alone needs, to be freed once it is done.
+  Allocation staging;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.local("transfer");
+  }
+};
+
+/// What was sent to the queue before is done: the ticket that `fence()` gives.
+class Fence final : public Completion {
+ public:
+  /// @param then  called once that is done, before those who wait are told; not when the device is
+  ///              lost. What it throws makes the ticket fail.
+  static Ref<Fence> make(System& system, std::function<void()> then = {});
+  void end(bool lost) noexcept;
+
+ private:
+  Fence(System& system, std::function<void()> then) noexcept
+      : Completion(system), then_(std::move(then)) {}
+  void destroy() noexcept override;
+
+  std::function<void()> then_;
+};
+
+/// To the queue: finish the fence once all that was sent before is done.
+struct FenceRequest {
+  static constexpr MessageId id{402};
+  static constexpr std::string_view name = "fence";
+  Ref<Fence> fence;
+  template <class V>
+  void fields(V& visit) {
+    visit.local("fence");
+  }
+};
+
+/// From the queue to itself, behind what came with the first record of a batch.
+struct Flush {
+  static constexpr MessageId id{403};
+  static constexpr std::string_view name = "flush";
+  template <class V>
+  void fields(V&) {}
+};
+
+/// From the thread that waits for the device: all batches up to this one are done.
+struct BatchDone {
+  static constexpr MessageId id{404};
+  static constexpr std::string_view name = "batch_done";
+  std::uint64_t batch = 0;
+  template <class V>
+  void fields(V& visit) {
+    visit.field("batch", batch);
+  }
+};
+
+using VulkanMessages = MessageList<400, 499, Dispatch, Transfer, FenceRequest, Flush, BatchDone>;
+static_assert(VulkanMessages::size == 5);
+
+}  // namespace troupe::vulkan

@@ -1,0 +1,245 @@
+#include "encoder.hpp"
+
+#include "copy.hpp"
+#include "vulkan_buffer.hpp"
+#include "vulkan_device.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace troupe::vulkan {
+
+namespace {
+
+constexpr std::uint32_t groups_max = 65'535;  // along an axis, on every device
+
+VulkanBuffer& buffer_of(const ValueBody& value) noexcept {
+  return static_cast<VulkanBuffer&>(*value.buffer());
+}
+const Allocation& allocation_of(const ValueBody& value) noexcept {
+  return buffer_of(value).allocation();
+}
+
+/// The bytes of its buffer that a value reaches, from its first element on.
+std::uint64_t reach(const ValueBody& value) noexcept {
+  std::int64_t last = 0;
+  if (value.contiguous()) {
+    last = value.meta().elements() - 1;
+  } else {
+    for (std::size_t i = 0; i < value.shape().size(); ++i)
+      last += (value.shape()[i] - 1) * value.strides()[i];
+  }
+  return static_cast<std::uint64_t>(last + 1) * size_of(value.dtype());
+}
+
+/// Shaders count elements with 32 bits, of which SPIR-V takes the first for a sign.
+constexpr std::uint64_t elements_max = std::uint64_t{1} << 31;
+
+void check_countable(const Launch& launch, const Meta& meta, std::uint64_t elements) {
+  if (elements <= elements_max) return;
+  throw Error(
+      ErrorCode::unsupported,
+      to_string(meta) + " reaches over " + std::to_string(elements) + " elements; kernels count " +
+          std::to_string(elements_max))
+      .op(launch.op->info().name)
+      .hint("split the tensor along an axis");
+}
+
+}  // namespace
+
+Grid grid_of(std::uint64_t groups) {
+  if (groups <= groups_max) return {static_cast<std::uint32_t>(groups), 1, 1};
+  const std::uint64_t y = (groups + groups_max - 1) / groups_max;
+  if (y > groups_max)
+    throw Error(
+        ErrorCode::unsupported,
+        "more elements than a device counts in one launch: " + std::to_string(groups) + " groups")
+        .hint("split the tensor along an axis");
+  return {groups_max, static_cast<std::uint32_t>(y), 1};
+}
+
+Grid grid_for(std::uint64_t invocations, std::uint32_t group_size) {
+  if (invocations > 0xffff'0000)
+    throw Error(
+        ErrorCode::unsupported,
+        std::to_string(invocations) + " elements are more than kernels count")
+        .hint("split the tensor along an axis");
+  return grid_of((invocations + group_size - 1) / group_size);
+}
+
+Encoder::Encoder(VulkanDevice& device, const Launch& launch) : device_(device), launch_(launch) {
+  // Before any size becomes a number of 32 bits.
+  for (const std::span<const Value> values : {launch.inputs, launch.outputs})
+    for (const Value& value : values) {
+      // A view may have more elements than it reaches over, or fewer.
+      const auto own = static_cast<std::uint64_t>(value->meta().elements());
+      check_countable(
+          launch, value->meta(), std::max(own, reach(*value) / size_of(value->dtype())));
+    }
+}
+
+Value Encoder::contiguous(const Value& value) {
+  if (value->contiguous()) return value;
+  Value copy = scratch(value->dtype(), value->shape());
+  encode_copy(*this, value, copy);
+  return copy;
+}
+
+Value Encoder::scratch(DType dtype, const Shape& shape) {
+  const Meta meta{dtype, shape};
+  check_countable(launch_, meta, static_cast<std::uint64_t>(meta.elements()));
+  return ValueBody::make(meta, device_.allocate(meta.bytes()));
+}
+
+void Encoder::copy_bytes(
+    const Value& from,
+    std::int64_t from_place,
+    const Value& to,
+    std::int64_t to_place,
+    std::int64_t count) {
+  const auto range = [&](const Value& value, std::int64_t place, bool written) {
+    const Allocation& allocation = allocation_of(*value);
+    const auto width = static_cast<std::uint64_t>(size_of(value->dtype()));
+    const std::uint64_t begin =
+        allocation.offset + static_cast<std::uint64_t>(value->offset() + place) * width;
+    return Bound{
+        allocation.block, begin, begin + static_cast<std::uint64_t>(count) * width, written};
+  };
+  Transfer copy;
+  copy.from = range(from, from_place, false);
+  copy.to = range(to, to_place, true);
+  buffer_of(*to).set_written_until(device_.queue().send(copy));
+}
+
+void Encoder::fill_zero(const Value& value) {
+  if (value->meta().elements() == 0) return;
+  const Allocation& allocation = allocation_of(*value);
+  Transfer fill;
+  fill.to.block = allocation.block;
+  fill.to.begin =
+      allocation.offset + static_cast<std::uint64_t>(value->offset()) * size_of(value->dtype());
+  fill.to.end = fill.to.begin + value->meta().bytes();
+  fill.to.written = true;
+  buffer_of(*value).set_written_until(device_.queue().send(fill));
+}
+
+void Encoder::dispatch(
+    const Shader& shader,
+    std::span<const std::uint32_t> constants,
+    std::span<const Operand> operands,
+    std::span<const std::byte> params,
+    Grid grid) {
+  const Context& context = device_.context();
+  const bool descriptors = context.options.descriptors;
+  Dispatch dispatch;
+  dispatch.pipeline = &device_.pipelines().get(shader, constants);
+  dispatch.groups[0] = grid.x;
+  dispatch.groups[1] = grid.y;
+  dispatch.groups[2] = grid.z;
+  const std::size_t hidden = operands.size() * (descriptors ? 4 : 8);
+  if (operands.size() != shader.bindings || operands.size() > bindings_max ||
+      hidden + params.size() > push_bytes_max)
+    throw Error(
+        ErrorCode::internal,
+        "the shader " + std::string(shader.name) +
+            " was given what it does "
+            "not take");
+  auto* push = reinterpret_cast<std::byte*>(dispatch.push);
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const ValueBody& value = *operands[i].value;
+    const Allocation& allocation = allocation_of(value);
+    const std::uint32_t unit = operands[i].unit ? operands[i].unit : size_of(value.dtype());
+    check_countable(launch_, value.meta(), reach(value) / unit);
+    Bound& bound = dispatch.bound[i];
+    bound.block = allocation.block;
+    bound.written = operands[i].written;
+    bound.begin =
+        allocation.offset + static_cast<std::uint64_t>(value.offset()) * size_of(value.dtype());
+    // A shader may look at whole words, and bind a tensor without elements.
+    bound.end = std::min(
+        bound.begin + std::max<std::uint64_t>((reach(value) + 15) / 16 * 16, 16),
+        allocation.offset + allocation.bytes);
+    if (descriptors) {
+      const std::uint64_t alignment =
+          std::max<std::uint64_t>(context.limits.minStorageBufferOffsetAlignment, 1);
+      const std::uint64_t begin = bound.begin / alignment * alignment;
+      if (bound.end - begin > context.limits.maxStorageBufferRange)
+        throw Error(
+            ErrorCode::unsupported,
+            to_string(value.meta()) + " is larger than a buffer that " + context.info.name +
+                " binds by descriptor, " + std::to_string(context.limits.maxStorageBufferRange) +
+                " bytes")
+            .hint("leave Options::descriptors off: buffer addresses have no such limit");
+      const auto first = static_cast<std::uint32_t>((bound.begin - begin) / unit);
+      std::memcpy(push + 4 * i, &first, 4);
+      bound.begin = begin;  // what the layers take for read or written
+    } else {
+      const std::uint64_t address = bound.block->address + bound.begin;
+      std::memcpy(push + 8 * i, &address, 8);
+    }
+  }
+  std::memcpy(push + hidden, params.data(), params.size());
+  dispatch.bound_count = static_cast<std::uint8_t>(operands.size());
+  dispatch.push_bytes = static_cast<std::uint8_t>(hidden + params.size());
+  const std::uint64_t count = device_.queue().send(dispatch);
+  for (const Operand& operand : operands)
+    if (operand.written) buffer_of(*operand.value).set_written_until(count);
+}
+
+bool Encoder::software() const noexcept {
+  const Context& context = device_.context();
+  return context.info.software && !context.options.gpu_kernels;
+}
+
+std::uint32_t Encoder::plain_group() const noexcept { return software() ? 64 : 128; }
+
+Spread Encoder::spread(std::uint64_t elements, std::uint32_t turns) const {
+  Spread result{plain_group(), turns, {}};
+  if (software()) {
+    // Two lengths, for each is a pipeline of its own: few elements are to reach all threads.
+    constexpr std::uint32_t turns_short = 4, turns_long = 64;
+    constexpr std::uint64_t stretches_min = 16;
+    result.group = std::max(device_.context().info.subgroup_size, 1u);
+    const bool many = elements >= stretches_min * turns_long * result.group;
+    result.turns = many ? turns_long : turns_short;
+  }
+  result.grid = grid_for((elements + result.turns - 1) / result.turns, result.group);
+  return result;
+}
+
+std::uint32_t Encoder::fold_group(std::uint64_t length) const noexcept {
+  return fold_group_for(
+      software() ? 1 : length, device_.context().info.subgroup_size, workgroup_limits());
+}
+
+WorkgroupLimits Encoder::workgroup_limits() const noexcept {
+  const VkPhysicalDeviceLimits& limits = device_.context().limits;
+  return {
+      std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]),
+      limits.maxComputeSharedMemorySize};
+}
+
+void Encoder::refuse(DType dtype, std::string_view op) const {
+  throw Error(
+      ErrorCode::unsupported,
+      device_.context().info.name + " has no kernel for " + std::string(name_of(dtype)))
+      .op(op)
+      .hint("cast(x, DType::float32) first, or run it on the device \"cpu\"");
+}
+
+Operand Encoder::fault() const {
+  // Written by atomics alone. Named so only where somebody checks: a barrier between any two would
+  // keep them apart for nothing.
+  return {device_.fault().get(), device_.context().options.descriptors, 4};
+}
+
+Operand Encoder::unwritten(const Value& value, std::uint32_t unit) const {
+  return {value.get(), device_.context().options.descriptors, unit};
+}
+
+std::uint32_t Encoder::fault_code() const noexcept {
+  return static_cast<std::uint32_t>(launch_.op->info().id);
+}
+
+}  // namespace troupe::vulkan

@@ -1,0 +1,150 @@
+#pragma once
+
+#include "dispatch.hpp"
+#include "shader.hpp"
+#include "workgroups.hpp"
+
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/op.hpp>
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <type_traits>
+
+namespace troupe::vulkan {
+
+class VulkanDevice;
+
+/// A tensor as a shader's binding: its elements from the first on.
+struct Operand {
+  const ValueBody* value = nullptr;
+  bool written = false;
+  /// Bytes of what the shader declares for it, when that is not the tensor's own element: 16 for
+  /// vec4, 4 for the halves of an int64.
+  std::uint32_t unit = 0;
+};
+[[nodiscard]] inline Operand read(const Value& value, std::uint32_t unit = 0) {
+  return {value.get(), false, unit};
+}
+[[nodiscard]] inline Operand write(const Value& value, std::uint32_t unit = 0) {
+  return {value.get(), true, unit};
+}
+
+/// Workgroups along x, y, z.
+struct Grid {
+  std::uint32_t x = 1;
+  std::uint32_t y = 1;
+  std::uint32_t z = 1;
+};
+/// `groups` of them, folded where they are more than an axis may have; shaders count them by GROUP.
+/// Throws `unsupported` for more than the device can launch at all.
+[[nodiscard]] Grid grid_of(std::uint64_t groups);
+/// As many groups of `group_size` as `invocations` need; shaders count those by INVOCATION.
+[[nodiscard]] Grid grid_for(std::uint64_t invocations, std::uint32_t group_size);
+
+/// How elements are given to invocations that do not work together (FOR_SPREAD).
+struct Spread {
+  std::uint32_t group = 0;
+  std::uint32_t turns = 1;  ///< elements that each invocation takes, a workgroup's size apart
+  Grid grid;
+};
+
+/// Turns one launch of an op into dispatches. Made for the launch, on the thread that calls it;
+/// what it records goes to the device's queue in order.
+class Encoder {
+ public:
+  /// Throws `unsupported` for a tensor of more elements than kernels count, 2^31.
+  Encoder(VulkanDevice& device, const Launch& launch);
+
+  [[nodiscard]] VulkanDevice& device() const noexcept { return device_; }
+  [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
+  [[nodiscard]] const Value& in(std::size_t i) const noexcept { return launch_.inputs[i]; }
+  [[nodiscard]] const Value& out(std::size_t i) const noexcept { return launch_.outputs[i]; }
+  [[nodiscard]] std::size_t inputs() const noexcept { return launch_.inputs.size(); }
+
+  /// The value itself if it lies in row-major order without gaps; else a copy that does.
+  [[nodiscard]] Value contiguous(const Value& value);
+  /// Memory for what one dispatch leaves to the next.
+  [[nodiscard]] Value scratch(DType dtype, const Shape& shape);
+  /// Copies `count` elements that lie side by side from one value to another of the same dtype.
+  /// Places count from the values' first elements.
+  void copy_bytes(
+      const Value& from,
+      std::int64_t from_place,
+      const Value& to,
+      std::int64_t to_place,
+      std::int64_t count);
+  /// Writes zeros (all bytes 0) over a contiguous value.
+  void fill_zero(const Value& value);
+
+  /// Records one dispatch.
+  ///
+  /// @param shader     from the table of shaders, in the variant that fits
+  /// @param constants  for constant_id 0 (the workgroup's size along x), 1, 2, …
+  /// @param operands   for bindings 0, 1, …; as many as the shader's BINDINGS
+  /// @param params     a struct of 32-bit numbers, laid out as the shader's PARAMS
+  template <class Params>
+  void dispatch(
+      const Shader& shader,
+      std::initializer_list<std::uint32_t> constants,
+      std::initializer_list<Operand> operands,
+      const Params& params,
+      Grid grid) {
+    static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) % 4 == 0);
+    dispatch(
+        shader,
+        std::span<const std::uint32_t>(constants.begin(), constants.size()),
+        std::span<const Operand>(operands.begin(), operands.size()),
+        std::as_bytes(std::span<const Params, 1>(&params, 1)),
+        grid);
+  }
+  void dispatch(
+      const Shader& shader,
+      std::span<const std::uint32_t> constants,
+      std::span<const Operand> operands,
+      std::span<const std::byte> params,
+      Grid grid);
+
+  /// The size of a workgroup whose invocations do not work together.
+  [[nodiscard]] std::uint32_t plain_group() const noexcept;
+  /// `turns` of the elements to each invocation of a GPU. A processor that plays one gets them in
+  /// stretches: a workgroup of one subgroup takes a long one, and walks through it in order, as the
+  /// processor's own caches and prefetchers expect.
+  [[nodiscard]] Spread spread(std::uint64_t elements, std::uint32_t turns = 1) const;
+  /// The size of a workgroup that folds a line of `length` elements (fold.glsl): one subgroup where
+  /// that is long enough or the device is a processor, whose shared memory costs more than it
+  /// saves.
+  [[nodiscard]] std::uint32_t fold_group(std::uint64_t length) const noexcept;
+  [[nodiscard]] WorkgroupLimits workgroup_limits() const noexcept;
+  /// Whether the device is a processor that plays a GPU.
+  [[nodiscard]] bool software() const noexcept;
+
+  /// Throws `unsupported`, naming op and dtype, for a dtype that the kernel does not have.
+  [[noreturn]] void refuse(DType dtype) const { refuse(dtype, launch_.op->info().name); }
+  [[noreturn]] void refuse(DType dtype, std::string_view op) const;
+
+  /// A binding through which a shader reports an index out of range: it writes, by
+  /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the op's number. Whoever downloads next, and
+  /// every later launch, gets `invalid_argument` naming the op.
+  [[nodiscard]] Operand fault() const;
+  /// A tensor that the shader writes in other variants, but only reads in this one. Validation
+  /// layers see the shader's text and not what its constants make of it, so for them it counts as
+  /// written.
+  [[nodiscard]] Operand unwritten(const Value& value, std::uint32_t unit = 0) const;
+  /// For a binding that the shader does not touch in this variant: something must be bound.
+  [[nodiscard]] Operand unused() const { return unwritten(out(0)); }
+  [[nodiscard]] std::uint32_t fault_code() const noexcept;
+
+ private:
+  VulkanDevice& device_;
+  const Launch& launch_;
+};
+
+/// The kernel of one op: encodes a launch. Each structured op has one, in a file of its name.
+template <class Op>
+struct Kernel {
+  static void encode(Encoder& encoder, const Op& op);
+};
+
+}  // namespace troupe::vulkan

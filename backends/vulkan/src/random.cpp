@@ -1,0 +1,62 @@
+#include "encoder.hpp"
+#include "number.hpp"
+
+#include <troupe/tensor/ops/normal.hpp>
+#include <troupe/tensor/ops/randint.hpp>
+#include <troupe/tensor/ops/uniform.hpp>
+
+namespace troupe::vulkan {
+namespace {
+
+/// What the shaders of random tensors are told: size, Philox's key and counter, two numbers more.
+struct Params {
+  std::uint32_t n;
+  Number seed, call, first, second;
+};
+
+void draw(Encoder& encoder, const Shader* shader, Number first, Number second) {
+  const Value& y = encoder.out(0);
+  if (!shader) encoder.refuse(y->dtype());
+  const Params params{
+      static_cast<std::uint32_t>(y->meta().elements()),
+      Number::of(encoder.launch().random_seed),
+      Number::of(encoder.launch().random_call),
+      first,
+      second};
+  if (params.n == 0) return;
+  // A block of four words makes two numbers of 64 bits.
+  const std::uint64_t per_block = size_of(y->dtype()) == 8 ? 2 : 4;
+  encoder.dispatch(
+      *shader,
+      {encoder.plain_group()},
+      {write(y)},
+      params,
+      grid_for((params.n + per_block - 1) / per_block, encoder.plain_group()));
+}
+
+}  // namespace
+
+template <>
+void Kernel<Uniform>::encode(Encoder& encoder, const Uniform& op) {
+  static const ShaderByDType shaders("uniform");
+  draw(
+      encoder,
+      shaders[op.dtype],
+      Number::of(op.dtype, op.low),
+      Number::of(op.dtype, op.high - op.low));
+}
+
+template <>
+void Kernel<Normal>::encode(Encoder& encoder, const Normal& op) {
+  static const ShaderByDType shaders("normal");
+  draw(encoder, shaders[op.dtype], Number::of(op.dtype, op.mean), Number::of(op.dtype, op.std));
+}
+
+template <>
+void Kernel<Randint>::encode(Encoder& encoder, const Randint& op) {
+  static const Shader* const shader = find_shader("randint", "");
+  const auto low = static_cast<std::uint64_t>(op.low);
+  draw(encoder, shader, Number::of(low), Number::of(static_cast<std::uint64_t>(op.high) - low));
+}
+
+}  // namespace troupe::vulkan

@@ -1,0 +1,269 @@
+#include "vulkan_device.hpp"
+
+#include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/ops/copy.hpp>
+
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace troupe::vulkan {
+
+// --- buffers
+// ---------------------------------------------------------------------------------------
+
+VulkanBuffer::VulkanBuffer(
+    VulkanDevice& device,
+    Allocator& memory,
+    std::size_t bytes,
+    const Allocation& allocation) noexcept
+    : Buffer(device, bytes), memory_(&memory), allocation_(allocation) {}
+
+Ref<Buffer> VulkanBuffer::make(VulkanDevice& device, Allocator& memory, std::size_t bytes) {
+  const Allocation allocation = memory.allocate(bytes);
+  if (device.context().options.poison_memory) {
+    Transfer poison;
+    poison.to = {allocation.block, allocation.offset, allocation.offset + allocation.bytes, true};
+    poison.word = 0x7fc0'7fc0;  // NaN as float32 and as both 16-bit floats
+    device.queue().send(poison);
+  }
+  void* block = device.system().allocate(sizeof(VulkanBuffer));
+  return Ref<Buffer>::adopt(new (block) VulkanBuffer(device, memory, bytes, allocation));
+}
+
+void VulkanBuffer::destroy() noexcept {
+  auto& device = static_cast<VulkanDevice&>(this->device());
+  allocation_.used_until = device.queue().sent();
+  memory_->free(allocation_);
+  this->~VulkanBuffer();
+  device.system().deallocate(this, sizeof(VulkanBuffer));
+}
+
+// --- the device
+// ---------------------------------------------------------------------------------------
+
+VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
+    : Device(system), context_(std::move(context)) {
+  queue_ = std::make_unique<Queue>(system, context_);
+  const auto settle = [this] { return queue_->settle(); };
+  staging_ = std::make_unique<Allocator>(*context_, Purpose::staging, settle);
+  memory_ = std::make_unique<Allocator>(*context_, Purpose::device, settle);
+  queue_->set_staging(*staging_);
+  compiler_ = std::make_unique<Compiler>(*context_, system.disk());
+  std::vector<std::byte> saved;
+  if (const std::string path = cache_file(); !path.empty() && system.disk().exists(path))
+    if (auto bytes = system.disk().read_all(path, std::uint64_t{256} << 20))
+      saved = std::move(bytes.value());
+  pipelines_ = std::make_unique<Pipelines>(*context_, saved);
+  add_kernels(kernels_);
+  // Where the host sees it on every device.
+  const Meta words{DType::int32, {4}};
+  Ref<Buffer> fault = VulkanBuffer::make(*this, *staging_, words.bytes());
+  const std::byte zeros[16] = {};
+  write(static_cast<VulkanBuffer&>(*fault), zeros);
+  fault_ = ValueBody::make(words, std::move(fault));
+}
+
+VulkanDevice::~VulkanDevice() {
+  stop();
+  // What an actor submitted after the queue's thread had ended: memory and pools go next.
+  context_->vk.vkDeviceWaitIdle(context_->handle);
+  fault_.reset();
+}
+
+void VulkanDevice::stop() noexcept {
+  queue_->stop();
+  const std::string path = cache_file();
+  if (path.empty() || pipelines_->count() == pipelines_saved_) return;
+  pipelines_saved_ = pipelines_->count();
+  Disk& disk = system().disk();
+  // A cache that cannot be written costs time, not more.
+  if (disk.make_folders(context_->options.cache_folder))
+    (void)disk.replace(path, pipelines_->saved());
+}
+
+std::string VulkanDevice::cache_file() const {
+  if (context_->options.cache_folder.empty()) return {};
+  std::string file;
+  for (const char c : context_->profile)
+    file += (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? c : '-';
+  return context_->options.cache_folder + "/" + file +
+         (context_->options.descriptors ? "-descriptors" : "") + ".pipelines";
+}
+
+std::string VulkanDevice::description() const {
+  return context_->info.model + ", " + context_->info.driver;
+}
+
+Ref<Buffer> VulkanDevice::allocate(std::size_t bytes) {
+  return VulkanBuffer::make(*this, *memory_, bytes);
+}
+
+Ref<Buffer> VulkanDevice::borrow(
+    std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  // The device cannot see the caller's memory: a copy, and the owner may go.
+  Ref<Buffer> buffer = allocate(bytes.size());
+  write(static_cast<VulkanBuffer&>(*buffer), bytes);
+  owner.reset();
+  return buffer;
+}
+
+Value VulkanDevice::upload(const Meta& meta, std::span<const std::byte> bytes) {
+  Ref<Buffer> buffer = allocate(bytes.size());
+  write(static_cast<VulkanBuffer&>(*buffer), bytes);
+  return ValueBody::make(meta, std::move(buffer));
+}
+
+void VulkanDevice::write(VulkanBuffer& buffer, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  const Allocation& to = buffer.allocation();
+  // In place, if the host sees the memory and nothing on the way to the device uses it any more.
+  if (to.mapped() && to.used_until <= queue_->done() && !context_->options.poison_memory) {
+    std::memcpy(to.mapped(), bytes.data(), bytes.size());
+    return;
+  }
+  Transfer copy;
+  copy.staging = staging_->allocate(bytes.size());
+  std::memcpy(copy.staging.mapped(), bytes.data(), bytes.size());
+  copy.from = {copy.staging.block, copy.staging.offset, copy.staging.offset + bytes.size(), false};
+  copy.to = {to.block, to.offset, to.offset + bytes.size(), true};
+  buffer.set_written_until(queue_->send(copy));
+}
+
+Value VulkanDevice::in_rows(const Value& value) {
+  if (value->contiguous()) return value;
+  const OpRef op = make_op(Copy{});
+  Value rows = ValueBody::make(value->shared_meta(), allocate(value->meta().bytes()));
+  (void)launch(Launch{op.get(), {&value, 1}, {&rows, 1}, 0, 0});
+  return rows;
+}
+
+VulkanDevice::HostView VulkanDevice::host_view(const Value& value) {
+  HostView view;
+  view.rows = in_rows(value);
+  const auto& buffer = static_cast<const VulkanBuffer&>(*view.rows->buffer());
+  const Allocation& from = buffer.allocation();
+  const std::size_t bytes = value->meta().bytes();
+  const std::uint64_t begin =
+      from.offset + static_cast<std::uint64_t>(view.rows->offset()) * size_of(value->dtype());
+  if (from.mapped()) {
+    view.bytes = {from.block->mapped + begin, bytes};
+    view.ready = buffer.written_until();
+    return view;
+  }
+  view.staging = staging_->allocate(bytes);
+  Transfer copy;
+  copy.from = {from.block, begin, begin + bytes, false};
+  copy.to = {view.staging.block, view.staging.offset, view.staging.offset + bytes, true};
+  view.ready = queue_->send(copy);
+  view.bytes = {view.staging.mapped(), bytes};
+  return view;
+}
+
+void VulkanDevice::done_with(const HostView& view) noexcept {
+  if (view.staging.block) staging_->free(view.staging);
+}
+
+void VulkanDevice::download(const Value& value, std::span<std::byte> into) {
+  if (into.empty()) return;
+  if (system().inside_actor())
+    throw Error(ErrorCode::inside_actor, "the device's memory was read in an actor's turn")
+        .hint("to(tensor, \"cpu\") sends it on without waiting; or read it outside of actors");
+  const HostView view = host_view(value);
+  queue_->wait(view.ready);
+  check_fault();
+  std::memcpy(into.data(), view.bytes.data(), into.size());
+  done_with(view);
+}
+
+Ticket VulkanDevice::read(const Value& value, Use use) {
+  if (value->meta().elements() == 0) {
+    use({});
+    return nullptr;
+  }
+  const HostView view = host_view(value);
+  return queue_->fence([this, view, use = std::move(use)] {
+    use(view.bytes);
+    done_with(view);
+  });
+}
+
+void VulkanDevice::write(const Value& to, std::span<const std::byte> bytes) {
+  write(static_cast<VulkanBuffer&>(*to->buffer()), bytes);
+}
+
+void VulkanDevice::check_fault() {
+  const Allocation& where = static_cast<const VulkanBuffer&>(*fault_->buffer()).allocation();
+  std::uint32_t code = 0;
+  std::memcpy(&code, where.mapped(), sizeof code);
+  if (code == 0) return;
+  std::memset(where.mapped(), 0, sizeof code);
+  std::string_view name = "an op";
+  for (const OpInfo* op : all_ops())
+    if (static_cast<std::uint32_t>(op->id) == code) name = op->name;
+  throw Error(ErrorCode::invalid_argument, "an index is out of range")
+      .op(name)
+      .hint("they go from 0 to the size of the axis less 1; on \"cpu\" the call itself says which");
+}
+
+bool VulkanDevice::supports(const OpInfo& op) const noexcept {
+  if (op.family == OpFamily::view || op.family == OpFamily::transfer) return true;
+  const auto id = static_cast<std::size_t>(op.id);
+  return id < own_ids_max && kernels_[id] != nullptr;
+}
+
+Ticket VulkanDevice::launch(const Launch& launch) {
+  const OpInfo& op = launch.op->info();
+  if (!supports(op))
+    throw Error(ErrorCode::unsupported, context_->info.name + " has no kernel for this op")
+        .op(op.name)
+        .hint("run it on the device \"cpu\"");
+  Encoder encoder(*this, launch);
+  kernels_[static_cast<std::size_t>(op.id)](encoder);
+  return nullptr;
+}
+
+Statistics VulkanDevice::statistics() const {
+  Statistics out;
+  const Queue::Counts& counts = queue_->counts;
+  out.dispatches = counts.dispatches;
+  out.barriers = counts.barriers;
+  out.submissions = counts.submissions;
+  out.host_waits = counts.host_waits;
+  out.pipelines = pipelines_->count();
+  out.shaders_compiled = compiler_->compiled();
+  out.validation_messages = context_->instance->validation_messages();
+  const Allocator::Counts memory = memory_->counts();
+  out.in_use_bytes = memory.in_use;
+  out.peak_bytes = memory.peak;
+  out.reserved_bytes = memory.reserved;
+  return out;
+}
+
+// --- what users call
+// ---------------------------------------------------------------------------------------
+
+namespace {
+const VulkanDevice& vulkan_device(const Device& device) {
+  if (const auto* vulkan = dynamic_cast<const VulkanDevice*>(&device)) return *vulkan;
+  throw Error(
+      ErrorCode::device_mismatch, "\"" + std::string(device.name()) + "\" is no Vulkan device");
+}
+}  // namespace
+
+Device& attach(System& system, unsigned index, const Options& options) {
+  auto instance = std::make_unique<Instance>(
+      options.validation, [&system](std::string_view line) { system.log(LogLevel::error, line); });
+  auto context = std::make_shared<Context>(std::move(instance), index, options);
+  auto device = std::make_unique<VulkanDevice>(system, std::move(context));
+  Device& attached = *device;
+  Devices::of(system).add(std::move(device));
+  return attached;
+}
+
+Statistics statistics(const Device& device) { return vulkan_device(device).statistics(); }
+DeviceInfo info(const Device& device) { return vulkan_device(device).context().info; }
+
+}  // namespace troupe::vulkan

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "allocator.hpp"
+#include "compiler.hpp"
+#include "kernel_table.hpp"
+#include "pipelines.hpp"
+#include "queue.hpp"
+#include "segment.hpp"
+#include "vulkan_buffer.hpp"
+
+#include <troupe/vulkan/vulkan.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace troupe::vulkan {
+
+/// A GPU. A launch encodes dispatches on the caller's thread and sends them to the queue's actor;
+/// its outputs may be used by later launches at once, and by the host once they are done.
+class VulkanDevice final : public Device {
+ public:
+  VulkanDevice(System& system, std::shared_ptr<Context> context);
+  ~VulkanDevice() override;
+
+  [[nodiscard]] std::string_view name() const noexcept override { return context_->info.name; }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] bool reads_at_once() const noexcept override { return false; }
+  [[nodiscard]] Ref<Buffer> allocate(std::size_t bytes) override;
+  [[nodiscard]] Ref<Buffer> borrow(
+      std::span<const std::byte> bytes, std::shared_ptr<const void> owner) override;
+  [[nodiscard]] Value upload(const Meta& meta, std::span<const std::byte> bytes) override;
+  void download(const Value& value, std::span<std::byte> into) override;
+  [[nodiscard]] Ticket read(const Value& value, Use use) override;
+  void write(const Value& to, std::span<const std::byte> bytes) override;
+  [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
+  [[nodiscard]] Ticket launch(const Launch& launch) override;
+  void stop() noexcept override;
+
+  [[nodiscard]] const Context& context() const noexcept { return *context_; }
+  [[nodiscard]] Allocator& memory() noexcept { return *memory_; }
+  [[nodiscard]] Pipelines& pipelines() noexcept { return *pipelines_; }
+  [[nodiscard]] Compiler& compiler() noexcept { return *compiler_; }
+  [[nodiscard]] Queue& queue() noexcept { return *queue_; }
+  [[nodiscard]] SegmentShaders& segment_shaders() noexcept { return segments_; }
+  [[nodiscard]] const Value& fault() const noexcept { return fault_; }
+  [[nodiscard]] Statistics statistics() const;
+
+ private:
+  void write(VulkanBuffer& to, std::span<const std::byte> bytes);
+  /// A value's elements in row-major order, where the host sees them once `ready` is done.
+  struct HostView {
+    Value rows;
+    Allocation staging;  // where the device's own memory is out of sight
+    std::span<const std::byte> bytes;
+    std::uint64_t ready = 0;
+  };
+  [[nodiscard]] HostView host_view(const Value& value);
+  void done_with(const HostView& view) noexcept;
+  [[nodiscard]] Value in_rows(const Value& value);
+  void check_fault();
+  [[nodiscard]] std::string cache_file() const;
+  static constexpr std::size_t own_ids_max = 1024;
+
+  std::shared_ptr<Context> context_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Allocator> staging_;
+  std::unique_ptr<Allocator> memory_;
+  std::unique_ptr<Compiler> compiler_;
+  std::unique_ptr<Pipelines> pipelines_;
+  SegmentShaders segments_;
+  std::array<EncodeFunction, own_ids_max> kernels_{};
+  Value fault_;
+  std::uint64_t pipelines_saved_ = 0;
+};
+
+}  // namespace troupe::vulkan

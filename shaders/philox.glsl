@@ -1,0 +1,35 @@
+// Philox4x32-10, as troupe/tensor/philox.hpp: four random words for each block of a random call
+// under a seed.
+
+uvec4 philox(uvec2 seed, uvec2 call, uint block) {
+  uvec4 c = uvec4(block, 0u, call.x, call.y);
+  for (int round = 0; round < 10; ++round) {
+    uint a_high, a_low, b_high, b_low;
+    umulExtended(0xD2511F53u, c.x, a_high, a_low);
+    umulExtended(0xCD9E8D57u, c.z, b_high, b_low);
+    c = uvec4(b_high ^ c.y ^ seed.x, b_low, a_high ^ c.w ^ seed.y, a_low);
+    seed += uvec2(0x9E3779B9u, 0xBB67AE85u);
+  }
+  return c;
+}
+
+// A number in [0, 1) of 24 random bits.
+float unit_float(uint bits) { return float(bits >> 8) * 5.9604644775390625e-8; }
+
+#ifdef DTYPE_float64
+// A number in [0, 1) of 53 random bits.
+double unit_double(uint low, uint high) {
+  precise double x = double(high >> 5) * 7.450580596923828125e-9lf +
+                     double(low >> 6) * 1.1102230246251565404236316680908203125e-16lf;
+  return x;
+}
+#endif
+
+// How many numbers of the dtype one block makes, and the k-th of them.
+#ifdef DTYPE_float64
+#define UNITS 2u
+#define UNIT(BLOCK, K) unit_double((BLOCK)[2u * (K)], (BLOCK)[2u * (K) + 1u])
+#else
+#define UNITS 4u
+#define UNIT(BLOCK, K) unit_float((BLOCK)[K])
+#endif

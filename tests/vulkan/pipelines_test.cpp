@@ -1,0 +1,96 @@
+#include "pipelines.hpp"
+
+#include "checksum.hpp"
+#include "machine.hpp"
+
+#include <troupe/core/sim_disk.hpp>
+#include <troupe/tensor/ops/add.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace troupe::vulkan {
+namespace {
+
+/// One run of a program that keeps the driver's cache; whether it could use what lay there.
+bool run(Disk& disk) {
+  Options options = test::vulkan_options();
+  options.cache_folder = "cache";
+  test::Machine machine(options, {}, &disk);
+  const Tensor x = Tensor::copy_of<float>(std::vector<float>{1, 2, 3}, {3});
+  CHECK((x + x).to_vector<float>() == std::vector<float>{2, 4, 6});
+  return machine.gpu.pipelines().reused();
+}
+
+std::string cache_file(Disk& disk) {
+  const std::vector<std::string> names = disk.list("cache").value();
+  for (const std::string& name : names)
+    if (name.ends_with(".pipelines")) return "cache/" + name;
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a pipeline is made once for each shader and constants", "[vulkan]") {
+  const auto context = test::open_context();
+  Pipelines pipelines(*context, {});
+  const Shader* shader = find_shader("sum", "float32");
+  REQUIRE(shader);
+  const std::uint32_t small[] = {32}, large[] = {64};
+  const Pipeline& first = pipelines.get(*shader, small);
+  CHECK(first.handle != VK_NULL_HANDLE);
+  CHECK(&pipelines.get(*shader, small) == &first);
+  CHECK(pipelines.count() == 1);
+  CHECK(&pipelines.get(*shader, large) != &first);
+  CHECK(pipelines.count() == 2);
+}
+
+TEST_CASE("the driver's cache is kept from one run to the next", "[vulkan]") {
+  sim::MemoryDisk disk;
+  CHECK_FALSE(run(disk));
+  REQUIRE_FALSE(cache_file(disk).empty());
+  CHECK(run(disk));
+}
+
+TEST_CASE(
+    "a pipeline cache that is not whole or not ours is ignored and written anew", "[vulkan]") {
+  sim::MemoryDisk disk;
+  CHECK_FALSE(run(disk));
+  const std::string path = cache_file(disk);
+  const std::vector<std::byte> whole = disk.read_all(path).value();
+  REQUIRE(whole.size() >= 48);  // some drivers keep no more than the header
+
+  std::vector<std::byte> bad = whole;
+  SECTION("empty") { bad.clear(); }
+  SECTION("cut in its header") { bad.resize(20); }
+  SECTION("cut by a byte") { bad.pop_back(); }
+  SECTION("a bit of its checksum flipped") { bad[8] ^= std::byte{1}; }
+  SECTION("a bit of its end flipped") { bad.back() ^= std::byte{1}; }
+  SECTION("zeros") { bad.assign(bad.size(), std::byte{0}); }
+  SECTION("another program's") { bad.erase(bad.begin(), bad.begin() + 16); }
+  disk.put(path, bad);
+
+  CHECK_FALSE(run(disk));
+  CHECK(disk.read_all(path).value().size() == whole.size());
+  CHECK(run(disk));
+}
+
+TEST_CASE("another device's pipeline cache is not given to the driver", "[vulkan]") {
+  const auto context = test::open_context();
+  std::vector<std::byte> saved = Pipelines(*context, {}).saved();
+  CHECK(Pipelines(*context, saved).reused());
+  // As another device, whole in itself: its cache begins with its own identity.
+  std::vector<std::byte> foreign(saved.begin() + 16, saved.end());
+  foreign[8] ^= std::byte{1};
+  const std::uint64_t sum = checksum_of(foreign);
+  std::memcpy(saved.data() + 8, &sum, sizeof sum);
+  std::copy(foreign.begin(), foreign.end(), saved.begin() + 16);
+  CHECK_FALSE(Pipelines(*context, saved).reused());
+}
+
+}  // namespace troupe::vulkan

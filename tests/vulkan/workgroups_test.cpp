@@ -1,0 +1,82 @@
+#include "workgroups.hpp"
+
+#include "machine.hpp"
+
+#include <troupe/tensor/creation.hpp>
+#include <troupe/tensor/ops/conv2d.hpp>
+#include <troupe/tensor/ops/matmul.hpp>
+#include <troupe/tensor/ops/sum.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdint>
+#include <vector>
+
+// Goal: no kernel takes more of a device than it gives. Method: the choices themselves, over what
+// devices give; then kernels on a device that says it gives no more than Vulkan's least.
+namespace troupe::vulkan {
+
+TEST_CASE("a workgroup that folds is no larger than the device allows", "[vulkan]") {
+  for (const std::uint32_t subgroup : {1u, 4u, 8u, 32u, 64u, 128u})
+    for (const std::uint32_t invocations : {128u, 256u, 1'024u})
+      for (const std::uint64_t length : {1ull, 33ull, 1'000ull, 1'000'000ull}) {
+        CAPTURE(subgroup, invocations, length);
+        const std::uint32_t group = fold_group_for(length, subgroup, {invocations, 16'384});
+        CHECK(group <= invocations);
+        CHECK(group <= 32 * subgroup);  // fold.glsl's shared memory
+        CHECK(group % subgroup == 0);
+        if (length == 1) CHECK(group == subgroup);
+      }
+  CHECK(fold_group_for(1'000'000, 32, {1'024, 49'152}) == 256);
+  CHECK(fold_group_for(1'000'000, 0, {}) == 32);
+}
+
+TEST_CASE("a tile in shared memory fits into the device", "[vulkan]") {
+  for (const std::uint32_t invocations : {128u, 256u, 1'024u})
+    for (const std::uint32_t shared : {16'384u, 32'768u, 49'152u})
+      for (const std::uint32_t bytes : {4u, 8u})
+        for (const bool large : {false, true}) {
+          CAPTURE(invocations, shared, bytes, large);
+          const SharedTile tile = shared_tile_for(bytes, large, {invocations, shared});
+          CHECK(tile.invocations() <= invocations);
+          CHECK(tile.shared_bytes(bytes) <= shared);
+          // What the shader asks of them: whole loads for every invocation, sums by fours.
+          CHECK(tile.size() * tile.depth % tile.invocations() == 0);
+          CHECK(tile.registers % 4 == 0);
+          CHECK(tile.size() <= tile.invocations());
+        }
+  CHECK(shared_tile_for(4, true, {1'024, 49'152}).shared_bytes(4) == 16'896);
+  CHECK(shared_tile_for(4, true, {1'024, 16'384}).size() == 128);
+}
+
+TEST_CASE("kernels work on a device that gives the least", "[vulkan]") {
+  Options options = test::vulkan_options();
+  options.gpu_kernels = true;
+  options.least_limits = true;
+  test::Machine machine(options);
+  const WorkgroupLimits least;
+  CHECK(machine.gpu.context().limits.maxComputeWorkGroupInvocations == least.invocations);
+
+  const auto n = std::int64_t{150};
+  std::vector<float> numbers(static_cast<std::size_t>(n * n));
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 7) - 3;
+  const Tensor x = Tensor::copy_of<float>(numbers, {n, n});
+  const std::vector<float> product = matmul(x, x).to_vector<float>();
+  std::size_t wrong = 0;
+  for (std::size_t r = 0; r < 150; ++r)
+    for (std::size_t c = 0; c < 150; ++c) {
+      float sum = 0;  // of small whole numbers: exact
+      for (std::size_t k = 0; k < 150; ++k) sum += numbers[r * 150 + k] * numbers[k * 150 + c];
+      wrong += product[r * 150 + c] != sum ? 1 : 0;
+    }
+  CHECK(wrong == 0);
+  float total = 0;
+  for (const float number : numbers) total += number;
+  CHECK(sum(x).to_vector<float>()[0] == total);
+  const Tensor image = Tensor::copy_of<float>(numbers, {1, 1, n, n});
+  const std::vector<float> same = conv2d(image, ones({1, 1, 1, 1})).to_vector<float>();
+  CHECK(same == numbers);
+  CHECK(machine.counts().validation_messages == 0);
+}
+
+}  // namespace troupe::vulkan
