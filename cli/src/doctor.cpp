@@ -36,13 +36,6 @@ std::string data_line(Disk& disk, const std::string& spec) {
 
 }  // namespace
 
-int devices(Console& console) {
-  Session session({}, console);
-  for (const auto& device : Devices::of(session.system()).all())
-    console.print(std::string(device->name()) + "  " + device->description() + "\n");
-  return 0;
-}
-
 int doctor(Console& console) {
   Session session({}, console);
   const auto say = [&](std::string name, const std::string& value) {

@@ -1,4 +1,5 @@
 #include "console.hpp"
+#include "devices.hpp"
 #include "doctor.hpp"
 #include "eval.hpp"
 #include "options.hpp"

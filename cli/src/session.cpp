@@ -1,5 +1,7 @@
 #include "session.hpp"
 
+#include "devices.hpp"
+
 #include <troupe/cpu/cpu.hpp>
 
 namespace troupe::cli {
@@ -19,8 +21,7 @@ System::Options system_options(const MachineOptions& options, Console& console) 
 
 Session::Session(const MachineOptions& options, Console& console)
     : system_(system_options(options, console)) {
-  cpu::attach(system_);
-  device_ = &Devices::of(system_).get(options.device);
+  device_ = &attach_device(system_, options.device, console);
 }
 
 std::string numeric_profile(const Device& device) {
@@ -29,6 +30,8 @@ std::string numeric_profile(const Device& device) {
   if (device.name() == "cpu") {
     profile += " ";
     profile += cpu::instruction_set(device);
+  } else {
+    profile += " (" + device.description() + ")";
   }
   return profile + ", float32 products at highest precision";
 }

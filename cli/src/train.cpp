@@ -219,6 +219,11 @@ void restore(nn::Trainer& trainer, RunFolder& folder, const io::Tree& now, Conso
 
 int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Callback> watcher) {
   Session session(options.machine, console);
+  if (options.watch_nan && !session.device().reads_at_once())
+    throw Error(
+        ErrorCode::unsupported,
+        "--watch-nan looks at every value as it is made, which only the CPU offers")
+        .hint("run it with --device cpu: the same seed makes the same steps, but for rounding");
   Disk& disk = session.system().disk();
   const bool resuming = !options.resume.empty();
 

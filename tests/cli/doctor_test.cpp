@@ -14,13 +14,6 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("devices lists the processor", "[cli]") {
-  Fixture fixture;
-  CHECK(devices(fixture.console) == 0);
-  CHECK(fixture.out.starts_with("cpu  "));
-  CHECK(fixture.out.ends_with("\n"));
-}
-
 TEST_CASE("doctor tells what there is and how to mend what is not", "[cli]") {
   Fixture fixture;
   CHECK(doctor(fixture.console) == 0);

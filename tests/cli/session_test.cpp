@@ -10,7 +10,7 @@ TEST_CASE("a session has the device that was asked for", "[cli]") {
   CHECK(session.device().name() == "cpu");
   CHECK(session.system().threads() == 1);
   CHECK(numeric_profile(session.device()).find("cpu") != std::string::npos);
-  CHECK_THROWS_AS(Session({.device = "vulkan:0"}, console), Error);
+  CHECK_THROWS_AS(Session({.device = "gpu:0"}, console), Error);
 }
 
 }  // namespace troupe::cli

@@ -1,0 +1,140 @@
+#include "devices.hpp"
+
+#include <troupe/cpu/cpu.hpp>
+#ifdef TROUPE_VULKAN
+#include <troupe/vulkan/vulkan.hpp>
+#endif
+
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::cli {
+
+namespace {
+
+constexpr std::string_view vulkan_prefix = "vulkan:";
+
+[[noreturn]] void refuse(const std::string& name) {
+  throw Error(ErrorCode::device_mismatch, "there is no device \"" + name + "\"")
+      .hint("'troupe devices' lists those of this machine; \"cpu\" is always there");
+}
+
+#ifdef TROUPE_VULKAN
+
+/// Where compiled shaders are kept between runs, as the XDG base directories say; empty: nowhere.
+std::string cache_folder() {
+  if (const char* own = std::getenv("TROUPE_CACHE")) return own;
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
+    return std::string(cache) + "/troupe";
+  if (const char* home = std::getenv("HOME"); home && *home)
+    return std::string(home) + "/.cache/troupe";
+  return {};
+}
+
+std::optional<unsigned> index_in(std::string_view name) {
+  if (!name.starts_with(vulkan_prefix)) return std::nullopt;
+  name.remove_prefix(vulkan_prefix.size());
+  unsigned index = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return index;
+}
+
+Device& attach_vulkan(System& system, unsigned index, Console& console) {
+  // For who looks for a fault: "descriptors", "validation", "paranoid", in any order.
+  const char* debug = std::getenv("TROUPE_VULKAN_DEBUG");
+  const std::string_view how = debug ? debug : "";
+  const auto asked = [&](std::string_view word) { return how.find(word) != how.npos; };
+  Device& device = vulkan::attach(
+      system,
+      index,
+      {.descriptors = asked("descriptors"),
+       .validation = asked("validation"),
+       .paranoid = asked("paranoid"),
+       .cache_folder = cache_folder()});
+  if (vulkan::info(device).software)
+    console.say(
+        std::string(device.name()) + " is a software device (" + vulkan::info(device).model +
+        "): for tests; \"cpu\" is many times faster");
+  return device;
+}
+
+/// The first that is a GPU and has all that is needed.
+std::optional<unsigned> first_gpu() {
+  try {
+    unsigned index = 0;
+    for (const vulkan::DeviceInfo& info : vulkan::devices()) {
+      if (!info.software && info.missing.empty()) return index;
+      ++index;
+    }
+  } catch (const Error&) {  // no loader or no driver: there is none
+  }
+  return std::nullopt;
+}
+
+std::string gibibytes(std::uint64_t bytes) {
+  const std::uint64_t tenths = (bytes * 10 + (std::uint64_t{1} << 29)) >> 30;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
+}
+
+std::string described(const vulkan::DeviceInfo& info) {
+  std::string text = info.name + "  " + info.model;
+  const auto line = [&](const std::string& more) { text += "\n          " + more; };
+  if (info.software) line("software device: for tests, used only when it is named");
+  if (!info.missing.empty()) line("cannot be used: lacks " + info.missing);
+  if (!info.driver.empty()) line("driver " + info.driver);
+  line(
+      gibibytes(info.memory_bytes) + " of memory, subgroups of " +
+      std::to_string(info.subgroup_size));
+  std::string types = "computes float32";
+  if (info.float16) types += ", float16";
+  if (info.float64) types += ", float64";
+  if (info.int64) types += ", int64";
+  if (info.bytes) types += ", uint8 and bool";
+  line(types);
+  for (const std::string& shape : info.cooperative_matrices) line("cooperative matrix " + shape);
+  return text + "\n";
+}
+
+#endif
+
+}  // namespace
+
+Device& attach_device(System& system, const std::string& name, Console& console) {
+  Device& cpu = cpu::attach(system);
+  if (name == cpu.name()) return cpu;
+#ifdef TROUPE_VULKAN
+  if (name == "auto") {
+    const std::optional<unsigned> gpu = first_gpu();
+    return gpu ? attach_vulkan(system, *gpu, console) : cpu;
+  }
+  if (const std::optional<unsigned> index = index_in(name))
+    return attach_vulkan(system, *index, console);
+#else
+  (void)console;
+  if (name == "auto") return cpu;
+  if (name.starts_with(vulkan_prefix))
+    throw Error(ErrorCode::unsupported, "this build has no Vulkan backend")
+        .hint("configure it with -DTROUPE_VULKAN=ON");
+#endif
+  refuse(name);
+}
+
+int devices(Console& console) {
+  System system(System::Options{.threads = 1});
+  const Device& cpu = cpu::attach(system);
+  console.print(std::string(cpu.name()) + "       " + cpu.description() + "\n");
+#ifdef TROUPE_VULKAN
+  try {
+    for (const vulkan::DeviceInfo& info : vulkan::devices()) console.print(described(info));
+  } catch (const Error& error) {
+    console.print("vulkan    none: " + error.message() + "\n          " + error.hint() + "\n");
+  }
+#endif
+  return 0;
+}
+
+}  // namespace troupe::cli
