@@ -4,6 +4,7 @@
 #include "machine.hpp"
 
 #include <troupe/core/sim_disk.hpp>
+#include <troupe/tensor/creation.hpp>
 #include <troupe/tensor/ops/add.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -78,6 +80,42 @@ TEST_CASE(
   CHECK_FALSE(run(disk));
   CHECK(disk.read_all(path).value().size() == whole.size());
   CHECK(run(disk));
+}
+
+TEST_CASE("what a device does not offer is refused by name when a shader uses it", "[vulkan]") {
+  struct Lack {
+    std::string name;
+    DType dtype;
+    std::function<void(Features&)> take;
+  };
+  const Lack lacks[] = {
+      {"float64",
+       DType::float64,
+       [](Features& features) { features.core.features.shaderFloat64 = VK_FALSE; }},
+      {"int64",
+       DType::int64,
+       [](Features& features) { features.core.features.shaderInt64 = VK_FALSE; }},
+      {"8-bit storage",
+       DType::uint8,
+       [](Features& features) { features.v12.storageBuffer8BitAccess = VK_FALSE; }},
+  };
+  for (const Lack& lack : lacks) {
+    CAPTURE(lack.name);
+    test::Machine machine(test::vulkan_options(), [&](Context& context) {
+      lack.take(context.features);
+      // Kernels that would use it if it were there are chosen by this.
+      context.info.int64 = context.features.core.features.shaderInt64;
+    });
+    const Tensor x = zeros({3}, lack.dtype);
+    const Error error = test::thrown_by([&] { return x + x; });
+    CHECK(error.code() == ErrorCode::unsupported);
+    CHECK(error.op() == "add");
+    CHECK(test::says(error.message(), "lacks " + lack.name));
+    CHECK(test::says(error.hint(), "\"cpu\""));
+    // Others are computed as before.
+    const Tensor y = Tensor::copy_of<float>(std::vector<float>{1, 2, 3}, {3});
+    CHECK((y + y).to_vector<float>() == std::vector<float>{2, 4, 6});
+  }
 }
 
 TEST_CASE("another device's pipeline cache is not given to the driver", "[vulkan]") {

@@ -87,17 +87,16 @@ Context::Context(std::unique_ptr<Instance> made, std::size_t index, const Option
   // Everything of the core that the device has and shaders may use.
   Features has;
   vkGetPhysicalDeviceFeatures2(physical, &has.core);
-  Features use;
-  use.core.features.shaderFloat64 = has.core.features.shaderFloat64;
-  use.core.features.shaderInt64 = has.core.features.shaderInt64;
-  use.core.features.shaderInt16 = has.core.features.shaderInt16;
-  use.v11.storageBuffer16BitAccess = has.v11.storageBuffer16BitAccess;
-  use.v12.timelineSemaphore = VK_TRUE;
-  use.v12.bufferDeviceAddress = VK_TRUE;
-  use.v12.storageBuffer8BitAccess = has.v12.storageBuffer8BitAccess;
-  use.v12.shaderInt8 = has.v12.shaderInt8;
-  use.v12.shaderFloat16 = has.v12.shaderFloat16;
-  use.v12.shaderSubgroupExtendedTypes = has.v12.shaderSubgroupExtendedTypes;
+  features.core.features.shaderFloat64 = has.core.features.shaderFloat64;
+  features.core.features.shaderInt64 = has.core.features.shaderInt64;
+  features.core.features.shaderInt16 = has.core.features.shaderInt16;
+  features.v11.storageBuffer16BitAccess = has.v11.storageBuffer16BitAccess;
+  features.v12.timelineSemaphore = VK_TRUE;
+  features.v12.bufferDeviceAddress = VK_TRUE;
+  features.v12.storageBuffer8BitAccess = has.v12.storageBuffer8BitAccess;
+  features.v12.shaderInt8 = has.v12.shaderInt8;
+  features.v12.shaderFloat16 = has.v12.shaderFloat16;
+  features.v12.shaderSubgroupExtendedTypes = has.v12.shaderSubgroupExtendedTypes;
 
   queue_family = compute_family(physical);
   const float priority = 1;
@@ -108,7 +107,7 @@ Context::Context(std::unique_ptr<Instance> made, std::size_t index, const Option
   queues.pQueuePriorities = &priority;
   VkDeviceCreateInfo create{};
   create.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
-  create.pNext = &use.core;
+  create.pNext = &features.core;
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queues;
   create.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());

@@ -18,6 +18,7 @@ struct Context {
   Options options;
   VkPhysicalDevice physical = VK_NULL_HANDLE;
   DeviceInfo info;
+  Features features;  ///< those that were asked for and are there: what shaders may use
   VkPhysicalDeviceLimits limits{};
   VkPhysicalDeviceMemoryProperties memory{};
   std::string profile;         ///< driver and version: what compiled things are kept for

@@ -41,6 +41,33 @@ std::span<const std::byte> usable(const Context& context, std::span<const std::b
 
 }  // namespace
 
+std::string lacking(const Features& features, std::span<const std::uint32_t> spirv) {
+  // SPIR-V's numbers of the capabilities that devices may go without, in the specification's table.
+  const struct {
+    std::uint32_t number;
+    bool there;
+    std::string_view name;
+  } optional[] = {
+      {9, features.v12.shaderFloat16 != VK_FALSE, "float16 arithmetic"},
+      {10, features.core.features.shaderFloat64 != VK_FALSE, "float64"},
+      {11, features.core.features.shaderInt64 != VK_FALSE, "int64"},
+      {22, features.core.features.shaderInt16 != VK_FALSE, "16-bit integers"},
+      {39, features.v12.shaderInt8 != VK_FALSE, "8-bit integers"},
+      {4433, features.v11.storageBuffer16BitAccess != VK_FALSE, "16-bit storage"},
+      {4448, features.v12.storageBuffer8BitAccess != VK_FALSE, "8-bit storage"},
+  };
+  constexpr std::size_t header_words = 5;
+  constexpr std::uint32_t op_capability = 17;  // these instructions come first, two words each
+  std::string names;
+  for (std::size_t at = header_words; at + 1 < spirv.size(); at += 2) {
+    if ((spirv[at] & 0xffff) != op_capability) break;
+    for (const auto& capability : optional)
+      if (capability.number == spirv[at + 1] && !capability.there)
+        names += (names.empty() ? "" : ", ") + std::string(capability.name);
+  }
+  return names;
+}
+
 std::size_t Pipelines::Hash::operator()(const KeyView& key) const noexcept {
   std::size_t hash = reinterpret_cast<std::uintptr_t>(key.shader) >> 4;
   for (const std::uint32_t constant : key.constants)
@@ -111,6 +138,12 @@ std::unique_ptr<Pipeline> Pipelines::make(
   pipeline->layout = layout(shader.bindings);
   const std::span<const std::uint32_t> code =
       context_.options.descriptors ? shader.by_descriptor : shader.by_address;
+  if (const std::string names = lacking(context_.features, code); !names.empty())
+    throw Error(
+        ErrorCode::unsupported,
+        context_.info.name + " lacks " + names + ", which the shader " + std::string(shader.name) +
+            " uses")
+        .hint("cast to float32 or int32 first, or run it on the device \"cpu\"");
   VkShaderModuleCreateInfo text{};
   text.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
   text.codeSize = code.size_bytes();

@@ -14,6 +14,9 @@
 
 namespace troupe::vulkan {
 
+/// What a shader uses and a device does not offer, by name; empty: nothing.
+[[nodiscard]] std::string lacking(const Features& features, std::span<const std::uint32_t> spirv);
+
 /// The shaders of one device, compiled by its driver when they are first asked for.
 ///
 /// Threads   any.
@@ -25,7 +28,8 @@ class Pipelines {
   Pipelines(const Pipelines&) = delete;
   Pipelines& operator=(const Pipelines&) = delete;
 
-  /// `constants` are for constant_id 0, 1, …
+  /// `constants` are for constant_id 0, 1, … Throws `unsupported` for a shader that uses what the
+  /// device does not offer, naming it.
   [[nodiscard]] const Pipeline& get(const Shader& shader, std::span<const std::uint32_t> constants);
   /// What to give to the next run's constructor.
   [[nodiscard]] std::vector<std::byte> saved() const;
