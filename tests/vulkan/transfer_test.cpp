@@ -49,7 +49,7 @@ TEST_CASE("gradients travel back over devices", "[vulkan]") {
   CHECK(gradient.to_vector<float>() == want);
 }
 
-TEST_CASE("what is on its way from a lost device is an error, not garbage", "[vulkan]") {
+TEST_CASE("a transfer from a lost device is refused", "[vulkan]") {
   test::Machine machine;
   const Tensor x = Tensor::copy_of<float>(numbers, {6});
   const Tensor y = x + x;
@@ -57,4 +57,23 @@ TEST_CASE("what is on its way from a lost device is an error, not garbage", "[vu
   const Error error = test::thrown_by([&] { return to(y, machine.cpu).value(); });
   CHECK(error.code() == ErrorCode::device_lost);
   CHECK(test::says(error.hint(), "last checkpoint"));
+}
+
+TEST_CASE("what is on its way when the device is lost is an error, not garbage", "[vulkan]") {
+  test::Machine machine;
+  const Tensor x = Tensor::copy_of<float>(numbers, {6});
+  const Tensor there = to(x + x, machine.cpu);
+  Tensor more;
+  {
+    const Scope on_cpu(machine.system, machine.cpu);
+    more = there + 1;
+  }
+  vulkan::TestAccess::lose(machine.gpu.queue());
+  // Who reads it, and who computes with it, are told alike.
+  for (const Tensor& tensor : {there, more}) {
+    const Error error = test::thrown_by([&] { return tensor.value(); });
+    CHECK(error.code() == ErrorCode::device_lost);
+    CHECK(error.op() == "to_device");
+    CHECK(test::says(error.hint(), "last checkpoint"));
+  }
 }
