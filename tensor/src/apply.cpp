@@ -487,8 +487,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
     // Alike as they are, the shape rule says the same of all as of one.
     info.infer(op->attributes(), {meta, 1}, metas);
     result = ValueBody::make(
-        metas[0] == *meta ? *shared : SharedMeta::make(*device, metas[0]),
-        device->allocate(metas[0].bytes()));
+        SharedMeta::like(*shared, *device, metas[0]), device->allocate(metas[0].bytes()));
     ticket = device->launch(Launch{op.get(), {values, operands.size()}, {&result, 1}, 0, 0});
   } catch (const Error& error) {
     throw in_context(error, info, where);

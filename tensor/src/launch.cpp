@@ -3,18 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace troupe {
-
-namespace {
-/// An input's, where an op's output has the same dtype and shape.
-Ref<SharedMeta> shared_meta(Device& device, std::span<const Value> inputs, const Meta& meta) {
-  if (!inputs.empty() && inputs[0]->shared_meta()->fits(device, meta))
-    return inputs[0]->shared_meta();
-  return SharedMeta::make(device, meta);
-}
-}  // namespace
 
 Ticket make_contiguous(Device& device, const Value& value, Value& out) {
   if (value->contiguous()) {
@@ -67,8 +59,10 @@ Ticket launch_op(
         }
       }
     }
-    outputs[k] =
-        ValueBody::make(shared_meta(device, inputs, metas[k]), device.allocate(metas[k].bytes()));
+    Ref<SharedMeta> meta = inputs.empty()
+                               ? SharedMeta::make(device, metas[k])
+                               : SharedMeta::like(inputs[0]->shared_meta(), device, metas[k]);
+    outputs[k] = ValueBody::make(std::move(meta), device.allocate(metas[k].bytes()));
   }
   return device.launch(Launch{
       &op,

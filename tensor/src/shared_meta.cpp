@@ -6,15 +6,17 @@
 
 namespace troupe {
 
+Ref<SharedMeta> SharedMeta::make(System& system, Device* device, const Meta& meta) {
+  void* block = system.allocate(sizeof(SharedMeta));
+  return Ref<SharedMeta>::adopt(new (block) SharedMeta(system, device, meta));
+}
+
 Ref<SharedMeta> SharedMeta::make(Device& device, const Meta& meta) {
-  System& system = device.system();
-  return Ref<SharedMeta>::adopt(new (system.allocate(sizeof(SharedMeta)))
-                                    SharedMeta(system, &device, meta));
+  return make(device.system(), &device, meta);
 }
 
 Ref<SharedMeta> SharedMeta::make(System& system, const Meta& meta) {
-  return Ref<SharedMeta>::adopt(new (system.allocate(sizeof(SharedMeta)))
-                                    SharedMeta(system, nullptr, meta));
+  return make(system, nullptr, meta);
 }
 
 void SharedMeta::destroy() noexcept {

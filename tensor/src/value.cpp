@@ -32,8 +32,7 @@ Value ValueBody::make(const Meta& meta, Ref<Buffer> buffer) {
 }
 
 Value ValueBody::view(const Value& of, const Meta& meta, const Dims& strides, std::int64_t offset) {
-  Value value = meta_only(
-      of->meta_->fits(of->device(), meta) ? of->meta_ : SharedMeta::make(of->device(), meta));
+  Value value = meta_only(SharedMeta::like(of->meta_, of->device(), meta));
   value->strides_ = strides;
   value->offset_ = offset;
   value->buffer_ = of->buffer_;

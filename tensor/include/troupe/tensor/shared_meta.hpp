@@ -16,6 +16,11 @@ class System;
 class SharedMeta {
  public:
   [[nodiscard]] static Ref<SharedMeta> make(Device& device, const Meta& meta);
+  /// The other, if it says the same; else one of its own.
+  [[nodiscard]] static Ref<SharedMeta> like(
+      const Ref<SharedMeta>& other, Device& device, const Meta& meta) {
+    return other->fits(device, meta) ? other : make(device, meta);
+  }
   /// Without a device: of an error.
   [[nodiscard]] static Ref<SharedMeta> make(System& system, const Meta& meta);
 
@@ -33,6 +38,7 @@ class SharedMeta {
   }
 
  private:
+  static Ref<SharedMeta> make(System& system, Device* device, const Meta& meta);
   SharedMeta(System& system, Device* device, const Meta& meta) noexcept
       : system_(&system), device_(device), meta_(meta) {}
   void destroy() noexcept;
