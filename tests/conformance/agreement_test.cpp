@@ -1,9 +1,8 @@
-#include "support/vulkan.hpp"
+#include "both.hpp"
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/core/error.hpp>
-#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -24,18 +23,9 @@
 // other tests here hold them against plain references at small ones.
 
 using namespace troupe;
+using conformance::both;
 
 namespace {
-
-struct Both {
-  System system{System::Options{.threads = 2}};
-  Device& cpu{cpu::attach(system)};
-  Device& gpu{test::attach_vulkan(system)};
-};
-Both& both() {
-  static Both devices;
-  return devices;
-}
 
 using Calls = std::function<std::vector<Tensor>()>;
 

@@ -1,6 +1,5 @@
-#include "support/vulkan.hpp"
+#include "both.hpp"
 
-#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -20,18 +19,9 @@
 // zero, so that sums are exact in any order and the two must agree to the bit.
 
 using namespace troupe;
+using conformance::both;
 
 namespace {
-
-struct Both {
-  System system{System::Options{.threads = 2}};
-  Device& cpu{cpu::attach(system)};
-  Device& gpu{test::attach_vulkan(system)};
-};
-Both& both() {
-  static Both devices;
-  return devices;
-}
 
 using Call = std::function<Tensor()>;
 
