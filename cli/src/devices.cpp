@@ -95,7 +95,6 @@ std::string described(const vulkan::DeviceInfo& info) {
   if (info.int64) types += ", int64";
   if (info.bytes) types += ", uint8 and bool";
   line(types);
-  for (const std::string& shape : info.cooperative_matrices) line("cooperative matrix " + shape);
   return text + "\n";
 }
 

@@ -34,14 +34,13 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
   const Value g = encoder.contiguous(encoder.in(1 + states));
   const Value scalars = encoder.contiguous(encoder.in(2 + states));
   const DType dtype = w->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   const auto n = static_cast<std::uint32_t>(w->meta().elements());
   if (n == 0) return;
   const Spread spread = encoder.spread(n, 4);
   const auto dispatch = [&](const auto& params) {
     encoder.dispatch(
-        *shader,
+        shader,
         {spread.group,
          op.amsgrad ? 1u : 0u,
          op.maximize ? 1u : 0u,

@@ -17,12 +17,11 @@ void encode_choice(
     bool other,
     std::uint32_t part_unit) {
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   if (encoder.out(0)->meta().elements() == 0) return;
   const FoldInput input(encoder, encoder.in(0), axes);
   FoldEncoder(encoder, input.shape)
-      .run(*shader, {other ? 1U : 0U, 0}, part_unit, 1, [&](const Operand& parts) {
+      .run(shader, {other ? 1U : 0U, 0}, part_unit, 1, [&](const Operand& parts) {
         return std::array{read(input.x), parts, write(encoder.out(0))};
       });
 }

@@ -16,12 +16,11 @@ namespace {
 void encode_choice(Encoder& encoder, const Dims& axes, bool least, bool values) {
   static const ShaderByDType shaders("argmax");
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   if (encoder.out(0)->meta().elements() == 0) return;
   const FoldInput input(encoder, encoder.in(0), axes);
   FoldEncoder(encoder, input.shape)
-      .run(*shader, {least ? 1U : 0U, values ? 1U : 0U}, 16, 1, [&](const Operand& parts) {
+      .run(shader, {least ? 1U : 0U, values ? 1U : 0U}, 16, 1, [&](const Operand& parts) {
         return std::array{
             read(input.x),
             parts,

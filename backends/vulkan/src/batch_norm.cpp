@@ -32,8 +32,7 @@ void Kernel<BatchNormTrain>::encode(Encoder& encoder, const BatchNormTrain& op) 
   static const ShaderByDType shaders("batch_norm");
   static const ShaderByDType statistics_shaders("batch_norm_statistics");
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   const FoldInput input(encoder, encoder.in(0), BatchNormRule::axes_of(encoder.in(0)->shape()));
   const Value& x = input.x;
   const Params params(x);
@@ -74,7 +73,7 @@ void Kernel<BatchNormTrain>::encode(Encoder& encoder, const BatchNormTrain& op) 
   const Value weight = op.affine ? encoder.contiguous(encoder.in(1)) : x;
   const Value bias = op.affine ? encoder.contiguous(encoder.in(2)) : x;
   encoder.dispatch(
-      *shader,
+      shader,
       {group, 0U, op.affine, op.affine},
       {read(x),
        read(statistics),
@@ -94,8 +93,7 @@ void Kernel<BatchNormBackward>::encode(Encoder& encoder, const BatchNormBackward
   const Value x = encoder.contiguous(encoder.in(1));
   const Value statistics = encoder.contiguous(encoder.in(2));
   const DType dtype = x->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   Params params(x);
   if (params.channels == 0) return;
   const bool weighted = encoder.inputs() > 3;
@@ -112,7 +110,7 @@ void Kernel<BatchNormBackward>::encode(Encoder& encoder, const BatchNormBackward
   params.number = Number::of(dtype, params.size());
   const std::uint32_t group = encoder.plain_group();
   encoder.dispatch(
-      *shader,
+      shader,
       {group, weighted},
       {read(dy),
        read(x),
@@ -129,8 +127,7 @@ template <>
 void Kernel<BatchNormEval>::encode(Encoder& encoder, const BatchNormEval& op) {
   static const ShaderByDType shaders("batch_norm");
   const Value x = encoder.contiguous(encoder.in(0));
-  const Shader* shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   if (x->meta().elements() == 0) return;
   const bool weighted = encoder.inputs() > 3;
   const bool biased = encoder.inputs() > 4;
@@ -142,7 +139,7 @@ void Kernel<BatchNormEval>::encode(Encoder& encoder, const BatchNormEval& op) {
   params.number = Number::of(x->dtype(), op.eps);
   const std::uint32_t group = encoder.plain_group();
   encoder.dispatch(
-      *shader,
+      shader,
       {group, 1U, weighted, biased},
       {read(x), read(means), read(variances), read(weight), read(bias), write(encoder.out(0))},
       params,

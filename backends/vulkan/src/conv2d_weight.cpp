@@ -4,13 +4,6 @@
 
 namespace troupe::vulkan {
 
-namespace {
-
-std::uint32_t size(std::int64_t n) { return static_cast<std::uint32_t>(n); }
-std::int32_t step(std::int64_t n) { return static_cast<std::int32_t>(n); }
-
-}  // namespace
-
 // dw[o, c, tap] = Σ dy[o, place] · x[c, place under tap], over all places of all images.
 template <>
 void Kernel<Conv2dBackwardWeight>::encode(Encoder& encoder, const Conv2dBackwardWeight& op) {

@@ -46,8 +46,7 @@ void encode_convolution(Encoder& encoder, Convolution& convolution) {
   static const ShaderByDType in_registers("conv2d_registers");
   static const ShaderByDType tiled("conv2d_tiled");
   const DType dtype = convolution.x->dtype();
-  const Shader* const shader = (encoder.software() ? in_registers : tiled)[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(encoder.software() ? in_registers : tiled, dtype);
   const Value& c = encoder.out(0);
   if (c->meta().elements() == 0) return;
 
@@ -71,7 +70,7 @@ void encode_convolution(Encoder& encoder, Convolution& convolution) {
   const bool checked =
       convolution.padded || inserted || params.depth % tile.depth != 0 || !encoder.software();
   encoder.dispatch(
-      *shader,
+      shader,
       {tile.group,
        tile.registers_down,
        tile.registers_across,

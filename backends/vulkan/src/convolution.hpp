@@ -44,6 +44,10 @@ struct Convolution {
   bool sliced = false;              ///< k may be cut into slices
 };
 
+/// Sizes, and steps and paddings, as the parameters hold them.
+constexpr std::uint32_t size(std::int64_t n) { return static_cast<std::uint32_t>(n); }
+constexpr std::int32_t step(std::int64_t n) { return static_cast<std::int32_t>(n); }
+
 /// Encodes it into the launch's first output.
 void encode_convolution(Encoder& encoder, Convolution& convolution);
 

@@ -9,7 +9,8 @@ namespace troupe::vulkan {
 namespace {
 
 /// What the three kernels share: the inputs, which begin at different places, and the parameters.
-struct Samples {
+class Samples {
+ public:
   struct Params {
     LineParams line;
     std::uint32_t op;
@@ -51,7 +52,38 @@ struct Samples {
         Number::of(dtype, 1 - rule.label_smoothing),
         Number::of(dtype, rule.label_smoothing / static_cast<double>(axis.length))};
   }
-  [[nodiscard]] bool any() const noexcept { return lines.params.lines > 0; }
+  /// Runs a shader of the three over all samples, if there are any: its bindings begin with the
+  /// inputs, and end with `others` and the fault.
+  void dispatch(
+      Encoder& encoder,
+      const ShaderByDType& shaders,
+      Reduction reduction,
+      std::initializer_list<Operand> others) const {
+    if (lines.params.lines == 0) return;
+    Operand operands[bindings_max];
+    std::size_t count = 0;
+    for (const Operand& input : {read(logits), classes(), probabilities(), read(weight)})
+      operands[count++] = input;
+    if (statistics)
+      for (const Operand& input : {read(statistics), read(divisor)}) operands[count++] = input;
+    for (const Operand& other : others) operands[count++] = other;
+    operands[count++] = encoder.fault();
+    // The forward shader has no use for the reduction, and one pipeline for all of them.
+    const std::uint32_t constants[] = {
+        lines.group,
+        lines.alone,
+        target_kind(),
+        weighted,
+        statistics ? static_cast<std::uint32_t>(reduction) : 0};
+    encoder.dispatch(
+        encoder.shader(shaders, logits->dtype()),
+        constants,
+        {operands, count},
+        std::as_bytes(std::span<const Params, 1>(&params, 1)),
+        lines.grid);
+  }
+
+ private:
   [[nodiscard]] std::uint32_t target_kind() const noexcept {
     return target->dtype() == DType::int64 ? 0 : target->dtype() == DType::int32 ? 1 : 2;
   }
@@ -62,73 +94,33 @@ struct Samples {
   }
 };
 
-const Shader& shader_of(const Encoder& encoder, const ShaderByDType& shaders, std::size_t logits) {
-  const DType dtype = encoder.in(logits)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
-  return *shader;
-}
-
 }  // namespace
 
 template <>
 void Kernel<CrossEntropy>::encode(Encoder& encoder, const CrossEntropy& op) {
   static const ShaderByDType shaders("cross_entropy");
-  const Shader& shader = shader_of(encoder, shaders, 0);
   const Samples samples(encoder, op, 0);
   const DType dtype = samples.logits->dtype();
   const Shape shape = CrossEntropyRule::samples(samples.logits->shape());
   const Value weights = encoder.scratch(dtype, shape);
   const Value losses =
       op.reduction == Reduction::none ? encoder.out(0) : encoder.scratch(dtype, shape);
-  if (samples.any())
-    encoder.dispatch(
-        shader,
-        {samples.lines.group, samples.lines.alone, samples.target_kind(), samples.weighted},
-        {read(samples.logits),
-         samples.classes(),
-         samples.probabilities(),
-         read(samples.weight),
-         write(encoder.out(1)),
-         write(losses),
-         write(weights),
-         encoder.fault()},
-        samples.params,
-        samples.lines.grid);
+  samples.dispatch(
+      encoder, shaders, op.reduction, {write(encoder.out(1)), write(losses), write(weights)});
   LossTotal{op.reduction, losses, encoder.out(0), weights, encoder.out(2)}.encode(encoder);
 }
 
 template <>
 void Kernel<CrossEntropyBackward>::encode(Encoder& encoder, const CrossEntropyBackward& op) {
   static const ShaderByDType shaders("cross_entropy_backward");
-  const Shader& shader = shader_of(encoder, shaders, 1);
   const Samples samples(encoder, op, 1);
-  if (!samples.any()) return;
   const Value dloss = encoder.contiguous(encoder.in(0));
-  encoder.dispatch(
-      shader,
-      {samples.lines.group,
-       samples.lines.alone,
-       samples.target_kind(),
-       samples.weighted,
-       static_cast<std::uint32_t>(op.reduction)},
-      {read(samples.logits),
-       samples.classes(),
-       samples.probabilities(),
-       read(samples.weight),
-       read(samples.statistics),
-       read(samples.divisor),
-       read(dloss),
-       write(encoder.out(0)),
-       encoder.fault()},
-      samples.params,
-      samples.lines.grid);
+  samples.dispatch(encoder, shaders, op.reduction, {read(dloss), write(encoder.out(0))});
 }
 
 template <>
 void Kernel<CrossEntropyCurvature>::encode(Encoder& encoder, const CrossEntropyCurvature& op) {
   static const ShaderByDType shaders("cross_entropy_curvature");
-  const Shader& shader = shader_of(encoder, shaders, 2);
   const Samples samples(encoder, op, 2);
   const Value direction = encoder.contiguous(encoder.in(0));
   const Value dloss = encoder.contiguous(encoder.in(1));
@@ -137,27 +129,11 @@ void Kernel<CrossEntropyCurvature>::encode(Encoder& encoder, const CrossEntropyC
           ? encoder.out(1)
           : encoder.scratch(
                 samples.logits->dtype(), CrossEntropyRule::samples(samples.logits->shape()));
-  if (samples.any())
-    encoder.dispatch(
-        shader,
-        {samples.lines.group,
-         samples.lines.alone,
-         samples.target_kind(),
-         samples.weighted,
-         static_cast<std::uint32_t>(op.reduction)},
-        {read(samples.logits),
-         samples.classes(),
-         samples.probabilities(),
-         read(samples.weight),
-         read(samples.statistics),
-         read(samples.divisor),
-         read(dloss),
-         read(direction),
-         write(encoder.out(0)),
-         write(along),
-         encoder.fault()},
-        samples.params,
-        samples.lines.grid);
+  samples.dispatch(
+      encoder,
+      shaders,
+      op.reduction,
+      {read(dloss), read(direction), write(encoder.out(0)), write(along)});
   LossTotal{op.reduction, along, encoder.out(1), {}, {}, samples.divisor}.encode(encoder);
 }
 

@@ -11,8 +11,7 @@ template <>
 void Kernel<Cumsum>::encode(Encoder& encoder, const Cumsum& op) {
   static const ShaderByDType shaders("cumsum");
   const Value x = encoder.contiguous(encoder.in(0));
-  const Shader* shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   if (x->meta().elements() == 0) return;
   const Axis axis = Axis::of(x->shape(), op.dim);
   const std::uint32_t lines = axis.lines();
@@ -32,7 +31,7 @@ void Kernel<Cumsum>::encode(Encoder& encoder, const Cumsum& op) {
   if (segments > 1) {
     sums = wide_scratch(encoder, std::int64_t{lines} * segments);
     encoder.dispatch(
-        *shader,
+        shader,
         {group, 0U, op.reverse, 1U},
         {read(x), write(sums, wide_bytes), totals},
         params,
@@ -40,7 +39,7 @@ void Kernel<Cumsum>::encode(Encoder& encoder, const Cumsum& op) {
     totals = encoder.unwritten(sums, wide_bytes);
   }
   encoder.dispatch(
-      *shader,
+      shader,
       {group, alone, op.reverse, 0U},
       {read(x), totals, write(encoder.out(0))},
       params,

@@ -28,6 +28,13 @@ struct Bound {
   std::uint64_t begin = 0;  ///< bytes, in the block
   std::uint64_t end = 0;
   bool written = false;
+
+  /// `bytes` of an allocation, from its byte `at` on.
+  static Bound of(
+      const Allocation& allocation, std::uint64_t at, std::uint64_t bytes, bool written) noexcept {
+    const std::uint64_t begin = allocation.offset + at;
+    return {allocation.block, begin, begin + bytes, written};
+  }
 };
 
 /// To the queue: run a shader. Local: it points into memory.

@@ -14,8 +14,7 @@ template <>
 void Kernel<Dropout>::encode(Encoder& encoder, const Dropout& op) {
   static const ShaderByDType shaders("dropout");
   const Value x = encoder.contiguous(encoder.in(0));
-  const Shader* shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   // Elements are dropped whose 32 random bits, as a number, lie below p·2³².
   const auto threshold = static_cast<std::uint64_t>(op.p * 4294967296.0);
   struct {
@@ -32,7 +31,7 @@ void Kernel<Dropout>::encode(Encoder& encoder, const Dropout& op) {
   if (params.n == 0) return;
   constexpr std::uint32_t per_block = 4;
   encoder.dispatch(
-      *shader,
+      shader,
       {encoder.plain_group(), threshold >> 32 ? 1u : 0u},
       {read(x), write(encoder.out(0)), write(encoder.out(1))},
       params,
@@ -44,15 +43,14 @@ void Kernel<DropoutBackward>::encode(Encoder& encoder, const DropoutBackward& op
   static const ShaderByDType shaders("dropout_backward");
   const Value dy = encoder.contiguous(encoder.in(0));
   const Value mask = encoder.contiguous(encoder.in(1));
-  const Shader* shader = shaders[dy->dtype()];
-  if (!shader) encoder.refuse(dy->dtype());
+  const Shader& shader = encoder.shader(shaders, dy->dtype());
   struct {
     std::uint32_t n;
     Number scale;
   } const params{static_cast<std::uint32_t>(dy->meta().elements()), scale_of(dy->dtype(), op.p)};
   if (params.n == 0) return;
   encoder.dispatch(
-      *shader,
+      shader,
       {encoder.plain_group()},
       {read(dy), read(mask), write(encoder.out(0))},
       params,

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::uint32_t groups_max = 65'535;  // along an axis, on every device
 
+/// Bytes before a value's element `place`, in its buffer.
+std::uint64_t bytes_before(const ValueBody& value, std::int64_t place = 0) noexcept {
+  return static_cast<std::uint64_t>(value.offset() + place) * size_of(value.dtype());
+}
 VulkanBuffer& buffer_of(const ValueBody& value) noexcept {
   return static_cast<VulkanBuffer&>(*value.buffer());
 }
@@ -99,12 +103,8 @@ void Encoder::copy_bytes(
     std::int64_t to_place,
     std::int64_t count) {
   const auto range = [&](const Value& value, std::int64_t place, bool written) {
-    const Allocation& allocation = allocation_of(*value);
-    const auto width = static_cast<std::uint64_t>(size_of(value->dtype()));
-    const std::uint64_t begin =
-        allocation.offset + static_cast<std::uint64_t>(value->offset() + place) * width;
-    return Bound{
-        allocation.block, begin, begin + static_cast<std::uint64_t>(count) * width, written};
+    const std::uint64_t bytes = static_cast<std::uint64_t>(count) * size_of(value->dtype());
+    return Bound::of(allocation_of(*value), bytes_before(*value, place), bytes, written);
   };
   Transfer copy;
   copy.from = range(from, from_place, false);
@@ -114,13 +114,8 @@ void Encoder::copy_bytes(
 
 void Encoder::fill_zero(const Value& value) {
   if (value->meta().elements() == 0) return;
-  const Allocation& allocation = allocation_of(*value);
   Transfer fill;
-  fill.to.block = allocation.block;
-  fill.to.begin =
-      allocation.offset + static_cast<std::uint64_t>(value->offset()) * size_of(value->dtype());
-  fill.to.end = fill.to.begin + value->meta().bytes();
-  fill.to.written = true;
+  fill.to = Bound::of(allocation_of(*value), bytes_before(*value), value->meta().bytes(), true);
   buffer_of(*value).set_written_until(device_.queue().send(fill));
 }
 
@@ -150,16 +145,14 @@ void Encoder::dispatch(
     const ValueBody& value = *operands[i].value;
     const Allocation& allocation = allocation_of(value);
     const std::uint32_t unit = operands[i].unit ? operands[i].unit : size_of(value.dtype());
-    check_countable(launch_, value.meta(), reach(value) / unit);
-    Bound& bound = dispatch.bound[i];
-    bound.block = allocation.block;
-    bound.written = operands[i].written;
-    bound.begin =
-        allocation.offset + static_cast<std::uint64_t>(value.offset()) * size_of(value.dtype());
+    const std::uint64_t bytes = reach(value);
+    check_countable(launch_, value.meta(), bytes / unit);
     // A shader may look at whole words, and bind a tensor without elements.
-    bound.end = std::min(
-        bound.begin + std::max<std::uint64_t>((reach(value) + 15) / 16 * 16, 16),
-        allocation.offset + allocation.bytes);
+    const std::uint64_t before = bytes_before(value);
+    const std::uint64_t whole = std::max<std::uint64_t>((bytes + 15) / 16 * 16, 16);
+    Bound& bound = dispatch.bound[i];
+    bound = Bound::of(
+        allocation, before, std::min(whole, allocation.bytes - before), operands[i].written);
     if (descriptors) {
       const std::uint64_t alignment =
           std::max<std::uint64_t>(context.limits.minStorageBufferOffsetAlignment, 1);
@@ -228,11 +221,7 @@ void Encoder::refuse(DType dtype, std::string_view op) const {
       .hint("cast(x, DType::float32) first, or run it on the device \"cpu\"");
 }
 
-Operand Encoder::fault() const {
-  // Written by atomics alone. Named so only where somebody checks: a barrier between any two would
-  // keep them apart for nothing.
-  return {device_.fault().get(), device_.context().options.descriptors, 4};
-}
+Operand Encoder::fault() const { return unwritten(device_.fault(), 4); }
 
 Operand Encoder::unwritten(const Value& value, std::uint32_t unit) const {
   return {value.get(), device_.context().options.descriptors, unit};

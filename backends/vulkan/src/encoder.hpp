@@ -120,13 +120,19 @@ class Encoder {
   /// Whether the device is a processor that plays a GPU.
   [[nodiscard]] bool software() const noexcept;
 
+  /// The variant for a dtype; refuses one that there is none for.
+  [[nodiscard]] const Shader& shader(const ShaderByDType& shaders, DType dtype) const {
+    if (const Shader* shader = shaders[dtype]) return *shader;
+    refuse(dtype);
+  }
   /// Throws `unsupported`, naming op and dtype, for a dtype that the kernel does not have.
   [[noreturn]] void refuse(DType dtype) const { refuse(dtype, launch_.op->info().name); }
   [[noreturn]] void refuse(DType dtype, std::string_view op) const;
 
   /// A binding through which a shader reports an index out of range: it writes, by
-  /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the op's number. Whoever downloads next, and
-  /// every later launch, gets `invalid_argument` naming the op.
+  /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the op's number. Whoever downloads next gets
+  /// `invalid_argument` naming the op. Atomics need no barrier between them; the layers would ask
+  /// for one.
   [[nodiscard]] Operand fault() const;
   /// A tensor that the shader writes in other variants, but only reads in this one. Validation
   /// layers see the shader's text and not what its constants make of it, so for them it counts as

@@ -69,8 +69,7 @@ void Kernel<GatherBackward>::encode(Encoder& encoder, const GatherBackward& op) 
         grid_for(params.n, encoder.plain_group()));
     return scatter.sum(dy, dx, 1, 1);
   }
-  const Shader* shader = walks[dx->dtype()];
-  if (!shader) encoder.refuse(dx->dtype());
+  const Shader& shader = encoder.shader(walks, dx->dtype());
   encoder.fill_zero(dx);
   struct {
     std::uint32_t lines, extent, op, size[rank_max], stride[rank_max];
@@ -83,7 +82,7 @@ void Kernel<GatherBackward>::encode(Encoder& encoder, const GatherBackward& op) 
     walk.stride[i] = i == axis ? params.axis_stride : params.stride[i];
   }
   encoder.dispatch(
-      *shader,
+      shader,
       {encoder.plain_group(), index_words(index), rank, static_cast<std::uint32_t>(axis)},
       {read(dy), read_index(index), write(dx), encoder.fault()},
       walk,

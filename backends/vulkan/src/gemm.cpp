@@ -165,8 +165,7 @@ class ProductEncoder {
   void encode_direct(const Part& part, std::uint32_t group) {
     static const ShaderByDType floats("matmul_registers");
     static const ShaderByDType others("matmul_integers");
-    const Shader* const shader = (integers() ? others : floats)[p_.left->dtype()];
-    if (!shader) encoder_.refuse(p_.left->dtype());
+    const Shader& shader = encoder_.shader(integers() ? others : floats, p_.left->dtype());
     std::uint32_t rows = 8;
     while (rows > 1 && rows / 2 >= p_.rows) rows /= 2;
     const std::uint32_t columns = tile_columns(p_.columns, group);
@@ -174,13 +173,12 @@ class ProductEncoder {
     const std::uint64_t tiles = ceil_div(p_.rows, rows) *
                                 ceil_div(p_.columns, std::uint64_t{columns} * group) *
                                 part.batch.count();
-    encode_tiles(*shader, constants, p_.left, p_.right, params(part), tiles, block);
+    encode_tiles(shader, constants, p_.left, p_.right, params(part), tiles, block);
   }
 
   void encode_tiled(const Part& part) {
     static const ShaderByDType shaders("matmul_tiled");
-    const Shader* const shader = shaders[p_.left->dtype()];
-    if (!shader) encoder_.refuse(p_.left->dtype());
+    const Shader& shader = encoder_.shader(shaders, p_.left->dtype());
     // Tiles as large as still give every multiprocessor of a large GPU one.
     const auto tiles_of = [&](std::uint64_t size) {
       return ceil_div(p_.rows, size) * ceil_div(p_.columns, size) * part.batch.count();
@@ -197,13 +195,12 @@ class ProductEncoder {
         p_.left_layout.k == 1 ? 1u : 0u,
         p_.right_layout.k == 1 ? 1u : 0u};
     encode_tiles(
-        *shader, constants, p_.left, p_.right, params(part), tiles_of(tile.size()), tile.depth);
+        shader, constants, p_.left, p_.right, params(part), tiles_of(tile.size()), tile.depth);
   }
 
   void encode_panels(const Part& part) {
     static const ShaderByDType shaders("matmul_panels");
-    const Shader* const shader = shaders[p_.left->dtype()];
-    if (!shader) encoder_.refuse(p_.left->dtype());
+    const Shader& shader = encoder_.shader(shaders, p_.left->dtype());
     const std::uint32_t rows = tile_rows(p_.rows);
     const std::uint32_t columns = p_.left->dtype() == DType::float32 && rows == 32
                                       ? tile_columns(p_.columns, lanes(), work())
@@ -243,7 +240,7 @@ class ProductEncoder {
     std::uint32_t constants[] = {lanes(), rows, columns, block, 0};
     const std::uint64_t tiles =
         ceil_div(p_.rows, rows) * ceil_div(p_.columns, width) * part.batch.count();
-    encode_tiles(*shader, constants, left, right, params, tiles, block);
+    encode_tiles(shader, constants, left, right, params, tiles, block);
   }
 
   Encoder& encoder_;
@@ -298,8 +295,7 @@ Value pack_panels(
     std::uint32_t block_size,
     std::uint32_t depth_multiple) {
   static const ShaderByDType shaders("gemm_pack");
-  const Shader* const shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   const std::uint32_t stored = stored_depth(panels.depth, depth_multiple);
   const std::uint32_t matrices = panels.sizes[0] * panels.sizes[1] * panels.sizes[2];
   const auto tiles = static_cast<std::uint32_t>(ceil_div(panels.rows, width));
@@ -333,7 +329,7 @@ Value pack_panels(
       panels.origin};
   const std::uint32_t group = encoder.software() ? encoder.fold_group(1) : 64;
   encoder.dispatch(
-      *shader,
+      shader,
       {group, width, block_size},
       {read(x), write(packed)},
       params,

@@ -65,8 +65,7 @@ void add(Encoder& encoder, const Axis& axis, std::uint32_t padding) {
         grid_for(count, encoder.plain_group()));
     return scatter.sum(dy, dx, axis.outer, axis.inner);
   }
-  const Shader* shader = walks[dx->dtype()];
-  if (!shader) encoder.refuse(dx->dtype());
+  const Shader& shader = encoder.shader(walks, dx->dtype());
   struct {
     std::uint32_t n, count;
     Divisor extent, inner;
@@ -79,7 +78,7 @@ void add(Encoder& encoder, const Axis& axis, std::uint32_t padding) {
       padding,
       encoder.fault_code()};
   encoder.dispatch(
-      *shader,
+      shader,
       {encoder.plain_group(), index_words(index)},
       {read(dy), read_index(index), write(dx), encoder.fault()},
       params,

@@ -24,8 +24,7 @@ template <>
 void Kernel<LayerNorm>::encode(Encoder& encoder, const LayerNorm& op) {
   static const ShaderByDType shaders("layer_norm");
   const Value x = encoder.contiguous(encoder.in(0));
-  const Shader* shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   if (x->meta().elements() == 0) return;
   const bool weighted = encoder.inputs() > 1;
   const bool biased = encoder.inputs() > 2;
@@ -37,7 +36,7 @@ void Kernel<LayerNorm>::encode(Encoder& encoder, const LayerNorm& op) {
     Number eps;
   } const params{lines.params, Number::of(x->dtype(), op.eps)};
   encoder.dispatch(
-      *shader,
+      shader,
       {lines.group, lines.alone, weighted, biased},
       {read(x),
        read(weight),
@@ -57,15 +56,14 @@ void Kernel<LayerNormBackward>::encode(Encoder& encoder, const LayerNormBackward
   const Value x = encoder.contiguous(encoder.in(1));
   const Value means = encoder.contiguous(encoder.in(2));
   const Value rstds = encoder.contiguous(encoder.in(3));
-  const Shader* shader = shaders[x->dtype()];
-  if (!shader) encoder.refuse(x->dtype());
+  const Shader& shader = encoder.shader(shaders, x->dtype());
   const bool weighted = encoder.inputs() > 4;
   const Axis rows = rows_of(x->shape(), op.dims);
   if (rows.outer > 0) {
     const Value weight = weighted ? encoder.contiguous(encoder.in(4)) : x;
     const Lines lines = Lines::of(encoder, rows);
     encoder.dispatch(
-        *shader,
+        shader,
         {lines.group, lines.alone, weighted},
         {read(dy), read(x), read(means), read(rstds), read(weight), write(encoder.out(0))},
         lines.params,

@@ -30,8 +30,7 @@ template <>
 void Kernel<NllLoss>::encode(Encoder& encoder, const NllLoss& op) {
   static const ShaderByDType shaders("nll_loss");
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   const Value x = encoder.contiguous(encoder.in(0));
   const Value target = encoder.contiguous(encoder.in(1));
   const bool weighted = encoder.inputs() > 2;
@@ -44,7 +43,7 @@ void Kernel<NllLoss>::encode(Encoder& encoder, const NllLoss& op) {
   const std::uint32_t group = encoder.plain_group();
   if (axis.lines() > 0)
     encoder.dispatch(
-        *shader,
+        shader,
         {group, target->dtype() == DType::int32, weighted},
         {read(x), read(target, 4), read(weight), write(losses), write(weights), encoder.fault()},
         Params(encoder, axis, op.ignore_index, axis.lines()),
@@ -56,8 +55,7 @@ template <>
 void Kernel<NllLossBackward>::encode(Encoder& encoder, const NllLossBackward& op) {
   static const ShaderByDType shaders("nll_loss_backward");
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   const Value& dx = encoder.out(0);
   const auto elements = static_cast<std::uint32_t>(dx->meta().elements());
   if (elements == 0) return;
@@ -70,7 +68,7 @@ void Kernel<NllLossBackward>::encode(Encoder& encoder, const NllLossBackward& op
       Axis::of(dx->shape(), static_cast<std::int64_t>(NllLoss::class_axis(dx->shape())));
   const std::uint32_t group = encoder.plain_group();
   encoder.dispatch(
-      *shader,
+      shader,
       {group, target->dtype() == DType::int32, weighted, static_cast<std::uint32_t>(op.reduction)},
       {read(dloss), read(target, 4), read(divisor), read(weight), write(dx), encoder.fault()},
       Params(encoder, axis, op.ignore_index, elements),

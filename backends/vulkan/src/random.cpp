@@ -14,9 +14,8 @@ struct Params {
   Number seed, call, first, second;
 };
 
-void draw(Encoder& encoder, const Shader* shader, Number first, Number second) {
+void draw(Encoder& encoder, const Shader& shader, Number first, Number second) {
   const Value& y = encoder.out(0);
-  if (!shader) encoder.refuse(y->dtype());
   const Params params{
       static_cast<std::uint32_t>(y->meta().elements()),
       Number::of(encoder.launch().random_seed),
@@ -27,7 +26,7 @@ void draw(Encoder& encoder, const Shader* shader, Number first, Number second) {
   // A block of four words makes two numbers of 64 bits.
   const std::uint64_t per_block = size_of(y->dtype()) == 8 ? 2 : 4;
   encoder.dispatch(
-      *shader,
+      shader,
       {encoder.plain_group()},
       {write(y)},
       params,
@@ -41,7 +40,7 @@ void Kernel<Uniform>::encode(Encoder& encoder, const Uniform& op) {
   static const ShaderByDType shaders("uniform");
   draw(
       encoder,
-      shaders[op.dtype],
+      encoder.shader(shaders, op.dtype),
       Number::of(op.dtype, op.low),
       Number::of(op.dtype, op.high - op.low));
 }
@@ -49,14 +48,18 @@ void Kernel<Uniform>::encode(Encoder& encoder, const Uniform& op) {
 template <>
 void Kernel<Normal>::encode(Encoder& encoder, const Normal& op) {
   static const ShaderByDType shaders("normal");
-  draw(encoder, shaders[op.dtype], Number::of(op.dtype, op.mean), Number::of(op.dtype, op.std));
+  draw(
+      encoder,
+      encoder.shader(shaders, op.dtype),
+      Number::of(op.dtype, op.mean),
+      Number::of(op.dtype, op.std));
 }
 
 template <>
 void Kernel<Randint>::encode(Encoder& encoder, const Randint& op) {
   static const Shader* const shader = find_shader("randint", "");
   const auto low = static_cast<std::uint64_t>(op.low);
-  draw(encoder, shader, Number::of(low), Number::of(static_cast<std::uint64_t>(op.high) - low));
+  draw(encoder, *shader, Number::of(low), Number::of(static_cast<std::uint64_t>(op.high) - low));
 }
 
 }  // namespace troupe::vulkan

@@ -18,8 +18,7 @@ void Scatter::sum(const Value& dy, const Value& dx, std::uint32_t outer, std::ui
   static const Shader* const fill = find_shader("scatter_list", "");
   static const Shader* const order = find_shader("scatter_order", "");
   static const ShaderByDType sums("scatter_sum");
-  const Shader* shader = sums[dx->dtype()];
-  if (!shader) encoder_.refuse(dx->dtype());
+  const Shader& shader = encoder_.shader(sums, dx->dtype());
   const std::uint32_t group = encoder_.plain_group();
   const Value places = encoder_.scratch(DType::int32, {destinations_});
   const Value list = encoder_.scratch(DType::int32, {sources_});
@@ -50,7 +49,7 @@ void Scatter::sum(const Value& dy, const Value& dx, std::uint32_t outer, std::ui
   } const params{
       outer * destinations_ * inner, Divisor::of(destinations_), sources_, Divisor::of(inner)};
   encoder_.dispatch(
-      *shader,
+      shader,
       {group},
       {read(dy), read(counts), read(places), read(ordered), write(dx)},
       params,

@@ -14,8 +14,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
   const Value g = encoder.contiguous(encoder.in(1 + states));
   const Value scalars = encoder.contiguous(encoder.in(2 + states));
   const DType dtype = w->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   struct {
     std::uint32_t n;
     Number decay, momentum, fresh;
@@ -27,7 +26,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
   if (params.n == 0) return;
   const Spread spread = encoder.spread(params.n, 4);
   encoder.dispatch(
-      *shader,
+      shader,
       {spread.group,
        static_cast<std::uint32_t>(states),
        op.nesterov ? 1u : 0u,

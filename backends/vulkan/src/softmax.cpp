@@ -9,13 +9,12 @@ namespace {
 
 void encode_lines(Encoder& encoder, const ShaderByDType& shaders, std::int64_t dim) {
   const Value a = encoder.contiguous(encoder.in(0));
-  const Shader* shader = shaders[a->dtype()];
-  if (!shader) encoder.refuse(a->dtype());
+  const Shader& shader = encoder.shader(shaders, a->dtype());
   if (a->meta().elements() == 0) return;
   const Lines lines = Lines::of(encoder, Axis::of(a->shape(), dim));
   if (encoder.inputs() == 1) {
     encoder.dispatch(
-        *shader,
+        shader,
         {lines.group, lines.alone, encoder.software()},
         {read(a), write(encoder.out(0))},
         lines.params,
@@ -24,7 +23,7 @@ void encode_lines(Encoder& encoder, const ShaderByDType& shaders, std::int64_t d
   }
   const Value b = encoder.contiguous(encoder.in(1));
   encoder.dispatch(
-      *shader,
+      shader,
       {lines.group, lines.alone},
       {read(a), read(b), write(encoder.out(0))},
       lines.params,

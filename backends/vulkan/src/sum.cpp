@@ -19,8 +19,7 @@ void encode_sum(
     const Value& y) {
   static const ShaderByDType shaders("sum");
   const DType dtype = input.x->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   // Centred squares read the means, and a wide result is one: never both.
   const Operand at_means = means                       ? encoder.unwritten(means, wide_bytes)
                            : result == SumResult::wide ? write(y, wide_bytes)
@@ -29,7 +28,7 @@ void encode_sum(
   FoldEncoder(encoder, input.shape)
       .factor(Number::of(dtype, dtype == DType::float64 ? divisor : 1 / divisor))
       .run(
-          *shader,
+          shader,
           {means ? 1U : 0U, static_cast<std::uint32_t>(result)},
           wide_bytes,
           1,
@@ -56,12 +55,11 @@ template <>
 void Kernel<Prod>::encode(Encoder& encoder, const Prod& op) {
   static const ShaderByDType shaders("prod");
   const DType dtype = encoder.in(0)->dtype();
-  const Shader* shader = shaders[dtype];
-  if (!shader) encoder.refuse(dtype);
+  const Shader& shader = encoder.shader(shaders, dtype);
   if (encoder.out(0)->meta().elements() == 0) return;
   const FoldInput input(encoder, encoder.in(0), op.axes);
   FoldEncoder(encoder, input.shape)
-      .run(*shader, {}, wide_bytes, dtype == DType::float32 ? 2 : 1, [&](const Operand& parts) {
+      .run(shader, {}, wide_bytes, dtype == DType::float32 ? 2 : 1, [&](const Operand& parts) {
         return std::array{read(input.x), parts, write(encoder.out(0))};
       });
 }

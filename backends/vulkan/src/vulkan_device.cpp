@@ -25,7 +25,7 @@ Ref<Buffer> VulkanBuffer::make(VulkanDevice& device, Allocator& memory, std::siz
   const Allocation allocation = memory.allocate(bytes);
   if (device.context().options.poison_memory) {
     Transfer poison;
-    poison.to = {allocation.block, allocation.offset, allocation.offset + allocation.bytes, true};
+    poison.to = Bound::of(allocation, 0, allocation.bytes, true);
     poison.word = 0x7fc0'7fc0;  // NaN as float32 and as both 16-bit floats
     device.queue().send(poison);
   }
@@ -127,8 +127,8 @@ void VulkanDevice::write(VulkanBuffer& buffer, std::span<const std::byte> bytes)
   Transfer copy;
   copy.staging = staging_->allocate(bytes.size());
   std::memcpy(copy.staging.mapped(), bytes.data(), bytes.size());
-  copy.from = {copy.staging.block, copy.staging.offset, copy.staging.offset + bytes.size(), false};
-  copy.to = {to.block, to.offset, to.offset + bytes.size(), true};
+  copy.from = Bound::of(copy.staging, 0, bytes.size(), false);
+  copy.to = Bound::of(to, 0, bytes.size(), true);
   buffer.set_written_until(queue_->send(copy));
 }
 
@@ -146,17 +146,17 @@ VulkanDevice::HostView VulkanDevice::host_view(const Value& value) {
   const auto& buffer = static_cast<const VulkanBuffer&>(*view.rows->buffer());
   const Allocation& from = buffer.allocation();
   const std::size_t bytes = value->meta().bytes();
-  const std::uint64_t begin =
-      from.offset + static_cast<std::uint64_t>(view.rows->offset()) * size_of(value->dtype());
+  const std::uint64_t first =
+      static_cast<std::uint64_t>(view.rows->offset()) * size_of(value->dtype());
   if (from.mapped()) {
-    view.bytes = {from.block->mapped + begin, bytes};
+    view.bytes = {from.mapped() + first, bytes};
     view.ready = buffer.written_until();
     return view;
   }
   view.staging = staging_->allocate(bytes);
   Transfer copy;
-  copy.from = {from.block, begin, begin + bytes, false};
-  copy.to = {view.staging.block, view.staging.offset, view.staging.offset + bytes, true};
+  copy.from = Bound::of(from, first, bytes, false);
+  copy.to = Bound::of(view.staging, 0, bytes, true);
   view.ready = queue_->send(copy);
   view.bytes = {view.staging.mapped(), bytes};
   return view;

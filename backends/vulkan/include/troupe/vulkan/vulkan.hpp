@@ -24,8 +24,7 @@ struct DeviceInfo {
   bool float16 = false;  ///< can compute with it; all can store it
   bool float64 = false;
   bool int64 = false;
-  bool bytes = false;                             ///< 8-bit storage: uint8 and bool tensors
-  std::vector<std::string> cooperative_matrices;  ///< "16x16x16 float16 -> float32"
+  bool bytes = false;   ///< 8-bit storage: uint8 and bool tensors
   std::string missing;  ///< features without which it cannot be used; empty: it can
 };
 
