@@ -2,9 +2,7 @@
 
 #include "checksum.hpp"
 
-#include <glslang/Public/ResourceLimits.h>
 #include <glslang/Public/ShaderLang.h>
-#include <glslang/SPIRV/GlslangToSpv.h>
 
 #include <cstdio>
 #include <cstring>
@@ -23,12 +21,6 @@ struct Header {
 constexpr std::uint64_t words_max = std::uint64_t{1} << 22;
 
 }  // namespace
-
-Compiler::Compiler(Context& context, Disk& disk) : context_(context), disk_(disk) {
-  glslang::InitializeProcess();
-}
-
-Compiler::~Compiler() { glslang::FinalizeProcess(); }
 
 const Shader& Compiler::compile(
     const std::string& name, std::uint32_t bindings, const std::string& body) {
@@ -53,34 +45,17 @@ const Shader& Compiler::compile(
     path = context_.options.cache_folder + "/" + hash + ".spv";
   }
   if (path.empty() || !read(path, made->code)) {
-    made->code = translate(name, "#version 460\n" + text);
+    Spirv spirv = spirv_of("#version 460\n" + text);
+    if (!spirv.faults.empty())
+      throw Error(
+          ErrorCode::internal,
+          "the shader written for " + name + " does not compile: " + spirv.faults);
+    made->code = std::move(spirv.code);
     ++compiled_;
     if (!path.empty()) write(path, made->code);
   }
   made->shader = {made->name, "", bindings, made->code, made->code};
   return made_.emplace(text, std::move(made)).first->second->shader;
-}
-
-std::vector<std::uint32_t> Compiler::translate(
-    const std::string& name, const std::string& text) const {
-  glslang::TShader shader(EShLangCompute);
-  const char* const begin = text.c_str();
-  shader.setStrings(&begin, 1);
-  shader.setEnvInput(glslang::EShSourceGlsl, EShLangCompute, glslang::EShClientVulkan, 100);
-  shader.setEnvClient(glslang::EShClientVulkan, glslang::EShTargetVulkan_1_2);
-  shader.setEnvTarget(glslang::EShTargetSpv, glslang::EShTargetSpv_1_5);
-  const auto messages = static_cast<EShMessages>(EShMsgSpvRules | EShMsgVulkanRules);
-  const auto fail = [&](const char* log) {
-    throw Error(
-        ErrorCode::internal, "the shader written for " + name + " does not compile: " + log);
-  };
-  if (!shader.parse(GetDefaultResources(), 460, false, messages)) fail(shader.getInfoLog());
-  glslang::TProgram program;
-  program.addShader(&shader);
-  if (!program.link(messages)) fail(program.getInfoLog());
-  std::vector<std::uint32_t> code;
-  glslang::GlslangToSpv(*program.getIntermediate(EShLangCompute), code);
-  return code;
 }
 
 bool Compiler::read(const std::string& path, std::vector<std::uint32_t>& code) const {

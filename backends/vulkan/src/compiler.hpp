@@ -2,6 +2,7 @@
 
 #include "context.hpp"
 #include "shader.hpp"
+#include "spirv.hpp"
 
 #include <troupe/core/disk.hpp>
 
@@ -21,8 +22,7 @@ namespace troupe::vulkan {
 /// Threads   any; one compiles at a time.
 class Compiler {
  public:
-  Compiler(Context& context, Disk& disk);
-  ~Compiler();
+  Compiler(Context& context, Disk& disk) noexcept : context_(context), disk_(disk) {}
   Compiler(const Compiler&) = delete;
   Compiler& operator=(const Compiler&) = delete;
 
@@ -38,11 +38,10 @@ class Compiler {
     std::vector<std::uint32_t> code;
     Shader shader;
   };
-  [[nodiscard]] std::vector<std::uint32_t> translate(
-      const std::string& name, const std::string& text) const;
   [[nodiscard]] bool read(const std::string& path, std::vector<std::uint32_t>& code) const;
   void write(const std::string& path, const std::vector<std::uint32_t>& code) const;
 
+  const Glslang glslang_;
   Context& context_;
   Disk& disk_;
   std::mutex lock_;

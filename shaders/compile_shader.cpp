@@ -1,0 +1,165 @@
+// Compiles one shader of the folder shaders/ while Troupe is built, in each variant that its header
+// comment names, once for buffer addresses and once for descriptors (see shaders/troupe.glsl):
+//
+//     compile_shader FILE.comp OUT.hpp DEPFILE
+//
+//     // variants: float32 int64       one for each dtype named
+//     // variants: size                one for elements of 1, 2, 4 and 8 bytes
+//     // variants: cast                one for each ordered pair of dtypes
+//     // variants: none                one
+//
+// OUT.hpp gets the SPIR-V and, as the macro ROWS_<name>, a row of the table of shaders for each
+// variant. DEPFILE says, as make reads it, what was included. One process for all of a shader's
+// variants: glslang takes longer to start than to compile.
+
+#include "spirv.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::vulkan {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct DTypeNames {
+  std::string_view name, glsl, sum;  // and the type that sums of it are kept in
+};
+constexpr DTypeNames dtypes[] = {
+    {"float32", "float", "float"},
+    {"float64", "double", "double"},
+    {"int32", "int", "int64_t"},
+    {"int64", "int64_t", "int64_t"},
+    {"uint8", "uint8_t", "int64_t"},
+    {"bool", "uint8_t", "int64_t"},
+    {"bfloat16", "uint16_t", "float"},
+    {"float16", "float16_t", "float"},
+};
+constexpr struct {
+  std::string_view bytes, glsl;
+} sizes[] = {{"1", "uint8_t"}, {"2", "uint16_t"}, {"4", "uint"}, {"8", "uvec2"}};
+
+struct Variant {
+  std::string name;  // as find_shader takes it
+  std::string defines;
+};
+
+std::string define(std::string_view name, std::string_view value = "") {
+  return "#define " + std::string(name) + " " + std::string(value) + "\n";
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!(text << file.rdbuf())) throw std::runtime_error("cannot read " + path.string());
+  return text.str();
+}
+
+/// What stands behind `begin` on the one line that begins with it.
+std::string value_of(const std::string& text, const std::string& begin, const fs::path& file) {
+  const std::size_t at = ("\n" + text).find("\n" + begin);
+  if (at == std::string::npos)
+    throw std::runtime_error(file.string() + ": needs a line \"" + begin + "…\"");
+  const std::size_t value = at + begin.size();
+  return text.substr(value, text.find('\n', value) - value);
+}
+
+std::vector<Variant> variants_of(const std::string& kind, const fs::path& file) {
+  std::vector<Variant> variants;
+  if (kind == "none") {
+    variants.push_back({"", ""});
+  } else if (kind == "size") {
+    for (const auto& size : sizes)
+      variants.push_back(
+          {std::string(size.bytes), define("T", size.glsl) + define("SIZE", size.bytes)});
+  } else if (kind == "cast") {
+    for (const DTypeNames& from : dtypes)
+      for (const DTypeNames& to : dtypes)
+        if (from.name != to.name)
+          variants.push_back(
+              {std::string(from.name) + "_" + std::string(to.name),
+               define("FROM", from.glsl) + define("DTYPE_FROM_" + std::string(from.name)) +
+                   define("T", to.glsl) + define("DTYPE_" + std::string(to.name))});
+  } else {
+    std::istringstream names(kind);
+    for (std::string name; names >> name;) {
+      const DTypeNames* found = nullptr;
+      for (const DTypeNames& dtype : dtypes)
+        if (dtype.name == name) found = &dtype;
+      if (!found) throw std::runtime_error(file.string() + ": no dtype is called \"" + name + "\"");
+      variants.push_back(
+          {name, define("T", found->glsl) + define("A", found->sum) + define("DTYPE_" + name)});
+    }
+  }
+  return variants;
+}
+
+/// As numbers of C++, of which a compiler reads decimal ones as fast as any.
+void print_array(std::ostream& out, const std::string& name, const Spirv& spirv) {
+  out << "static const std::uint32_t " << name << "[] = {";
+  for (std::size_t i = 0; i < spirv.code.size(); ++i)
+    out << (i % 16 == 0 ? "\n" : "") << spirv.code[i] << ",";
+  out << "};\n";
+}
+
+void compile(const fs::path& file, const fs::path& out_file, const fs::path& dep_file) {
+  const std::string text = read_file(file);
+  const std::string bindings = value_of(text, "#define BINDINGS ", file);
+  const std::string shader = file.stem().string();
+  std::map<std::string, std::string> included;
+  const auto read = [&](const std::string& name) {
+    const fs::path path = file.parent_path() / name;
+    if (!fs::exists(path)) return Included{};
+    const auto [at, fresh] = included.try_emplace(path.string());
+    if (fresh) at->second = read_file(path);
+    return Included{true, at->second};
+  };
+
+  const Glslang glslang;
+  std::ostringstream out, rows;
+  for (const Variant& variant : variants_of(value_of(text, "// variants: ", file), file)) {
+    const std::string symbol = shader + "_" + variant.name;
+    for (const bool descriptors : {false, true}) {
+      const Spirv spirv =
+          spirv_of(text, variant.defines + (descriptors ? define("TROUPE_DESCRIPTORS") : ""), read);
+      if (!spirv.faults.empty())
+        throw std::runtime_error(
+            file.string() + ", variant \"" + variant.name + "\":\n" + spirv.faults);
+      print_array(out, symbol + (descriptors ? "_descriptor" : "_address"), spirv);
+    }
+    rows << " \\\n  {\"" << shader << "\", \"" << variant.name << "\", " << bindings << ", "
+         << symbol << "_address, " << symbol << "_descriptor},";
+  }
+  out << "#define ROWS_" << shader << rows.str() << "\n";
+  if (!(std::ofstream(out_file, std::ios::binary) << out.str()))
+    throw std::runtime_error("cannot write " + out_file.string());
+
+  std::ofstream depends(dep_file, std::ios::binary);
+  depends << out_file.string() << ": " << file.string();
+  for (const auto& [path, content] : included) depends << " " << path;
+  if (!(depends << "\n")) throw std::runtime_error("cannot write " + dep_file.string());
+}
+
+}  // namespace
+}  // namespace troupe::vulkan
+
+int main(int count, char** arguments) {
+  if (count != 4) {
+    std::fputs("compile_shader FILE.comp OUT.hpp DEPFILE\n", stderr);
+    return 2;
+  }
+  try {
+    troupe::vulkan::compile(arguments[1], arguments[2], arguments[3]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
