@@ -28,40 +28,41 @@ BINDING(9, writeonly, T, new_u)
 
 // What the betas give: 1 − beta, for one step and, as `correction`, 1 − beta^step.
 #ifdef DTYPE_float64
-PARAMS(uint n; NUMBER_PARAM(beta1) NUMBER_PARAM(beta2) NUMBER_PARAM(eps) NUMBER_PARAM(decay))
+UPDATE_PARAMS(NUMBER_PARAM(beta1) NUMBER_PARAM(beta2) NUMBER_PARAM(eps) NUMBER_PARAM(decay))
 #define FRESH1 (1.0lf - NUMBER(beta1))
 #define FRESH2 (1.0lf - NUMBER(beta2))
-T correction(T beta) {
+T correction(T beta, T steps) {
   // Steps are whole numbers: the power by squaring.
   T power = 1.0lf;
-  for (uint step = uint(SCALAR(scalars, 1u)); step != 0u; step >>= 1) {
+  for (uint step = uint(steps); step != 0u; step >>= 1) {
     if ((step & 1u) != 0u) power *= beta;
     beta *= beta;
   }
   return 1.0lf - power;
 }
-#define CORRECTION1 correction(NUMBER(beta1))
-#define CORRECTION2 correction(NUMBER(beta2))
+#define CORRECTION1(STEP) correction(NUMBER(beta1), STEP)
+#define CORRECTION2(STEP) correction(NUMBER(beta2), STEP)
 #else
 #include "math.glsl"
 // The logarithms of the betas come in two parts: 1 − beta^step is made from them without the digits
 // that a subtraction from 1 would lose.
-PARAMS(uint n; uint beta1_low; uint beta2_low; uint eps_low; uint decay_low; float fresh1;
+UPDATE_PARAMS(uint beta1_low; uint beta2_low; uint eps_low; uint decay_low; float fresh1;
        float fresh2; float log1[2]; float log2[2];)
 #define FRESH1 push.fresh1
 #define FRESH2 push.fresh2
-T correction(float log_high, float log_low) {
-  const float step = SCALAR(scalars, 1u);
+T correction(float log_high, float log_low, float step) {
   return -t_expm1(step * log_high + step * log_low);
 }
-#define CORRECTION1 correction(push.log1[0], push.log1[1])
-#define CORRECTION2 correction(push.log2[0], push.log2[1])
+#define CORRECTION1(STEP) correction(push.log1[0], push.log1[1], STEP)
+#define CORRECTION2(STEP) correction(push.log2[0], push.log2[1], STEP)
 #endif
 
 void main() {
+  BEGIN_UPDATE
   const T rate = SCALAR(scalars, 0u);
-  const T root2 = sqrt(CORRECTION2);
-  const T minus_step = -rate / CORRECTION1;
+  const T step = SCALAR(scalars, 1u);
+  const T root2 = sqrt(CORRECTION2(step));
+  const T minus_step = -rate / CORRECTION1(step);
   const T shrink = T(1) - rate * NUMBER(decay);
   FOR_ELEMENTS(i) {
     T weight = AT(w, i);

@@ -7,12 +7,13 @@
 // variants: float32 float64
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#define BINDINGS 1
+#define BINDINGS 2
 #include "troupe.glsl"
 #include "number.glsl"
 #include "philox.glsl"
 
 BINDING(0, writeonly, T, y)
+BINDING(1, readonly, uint, state)
 PARAMS(uint n; uint seed[2]; uint call[2]; NUMBER_PARAM(mean) NUMBER_PARAM(deviation))
 
 #ifdef DTYPE_float64
@@ -76,8 +77,7 @@ void main() {
   const uint block = INVOCATION;
   const uint first = block * UNITS;
   if (first >= push.n) return;
-  const uvec4 words = philox(
-      uvec2(push.seed[0], push.seed[1]), uvec2(push.call[0], push.call[1]), block);
+  const uvec4 words = DRAW(block);
   for (uint k = 0u; k < UNITS && first + k < push.n; k += 2u) {
     // 1 − u lies in (0, 1]: its logarithm is finite.
     const T radius = NUMBER(deviation) * sqrt(T(-2.0) * log_of(T(1.0) - UNIT(words, k)));

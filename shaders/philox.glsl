@@ -13,6 +13,21 @@ uvec4 philox(uvec2 seed, uvec2 call, uint block) {
   return c;
 }
 
+// The block's words of the call at hand. What a recorded step replays draws under a seed that came
+// with the replay, and counts its calls from one that came along: both stand in the binding `state`.
+layout(constant_id = 2) const bool replayed = false;
+uvec2 plus(uvec2 a, uvec2 b) {
+  uint carry;
+  const uint low = uaddCarry(a.x, b.x, carry);
+  return uvec2(low, a.y + b.y + carry);
+}
+#define DRAW(BLOCK)                                                          \
+  philox(                                                                    \
+      replayed ? uvec2(AT(state, 0u), AT(state, 1u)) : uvec2(push.seed[0], push.seed[1]), \
+      plus(replayed ? uvec2(AT(state, 2u), AT(state, 3u)) : uvec2(0u),       \
+           uvec2(push.call[0], push.call[1])),                               \
+      BLOCK)
+
 // A number in [0, 1) of 24 random bits.
 float unit_float(uint bits) { return float(bits >> 8) * 5.9604644775390625e-8; }
 

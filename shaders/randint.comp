@@ -4,19 +4,19 @@
 // variants: none
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#define BINDINGS 1
+#define BINDINGS 2
 #include "troupe.glsl"
 #include "philox.glsl"
 
 BINDING(0, writeonly, uvec2, y)
+BINDING(1, readonly, uint, state)
 PARAMS(uint n; uint seed[2]; uint call[2]; uint low[2]; uint range;)
 
 void main() {
   const uint block = INVOCATION;
   const uint first = block * 2u;
   if (first >= push.n) return;
-  const uvec4 words = philox(
-      uvec2(push.seed[0], push.seed[1]), uvec2(push.call[0], push.call[1]), block);
+  const uvec4 words = DRAW(block);
   for (uint k = 0u; k < 2u && first + k < push.n; ++k) {
     uint draw = words[2u * k + 1u];
     if (push.range != 0u) {

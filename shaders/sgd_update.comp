@@ -21,9 +21,10 @@ BINDING(2, readonly, T, g)
 BINDING(3, readonly, uvec2, scalars)
 BINDING(4, writeonly, T, new_w)
 BINDING(5, writeonly, T, new_buf)
-PARAMS(uint n; NUMBER_PARAM(decay) NUMBER_PARAM(momentum) NUMBER_PARAM(fresh))
+UPDATE_PARAMS(NUMBER_PARAM(decay) NUMBER_PARAM(momentum) NUMBER_PARAM(fresh))
 
 void main() {
+  BEGIN_UPDATE
   const T minus_rate = -SCALAR(scalars, 0u);
   const uvec2 step = AT(scalars, 1u);
   const bool first_step = step.x == 0u && step.y == 0x3ff00000u;

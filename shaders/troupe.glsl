@@ -48,7 +48,8 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
     TYPE NAME##_data[];                                                      \
   };                                                                         \
   const uint NAME##_binding = NUMBER;
-#define AT(NAME, I) NAME##_reference(push.address[NAME##_binding]).NAME##_data[I]
+#define AT(NAME, I) NAME##_reference(ADDRESSES[NAME##_binding]).NAME##_data[I]
+#define ADDRESSES push.address
 #define PARAMS(FIELDS)                                                        \
   layout(push_constant, std430) uniform Push {                               \
     uvec2 address[BINDINGS];                                                 \
@@ -62,8 +63,10 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 #define GROUP (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x)
 #define INVOCATION (GROUP * gl_WorkGroupSize.x + gl_LocalInvocationIndex)
 // Those of N elements that an invocation takes, a workgroup's size apart: Encoder::spread.
-#define FOR_SPREAD(I, N, TURNS)                                              \
-  for (uint I = GROUP * (TURNS) * gl_WorkGroupSize.x + gl_LocalInvocationIndex, turn = 0u; \
+#define FOR_SPREAD(I, N, TURNS) FOR_SPREAD_OF(GROUP, I, N, TURNS)
+#define FOR_SPREAD_OF(NUMBER_OF_GROUP, I, N, TURNS)                          \
+  for (uint I = NUMBER_OF_GROUP * (TURNS) * gl_WorkGroupSize.x + gl_LocalInvocationIndex, \
+            turn = 0u;                                                       \
        turn < (TURNS) && I < (N);                                            \
        ++turn, I += gl_WorkGroupSize.x)
 

@@ -32,7 +32,7 @@ class WhileCapturing : ScopeChange {
 }  // namespace
 
 Program Program::capture(
-    const GraphFunction& function, std::span<const Meta> inputs, Options, Where where) {
+    const GraphFunction& function, std::span<const Meta> inputs, Options options, Where where) {
   Scope& scope = Scope::current();
   if (scope.builder())
     throw Error(ErrorCode::in_capture, "a capture was begun inside another")
@@ -65,8 +65,8 @@ Program Program::capture(
           std::string(shared->device->name()) + " has no kernel for an op that was captured")
           .op(op.op->info().name)
           .at(op.where.file, op.where.line);
-  shared->actor =
-      scope.system().spawn<ProgramActor>(scope.device(), shared->tables, shared->requests);
+  shared->actor = scope.system().spawn<ProgramActor>(
+      scope.device(), shared->tables, shared->requests, options.record);
   return Program(std::move(shared));
 }
 

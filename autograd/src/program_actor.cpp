@@ -41,8 +41,14 @@ void RequestPool::give_back(StepRequest* request) noexcept {
 }
 
 ProgramActor::ProgramActor(
-    Device& device, std::shared_ptr<const Tables> tables, std::shared_ptr<RequestPool> pool)
-    : device_(&device), tables_(std::move(tables)), pool_(std::move(pool)) {
+    Device& device,
+    std::shared_ptr<const Tables> tables,
+    std::shared_ptr<RequestPool> pool,
+    bool may_record)
+    : device_(&device),
+      tables_(std::move(tables)),
+      pool_(std::move(pool)),
+      may_record_(may_record) {
   cells_.resize(tables_->metas.size());
   spare_.resize(tables_->metas.size());
   lent_.resize(tables_->metas.size());
@@ -84,13 +90,9 @@ void ProgramActor::begin(StepRequest& request) {
 
   outside_left_ = static_cast<std::uint32_t>(tables.inputs.size());
   for (const Tables::Held& held : tables.held) outside_left_ += 1 + held.states;
-  for (std::size_t i = 0; i < tables.scalars.size(); ++i) {
-    const Tables::Cell cell = tables.scalars[i].first;
-    arrive(
-        cell,
-        device_->upload(
-            tables.metas[cell], std::as_bytes(std::span<const double>(request.scalars[i]))));
-  }
+  // The first step is never recorded: what it compiles and allocates is not needed again.
+  as_recorded_ = may_record_ && !trapping_ && steps_begun_++ > 0;
+  if (!as_recorded_) upload_scalars();
   for (std::size_t i = 0; i < tables.inputs.size(); ++i)
     subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.inputs[i]);
   for (Tensor& input : request.inputs) input = Tensor();
@@ -170,7 +172,58 @@ bool ProgramActor::may_write_in_place() const {
   return true;
 }
 
+void ProgramActor::upload_scalars() {
+  for (std::size_t i = 0; i < tables_->scalars.size(); ++i) {
+    const Tables::Cell cell = tables_->scalars[i].first;
+    const std::span<const double> numbers = current_->scalars[i];
+    arrive(cell, device_->upload(tables_->metas[cell], std::as_bytes(numbers)));
+  }
+}
+
+bool ProgramActor::run_recorded() {
+  constexpr std::uint32_t holders = 2;  // the cell, and `lent_`
+  constexpr std::uint32_t misfits_max = 3;
+  try {
+    if (!recorded_) recorded_ = RecordedStep::record(*device_, *tables_, cells_);
+    if (recorded_ && recorded_->fits(cells_, holders)) {
+      recorded_->begin(cells_, current_->scalars);
+    } else {
+      // No such device or program; or parameters moved, and are perhaps at rest after this step.
+      may_record_ = recorded_ && ++misfits_ < misfits_max;
+      recorded_.reset();
+      return false;
+    }
+  } catch (...) {
+    // Whatever it was, a lack of memory say, the step itself may do without.
+    may_record_ = false;
+    recorded_.reset();
+    return false;
+  }
+  misfits_ = 0;
+  try {
+    std::vector<Value>& outputs =
+        recorded_->run(cells_, current_->random.seed, current_->random.calls);
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      cells_[tables_->outputs[i]] = std::move(outputs[i]);
+  } catch (...) {
+    failure_ = ValueBody::failed(system(), std::move(current_error().step(current_->step)));
+  }
+  for (const Tables::Held& held : tables_->held)
+    for (std::size_t i = 0; i < held.results.size(); ++i)
+      cells_[held.results[i]] = lent_[held.first_cell + i];
+  end();
+  return true;
+}
+
 void ProgramActor::run_ready_ops() {
+  if (as_recorded_) {
+    if (outside_left_ != 0) return;
+    as_recorded_ = false;
+    if (!failure_) {
+      if (run_recorded()) return;
+      upload_scalars();
+    }
+  }
   while (true) {
     while (may_launch_next()) {
       std::pop_heap(ready_.begin(), ready_.end(), std::greater<>{});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "parameter_actor.hpp"
+#include "recorded_step.hpp"
 #include "tables.hpp"
 
 #include <troupe/core/actor.hpp>
@@ -77,6 +78,8 @@ class RequestPool {
 ///           every output is the error. The next step runs as if nothing had been.
 /// Writing   updates and what reads their results come last. Where none of them can fail they write
 ///           in place; else what was lent is kept until the step has ended.
+/// Recorded  on a device that keeps launches (`Device::record`), from the second step on: a step
+///           waits for all that comes from outside, and is then run as a whole.
 /// NaNs      while they are trapped, ops run one after another in the order of the calls, so that
 ///           the first to fail is the first in that order.
 class ProgramActor final : public Actor<RunStep, Input, Completed> {
@@ -84,7 +87,10 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   static constexpr std::string_view name = "program";
 
   ProgramActor(
-      Device& device, std::shared_ptr<const Tables> tables, std::shared_ptr<RequestPool> pool);
+      Device& device,
+      std::shared_ptr<const Tables> tables,
+      std::shared_ptr<RequestPool> pool,
+      bool may_record);
   ~ProgramActor();
 
  private:
@@ -97,6 +103,8 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   void begin(StepRequest& request);
   void arrive(Tables::Cell cell, Value value);
   void made(Tables::Cell cell);
+  void upload_scalars();
+  [[nodiscard]] bool run_recorded();
   void run_ready_ops();
   void launch(std::uint32_t op);
   void finish_op(std::uint32_t op);
@@ -129,6 +137,11 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   std::uint32_t next_op_ = 0;  // while NaNs are trapped
   bool trapping_ = false;
   bool writing_in_place_ = false;
+  bool as_recorded_ = false;  // the step waits for what comes from outside
+  bool may_record_;
+  std::uint64_t steps_begun_ = 0;
+  std::uint32_t misfits_ = 0;  // recordings in a row that did not fit the step after them
+  std::unique_ptr<RecordedStep> recorded_;
   Value failure_;
   Tables::Cell failed_input_ = 0;
   bool failed_outside_ = false;  // `failure_` came with `failed_input_`

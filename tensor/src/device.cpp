@@ -2,6 +2,8 @@
 
 namespace troupe {
 
+std::unique_ptr<Recording> Device::record(std::size_t, std::uint64_t) { return nullptr; }
+
 Devices& Devices::of(System& system) {
   if (auto* devices = system.find<Devices>()) return *devices;
   return system.attach<Devices>();

@@ -59,10 +59,11 @@ Ticket launch_op(
         }
       }
     }
-    Ref<SharedMeta> meta = inputs.empty()
-                               ? SharedMeta::make(device, metas[k])
-                               : SharedMeta::like(inputs[0]->shared_meta(), device, metas[k]);
-    outputs[k] = ValueBody::make(std::move(meta), device.allocate(metas[k].bytes()));
+    Ref<Buffer> buffer = device.allocate(metas[k].bytes());
+    Ref<SharedMeta> meta =
+        inputs.empty() ? SharedMeta::make(buffer->device(), metas[k])
+                       : SharedMeta::like(inputs[0]->shared_meta(), buffer->device(), metas[k]);
+    outputs[k] = ValueBody::make(std::move(meta), std::move(buffer));
   }
   return device.launch(Launch{
       &op,

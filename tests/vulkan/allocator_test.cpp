@@ -21,8 +21,8 @@ using test::says;
 using test::thrown_by;
 
 /// Memory of 64 MiB, which is one block, unless told otherwise; and a queue that is played.
-struct Memory {
-  explicit Memory(std::uint64_t bytes_max = 64 * mib)
+struct DeviceMemory {
+  explicit DeviceMemory(std::uint64_t bytes_max = 64 * mib)
       : context(test::open_context([&] {
           Options options;
           options.memory_bytes_max = bytes_max;
@@ -41,7 +41,7 @@ struct Memory {
 }  // namespace
 
 TEST_CASE("allocations are aligned, rounded, apart, and counted", "[vulkan]") {
-  Memory memory;
+  DeviceMemory memory;
   std::vector<Allocation> all;
   std::uint64_t in_use = 0;
   for (const std::uint64_t bytes : {1ull, 255ull, 256ull, 257ull, 5000ull, 1'000'001ull}) {
@@ -66,7 +66,7 @@ TEST_CASE("allocations are aligned, rounded, apart, and counted", "[vulkan]") {
 }
 
 TEST_CASE("what was freed serves the next of its size", "[vulkan]") {
-  Memory memory;
+  DeviceMemory memory;
   const Allocation first = memory.allocator.allocate(3 * mib);
   const Allocation other = memory.allocator.allocate(3 * mib);
   memory.allocator.free(first);
@@ -78,7 +78,7 @@ TEST_CASE("what was freed serves the next of its size", "[vulkan]") {
 }
 
 TEST_CASE("gaps grow together, in whatever order they come", "[vulkan]") {
-  Memory memory;
+  DeviceMemory memory;
   std::array<std::size_t, 4> order = {0, 1, 2, 3};
   do {
     CAPTURE(order);
@@ -95,7 +95,7 @@ TEST_CASE("gaps grow together, in whatever order they come", "[vulkan]") {
 }
 
 TEST_CASE("the smallest gap that fits is taken", "[vulkan]") {
-  Memory memory;
+  DeviceMemory memory;
   const Allocation large = memory.allocator.allocate(8 * mib);
   const Allocation wall = memory.allocator.allocate(1 * mib);
   const Allocation small = memory.allocator.allocate(4 * mib);
@@ -110,7 +110,7 @@ TEST_CASE("the smallest gap that fits is taken", "[vulkan]") {
 }
 
 TEST_CASE("a block goes back to the driver when no work uses it any more", "[vulkan]") {
-  Memory memory(256 * mib);
+  DeviceMemory memory(256 * mib);
   Allocation used = memory.allocator.allocate(64 * mib);
   CHECK(memory.allocator.counts().reserved == 64 * mib);
   used.used_until = 5;
@@ -128,7 +128,7 @@ TEST_CASE("a block goes back to the driver when no work uses it any more", "[vul
 }
 
 TEST_CASE("blocks of another size are given up before memory runs out", "[vulkan]") {
-  Memory memory(128 * mib);
+  DeviceMemory memory(128 * mib);
   const Allocation a = memory.allocator.allocate(64 * mib);
   const Allocation b = memory.allocator.allocate(64 * mib);
   memory.allocator.free(a);
@@ -140,7 +140,7 @@ TEST_CASE("blocks of another size are given up before memory runs out", "[vulkan
 }
 
 TEST_CASE("out of memory says the size, what is in use, and the largest holders", "[vulkan]") {
-  Memory memory(96 * mib);
+  DeviceMemory memory(96 * mib);
   std::vector<Allocation> held;
   for (const std::uint64_t size : {4, 40, 2, 24, 8})
     held.push_back(memory.allocator.allocate(size * mib));

@@ -135,7 +135,7 @@ TEST_CASE("a dispatch with the wrong number of tensors is our fault and says so"
   const Value x = full({4}, 1.0f).value();
   const OpRef op = make_op(Add{});
   const Launch launch{op.get(), {&x, 1}, {&x, 1}, 0, 0};
-  Encoder encoder(machine.gpu, launch);
+  Encoder encoder(machine.gpu, launch, machine.gpu.queue());
   const Shader* shader = find_shader("copy", "4");
   REQUIRE(shader);
   const Error error = thrown_by([&] {
@@ -154,7 +154,7 @@ TEST_CASE(
   const Value every_other = slice(x, 0, 1, 6, 2).value();
   const OpRef op = make_op(Add{});
   const Launch launch{op.get(), {&whole, 1}, {&whole, 1}, 0, 0};
-  Encoder encoder(machine.gpu, launch);
+  Encoder encoder(machine.gpu, launch, machine.gpu.queue());
   CHECK(encoder.contiguous(whole) == whole);
   const Value row = encoder.contiguous(every_other);
   CHECK(row->contiguous());

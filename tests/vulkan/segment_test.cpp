@@ -166,7 +166,7 @@ class Chain {
 
   void encode(const std::vector<Value>& outputs) {
     const Launch launch{segment_.steps[0].op.get(), values_, outputs, 0, 0};
-    Encoder encoder(machine_.gpu, launch);
+    Encoder encoder(machine_.gpu, launch, machine_.gpu.queue());
     encode_segment(encoder, segment_, values_, outputs);
   }
   [[nodiscard]] Value empty(const Meta& meta) {

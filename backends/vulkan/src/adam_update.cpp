@@ -39,7 +39,7 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
   if (n == 0) return;
   const Spread spread = encoder.spread(n, 4);
   const auto dispatch = [&](const auto& params) {
-    encoder.dispatch(
+    encoder.dispatch_joined(
         shader,
         {spread.group,
          op.amsgrad ? 1u : 0u,
@@ -58,7 +58,7 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
          write(encoder.out(2)),
          write(encoder.out(states))},
         params,
-        spread.grid);
+        spread);
   };
   if (dtype == DType::float64) {
     struct {

@@ -37,6 +37,17 @@ struct Allocation {
   }
 };
 
+/// Gives memory and takes it back.
+class Memory {
+ public:
+  /// Throws `out_of_memory`.
+  [[nodiscard]] virtual Allocation allocate(std::uint64_t bytes) = 0;
+  virtual void free(const Allocation& allocation) noexcept = 0;
+
+ protected:
+  ~Memory() = default;
+};
+
 /// What memory is for, which decides from which of the device's heaps it comes.
 enum class Purpose { device, staging };
 
@@ -46,7 +57,7 @@ enum class Purpose { device, staging };
 /// `used_until`.
 ///
 /// Threads   any.
-class Allocator {
+class Allocator final : public Memory {
  public:
   /// @param settle  called, without a lock, when memory has run out: waits for the work that is
   ///                under way, and returns the count up to which it is done, as `used_until` counts
@@ -56,8 +67,8 @@ class Allocator {
   Allocator& operator=(const Allocator&) = delete;
 
   /// Throws `out_of_memory` naming the size, what is in use, and the largest holders.
-  [[nodiscard]] Allocation allocate(std::uint64_t bytes);
-  void free(const Allocation& allocation) noexcept;
+  [[nodiscard]] Allocation allocate(std::uint64_t bytes) override;
+  void free(const Allocation& allocation) noexcept override;
   /// Gives blocks that nobody uses, and no work of the queue, back to the driver.
   void trim();
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 namespace troupe::vulkan {
@@ -44,6 +45,9 @@ struct Dispatch {
 
   const Pipeline* pipeline = nullptr;
   std::uint32_t groups[3] = {1, 1, 1};
+  /// As many of them as have work, where the dispatch may be joined with its like: its shader takes
+  /// addresses and its first parameter from a table (shaders/update.glsl). 0: it may not.
+  std::uint32_t joined_groups = 0;
   std::uint8_t bound_count = 0;
   std::uint8_t push_bytes = 0;
   Bound bound[bindings_max];
@@ -69,6 +73,22 @@ struct Transfer {
   template <class V>
   void fields(V& visit) {
     visit.local("transfer");
+  }
+};
+
+/// A command buffer that is submitted as often as one likes; see recording.hpp.
+struct RecordedCommands;
+
+/// To the queue: do what was recorded.
+struct Replay {
+  static constexpr MessageId id{405};
+  static constexpr std::string_view name = "replay";
+
+  std::shared_ptr<const RecordedCommands> commands;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.local("replay");
   }
 };
 
@@ -118,7 +138,8 @@ struct BatchDone {
   }
 };
 
-using VulkanMessages = MessageList<400, 499, Dispatch, Transfer, FenceRequest, Flush, BatchDone>;
-static_assert(VulkanMessages::size == 5);
+using VulkanMessages =
+    MessageList<400, 499, Dispatch, Transfer, FenceRequest, Flush, BatchDone, Replay>;
+static_assert(VulkanMessages::size == 6);
 
 }  // namespace troupe::vulkan

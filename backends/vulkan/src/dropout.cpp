@@ -17,6 +17,7 @@ void Kernel<Dropout>::encode(Encoder& encoder, const Dropout& op) {
   const Shader& shader = encoder.shader(shaders, x->dtype());
   // Elements are dropped whose 32 random bits, as a number, lie below p·2³².
   const auto threshold = static_cast<std::uint64_t>(op.p * 4294967296.0);
+  const RandomSource random = encoder.random();
   struct {
     std::uint32_t n;
     Number seed, call;
@@ -24,16 +25,16 @@ void Kernel<Dropout>::encode(Encoder& encoder, const Dropout& op) {
     Number scale;
   } const params{
       static_cast<std::uint32_t>(x->meta().elements()),
-      Number::of(encoder.launch().random_seed),
-      Number::of(encoder.launch().random_call),
+      Number::of(random.seed),
+      Number::of(random.call),
       static_cast<std::uint32_t>(threshold),
       scale_of(x->dtype(), op.p)};
   if (params.n == 0) return;
   constexpr std::uint32_t per_block = 4;
   encoder.dispatch(
       shader,
-      {encoder.plain_group(), threshold >> 32 ? 1u : 0u},
-      {read(x), write(encoder.out(0)), write(encoder.out(1))},
+      {encoder.plain_group(), threshold >> 32 ? 1u : 0u, random.state ? 1u : 0u},
+      {read(x), write(encoder.out(0)), write(encoder.out(1)), encoder.random_operand(random)},
       params,
       grid_for((std::uint64_t{params.n} + per_block - 1) / per_block, encoder.plain_group()));
 }

@@ -12,8 +12,6 @@ namespace troupe::vulkan {
 
 namespace {
 
-constexpr std::uint32_t groups_max = 65'535;  // along an axis, on every device
-
 /// Bytes before a value's element `place`, in its buffer.
 std::uint64_t bytes_before(const ValueBody& value, std::int64_t place = 0) noexcept {
   return static_cast<std::uint64_t>(value.offset() + place) * size_of(value.dtype());
@@ -52,27 +50,8 @@ void check_countable(const Launch& launch, const Meta& meta, std::uint64_t eleme
 
 }  // namespace
 
-Grid grid_of(std::uint64_t groups) {
-  if (groups <= groups_max) return {static_cast<std::uint32_t>(groups), 1, 1};
-  const std::uint64_t y = (groups + groups_max - 1) / groups_max;
-  if (y > groups_max)
-    throw Error(
-        ErrorCode::unsupported,
-        "more elements than a device counts in one launch: " + std::to_string(groups) + " groups")
-        .hint("split the tensor along an axis");
-  return {groups_max, static_cast<std::uint32_t>(y), 1};
-}
-
-Grid grid_for(std::uint64_t invocations, std::uint32_t group_size) {
-  if (invocations > 0xffff'0000)
-    throw Error(
-        ErrorCode::unsupported,
-        std::to_string(invocations) + " elements are more than kernels count")
-        .hint("split the tensor along an axis");
-  return grid_of((invocations + group_size - 1) / group_size);
-}
-
-Encoder::Encoder(VulkanDevice& device, const Launch& launch) : device_(device), launch_(launch) {
+Encoder::Encoder(VulkanDevice& device, const Launch& launch, Sink& sink)
+    : device_(device), launch_(launch), sink_(sink) {
   // Before any size becomes a number of 32 bits.
   for (const std::span<const Value> values : {launch.inputs, launch.outputs})
     for (const Value& value : values) {
@@ -93,7 +72,7 @@ Value Encoder::contiguous(const Value& value) {
 Value Encoder::scratch(DType dtype, const Shape& shape) {
   const Meta meta{dtype, shape};
   check_countable(launch_, meta, static_cast<std::uint64_t>(meta.elements()));
-  return ValueBody::make(meta, device_.allocate(meta.bytes()));
+  return ValueBody::make(meta, VulkanBuffer::make(device_, sink_, meta.bytes()));
 }
 
 void Encoder::copy_bytes(
@@ -109,14 +88,14 @@ void Encoder::copy_bytes(
   Transfer copy;
   copy.from = range(from, from_place, false);
   copy.to = range(to, to_place, true);
-  buffer_of(*to).set_written_until(device_.queue().send(copy));
+  buffer_of(*to).set_written_until(sink_.send(copy));
 }
 
 void Encoder::fill_zero(const Value& value) {
   if (value->meta().elements() == 0) return;
   Transfer fill;
   fill.to = Bound::of(allocation_of(*value), bytes_before(*value), value->meta().bytes(), true);
-  buffer_of(*value).set_written_until(device_.queue().send(fill));
+  buffer_of(*value).set_written_until(sink_.send(fill));
 }
 
 void Encoder::dispatch(
@@ -124,7 +103,8 @@ void Encoder::dispatch(
     std::span<const std::uint32_t> constants,
     std::span<const Operand> operands,
     std::span<const std::byte> params,
-    Grid grid) {
+    Grid grid,
+    std::uint32_t joined_groups) {
   const Context& context = device_.context();
   const bool descriptors = context.options.descriptors;
   Dispatch dispatch;
@@ -132,6 +112,7 @@ void Encoder::dispatch(
   dispatch.groups[0] = grid.x;
   dispatch.groups[1] = grid.y;
   dispatch.groups[2] = grid.z;
+  if (!descriptors) dispatch.joined_groups = joined_groups;
   const std::size_t hidden = operands.size() * (descriptors ? 4 : 8);
   if (operands.size() != shader.bindings || operands.size() > bindings_max ||
       hidden + params.size() > push_bytes_max)
@@ -175,7 +156,7 @@ void Encoder::dispatch(
   std::memcpy(push + hidden, params.data(), params.size());
   dispatch.bound_count = static_cast<std::uint8_t>(operands.size());
   dispatch.push_bytes = static_cast<std::uint8_t>(hidden + params.size());
-  const std::uint64_t count = device_.queue().send(dispatch);
+  const std::uint64_t count = sink_.send(dispatch);
   for (const Operand& operand : operands)
     if (operand.written) buffer_of(*operand.value).set_written_until(count);
 }
@@ -188,7 +169,9 @@ bool Encoder::software() const noexcept {
 std::uint32_t Encoder::plain_group() const noexcept { return software() ? 64 : 128; }
 
 Spread Encoder::spread(std::uint64_t elements, std::uint32_t turns) const {
-  Spread result{plain_group(), turns, {}};
+  Spread result;
+  result.group = plain_group();
+  result.turns = turns;
   if (software()) {
     // Two lengths, for each is a pipeline of its own: few elements are to reach all threads.
     constexpr std::uint32_t turns_short = 4, turns_long = 64;
@@ -197,7 +180,9 @@ Spread Encoder::spread(std::uint64_t elements, std::uint32_t turns) const {
     const bool many = elements >= stretches_min * turns_long * result.group;
     result.turns = many ? turns_long : turns_short;
   }
-  result.grid = grid_for((elements + result.turns - 1) / result.turns, result.group);
+  const std::uint64_t invocations = (elements + result.turns - 1) / result.turns;
+  result.grid = grid_for(invocations, result.group);
+  result.groups = static_cast<std::uint32_t>((invocations + result.group - 1) / result.group);
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include "dispatch.hpp"
 #include "shader.hpp"
+#include "sink.hpp"
 #include "workgroups.hpp"
 
 #include <troupe/tensor/device.hpp>
@@ -31,31 +32,20 @@ struct Operand {
   return {value.get(), true, unit};
 }
 
-/// Workgroups along x, y, z.
-struct Grid {
-  std::uint32_t x = 1;
-  std::uint32_t y = 1;
-  std::uint32_t z = 1;
-};
-/// `groups` of them, folded where they are more than an axis may have; shaders count them by GROUP.
-/// Throws `unsupported` for more than the device can launch at all.
-[[nodiscard]] Grid grid_of(std::uint64_t groups);
-/// As many groups of `group_size` as `invocations` need; shaders count those by INVOCATION.
-[[nodiscard]] Grid grid_for(std::uint64_t invocations, std::uint32_t group_size);
-
 /// How elements are given to invocations that do not work together (FOR_SPREAD).
 struct Spread {
   std::uint32_t group = 0;
   std::uint32_t turns = 1;  ///< elements that each invocation takes, a workgroup's size apart
+  std::uint32_t groups = 0;
   Grid grid;
 };
 
 /// Turns one launch of an op into dispatches. Made for the launch, on the thread that calls it;
-/// what it records goes to the device's queue in order.
+/// what it records goes to the sink in order.
 class Encoder {
  public:
   /// Throws `unsupported` for a tensor of more elements than kernels count, 2^31.
-  Encoder(VulkanDevice& device, const Launch& launch);
+  Encoder(VulkanDevice& device, const Launch& launch, Sink& sink);
 
   [[nodiscard]] VulkanDevice& device() const noexcept { return device_; }
   [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
@@ -104,7 +94,25 @@ class Encoder {
       std::span<const std::uint32_t> constants,
       std::span<const Operand> operands,
       std::span<const std::byte> params,
-      Grid grid);
+      Grid grid,
+      std::uint32_t joined_groups = 0);
+  /// As `dispatch`, of a shader that includes update.glsl: it becomes one with those before and
+  /// after it that differ in tensors alone. The first of the params is the number of elements.
+  template <class Params>
+  void dispatch_joined(
+      const Shader& shader,
+      std::initializer_list<std::uint32_t> constants,
+      std::initializer_list<Operand> operands,
+      const Params& params,
+      const Spread& spread) {
+    dispatch(
+        shader,
+        std::span<const std::uint32_t>(constants.begin(), constants.size()),
+        std::span<const Operand>(operands.begin(), operands.size()),
+        std::as_bytes(std::span<const Params, 1>(&params, 1)),
+        spread.grid,
+        spread.groups);
+  }
 
   /// The size of a workgroup whose invocations do not work together.
   [[nodiscard]] std::uint32_t plain_group() const noexcept;
@@ -138,6 +146,12 @@ class Encoder {
   /// layers see the shader's text and not what its constants make of it, so for them it counts as
   /// written.
   [[nodiscard]] Operand unwritten(const Value& value, std::uint32_t unit = 0) const;
+  /// Seed and number of the call, for the shaders that draw (philox.glsl).
+  [[nodiscard]] RandomSource random() const { return sink_.random(launch_); }
+  /// The binding that goes with them.
+  [[nodiscard]] Operand random_operand(const RandomSource& source) const {
+    return source.state ? read(source.state, 4) : unused();
+  }
   /// For a binding that the shader does not touch in this variant: something must be bound.
   [[nodiscard]] Operand unused() const { return unwritten(out(0)); }
   [[nodiscard]] std::uint32_t fault_code() const noexcept;
@@ -145,6 +159,7 @@ class Encoder {
  private:
   VulkanDevice& device_;
   const Launch& launch_;
+  Sink& sink_;
 };
 
 /// The kernel of one op: encodes a launch. Each structured op has one, in a file of its name.

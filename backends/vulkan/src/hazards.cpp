@@ -5,9 +5,7 @@ namespace troupe::vulkan {
 bool Hazards::conflict(std::span<const Bound> ranges) const noexcept {
   for (const Bound& mine : ranges)
     for (const Bound& other : ranges_)
-      if ((mine.written || other.written) && mine.block == other.block && mine.begin < other.end &&
-          other.begin < mine.end)
-        return true;
+      if (overlap(mine, other)) return true;
   return false;
 }
 

@@ -12,6 +12,10 @@ namespace troupe::vulkan {
 /// in the same bytes, one after the other or as views, so it is never asked which tensor it was.
 class Hazards {
  public:
+  /// Whether the two share memory that one of them writes.
+  [[nodiscard]] static bool overlap(const Bound& a, const Bound& b) noexcept {
+    return (a.written || b.written) && a.block == b.block && a.begin < b.end && b.begin < a.end;
+  }
   /// Whether work with these ranges must wait for what has been added: one of the two writes where
   /// the other reads or writes.
   [[nodiscard]] bool conflict(std::span<const Bound> ranges) const noexcept;

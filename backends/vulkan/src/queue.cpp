@@ -68,6 +68,20 @@ std::uint64_t Queue::send(const Dispatch& dispatch) {
   return sent();
 }
 
+std::uint64_t Queue::send(Replay replay) {
+  check_alive();
+  sent_.fetch_add(1, std::memory_order_acq_rel);
+  actor_.send(std::move(replay));
+  return sent();
+}
+
+void Queue::set_memory(Memory& memory, Memory& staging) {
+  constexpr std::uint64_t tables_bytes = 64 << 10;
+  memory_ = &memory;
+  staging_ = &staging;
+  tables_ = memory.allocate(tables_bytes);
+}
+
 std::uint64_t Queue::send(Transfer transfer) {
   check_alive();
   sent_.fetch_add(1, std::memory_order_acq_rel);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "dispatch.hpp"
+#include "sink.hpp"
 
 #include <troupe/core/address.hpp>
 #include <troupe/core/system.hpp>
@@ -23,19 +24,24 @@ class QueueActor;
 /// and holds the one thread that waits for the device.
 ///
 /// Threads   any.
-class Queue {
+class Queue final : public Sink {
  public:
   Queue(System& system, std::shared_ptr<Context> context);
   ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  /// Memory from which transfers are staged; set before the first transfer.
-  void set_staging(Allocator& staging) noexcept { staging_ = &staging; }
+  /// For tensors, and from which transfers are staged; set before anything is sent.
+  void set_memory(Memory& memory, Memory& staging);
 
+  [[nodiscard]] Memory& memory() noexcept override { return *memory_; }
+  [[nodiscard]] RandomSource random(const Launch& launch) const noexcept override {
+    return {launch.random_seed, launch.random_call, nullptr};
+  }
   /// Each returns the count by which `done` tells that it is over.
-  std::uint64_t send(const Dispatch& dispatch);
-  std::uint64_t send(Transfer transfer);
+  std::uint64_t send(const Dispatch& dispatch) override;
+  std::uint64_t send(Transfer transfer) override;
+  std::uint64_t send(Replay replay);
   /// A ticket for all that this thread, and those it heard from, have sent.
   [[nodiscard]] Ref<Fence> fence(std::function<void()> then = {});
 
@@ -62,6 +68,7 @@ class Queue {
     std::atomic<std::uint64_t> barriers{0};
     std::atomic<std::uint64_t> submissions{0};
     std::atomic<std::uint64_t> host_waits{0};
+    std::atomic<std::uint64_t> replays{0};
   };
   Counts counts;
 
@@ -78,6 +85,7 @@ class Queue {
     std::uint64_t count = 0;  // work of the queue up to its end
     std::vector<Ref<Fence>> fences;
     std::vector<Allocation> staging;
+    std::vector<std::shared_ptr<const RecordedCommands>> recorded;
   };
   void submitted(Submitted&& submitted);
   void lose(Error error) noexcept;
@@ -88,9 +96,11 @@ class Queue {
 
   System& system_;
   std::shared_ptr<Context> context_;
-  Allocator* staging_ = nullptr;
+  Memory* memory_ = nullptr;
+  Memory* staging_ = nullptr;
+  Allocation tables_;  // for the actor's joined dispatches
   VkSemaphore timeline_ = VK_NULL_HANDLE;
-  Address<Dispatch, Transfer, FenceRequest, Flush, BatchDone> actor_;
+  Address<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone> actor_;
   std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> submitted_{0};
   std::atomic<std::uint64_t> done_{0};

@@ -1,20 +1,17 @@
 #include "queue_actor.hpp"
 
+#include "recording.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace troupe::vulkan {
 
-namespace {
-constexpr VkPipelineStageFlags stages =
-    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-constexpr VkAccessFlags writes = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-constexpr VkAccessFlags all_access =
-    writes | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
-}  // namespace
-
 QueueActor::QueueActor(Bare, Queue& queue)
-    : queue_(queue), kept_(queue.context_), context_(*kept_) {}
+    : queue_(queue),
+      kept_(queue.context_),
+      context_(*kept_),
+      recorder_(context_, [this](std::uint64_t bytes) { return next_table(bytes); }) {}
 
 QueueActor::QueueActor(Queue& queue) : QueueActor(Bare{}, queue) {
   for (Slot& slot : slots_) {
@@ -60,94 +57,44 @@ bool QueueActor::begin() {
     drop_all();
     return false;
   }
-  bound_ = nullptr;
-  barrier();  // after what was submitted before
+  recorder_.begin(slot_->commands);
   self().send(Flush{});
   return true;
 }
 
-void QueueActor::barrier() {
-  hazards_.clear();
-  VkMemoryBarrier memory{};
-  memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
-  memory.srcAccessMask = writes;
-  memory.dstAccessMask = all_access;
-  context_.vk.vkCmdPipelineBarrier(
-      slot_->commands, stages, stages, 0, 1, &memory, 0, nullptr, 0, nullptr);
-  queue_.counts.barriers.fetch_add(1, std::memory_order_relaxed);
-}
-
-void QueueActor::order(std::span<const Bound> ranges) {
-  const bool conflict = hazards_.conflict(ranges) && !context_.without_hazard_barriers;
-  if (context_.options.paranoid || hazards_.full() || conflict) barrier();
-  hazards_.add(ranges);
+/// Round and round: what was in a table is behind a barrier long before it is written again.
+Allocation QueueActor::next_table(std::uint64_t bytes) noexcept {
+  const Allocation& tables = queue_.tables_;
+  if (tables_at_ + bytes > tables.bytes) tables_at_ = 0;
+  Allocation table{tables.block, tables.offset + tables_at_, bytes, 0};
+  tables_at_ += (bytes + 15) / 16 * 16;
+  return table;
 }
 
 void QueueActor::on(const Dispatch& dispatch) {
   ++count_;
   if (!begin()) return;
-  const VkCommandBuffer commands = slot_->commands;
-  const std::span<const Bound> bound(dispatch.bound, dispatch.bound_count);
-  order(bound);
-  const Pipeline& pipeline = *dispatch.pipeline;
-  if (bound_ != &pipeline) {
-    context_.vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle);
-    bound_ = &pipeline;
-  }
-  if (context_.options.descriptors) {
-    VkDescriptorBufferInfo buffers[bindings_max];
-    VkWriteDescriptorSet descriptors[bindings_max];
-    for (std::size_t i = 0; i < bound.size(); ++i) {
-      buffers[i] = {bound[i].block->buffer, bound[i].begin, bound[i].end - bound[i].begin};
-      descriptors[i] = {};
-      descriptors[i].sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
-      descriptors[i].dstBinding = static_cast<std::uint32_t>(i);
-      descriptors[i].descriptorCount = 1;
-      descriptors[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
-      descriptors[i].pBufferInfo = &buffers[i];
-    }
-    context_.vk.vkCmdPushDescriptorSetKHR(
-        commands,
-        VK_PIPELINE_BIND_POINT_COMPUTE,
-        pipeline.layout,
-        0,
-        static_cast<std::uint32_t>(bound.size()),
-        descriptors);
-  }
-  context_.vk.vkCmdPushConstants(
-      commands,
-      pipeline.layout,
-      VK_SHADER_STAGE_COMPUTE_BIT,
-      0,
-      dispatch.push_bytes,
-      dispatch.push);
-  context_.vk.vkCmdDispatch(commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
-  queue_.counts.dispatches.fetch_add(1, std::memory_order_relaxed);
-  recorded();
+  recorder_.record(dispatch);
+  recorded(1);
 }
 
 void QueueActor::on(Transfer&& transfer) {
   ++count_;
   if (transfer.staging.block) next_.staging.push_back(transfer.staging);
   if (!begin()) return;
-  const Bound ranges[] = {transfer.from, transfer.to};
-  const std::uint64_t bytes = transfer.to.end - transfer.to.begin;
-  if (transfer.from.block) {
-    order(ranges);
-    const VkBufferCopy copy{transfer.from.begin, transfer.to.begin, bytes};
-    context_.vk.vkCmdCopyBuffer(
-        slot_->commands, transfer.from.block->buffer, transfer.to.block->buffer, 1, &copy);
-  } else {
-    order({&transfer.to, 1});
-    // Fills whole words: what an allocation is rounded up to is its own.
-    context_.vk.vkCmdFillBuffer(
-        slot_->commands,
-        transfer.to.block->buffer,
-        transfer.to.begin,
-        (bytes + 3) / 4 * 4,
-        transfer.word);
-  }
-  recorded();
+  recorder_.record(transfer);
+  recorded(1);
+}
+
+void QueueActor::on(Replay&& replay) {
+  ++count_;
+  if (!begin()) return;
+  recorder_.execute(replay.commands->commands);
+  queue_.counts.dispatches.fetch_add(replay.commands->counts.dispatches, std::memory_order_relaxed);
+  queue_.counts.barriers.fetch_add(replay.commands->counts.barriers, std::memory_order_relaxed);
+  queue_.counts.replays.fetch_add(1, std::memory_order_relaxed);
+  next_.recorded.push_back(std::move(replay.commands));
+  recorded(batch_min);  // a step is as good as a batch
 }
 
 void QueueActor::on(FenceRequest&& request) {
@@ -169,8 +116,8 @@ void QueueActor::on(BatchDone&& done) {
   if (slot_ && (batch_done_ == batch_ || !next_.fences.empty())) submit();
 }
 
-void QueueActor::recorded() {
-  ++in_batch_;
+void QueueActor::recorded(std::uint32_t count) {
+  in_batch_ += count;
   if (in_batch_ >= batch_min && batch_ - batch_done_ < 2) submit();
 }
 
@@ -186,12 +133,10 @@ void QueueActor::submit() {
   if (queue_.lost_.load(std::memory_order_acquire)) return drop_all();
   // One slot stays free to record into; a batch beyond goes once another is through.
   if (batch_ - batch_done_ + 2 > slots) return;
-  VkMemoryBarrier memory{};
-  memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
-  memory.srcAccessMask = writes;
-  memory.dstAccessMask = VK_ACCESS_HOST_READ_BIT;
-  context_.vk.vkCmdPipelineBarrier(
-      slot_->commands, stages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &memory, 0, nullptr, 0, nullptr);
+  recorder_.end(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+  const CommandRecorder::Counts counts = recorder_.take_counts();
+  queue_.counts.dispatches.fetch_add(counts.dispatches, std::memory_order_relaxed);
+  queue_.counts.barriers.fetch_add(counts.barriers, std::memory_order_relaxed);
   VkResult result = context_.vk.vkEndCommandBuffer(slot_->commands);
   const std::uint64_t value = batch_ + 1;
   if (result >= 0) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "hazards.hpp"
+#include "command_recorder.hpp"
 #include "queue.hpp"
 
 #include <troupe/core/actor.hpp>
@@ -14,13 +14,14 @@ namespace troupe::vulkan {
 
 /// Records what is sent to a device's queue into command buffers and submits them.
 ///
-/// Receives  `Dispatch`, `Transfer`, `FenceRequest`, in the order of their causes; `Flush` from
+/// Receives  `Dispatch`, `Transfer`, `Replay`, `FenceRequest`, in the order of their causes;
+/// `Flush` from
 ///           itself; `BatchDone` from the thread that waits.
 /// Batches   are submitted when the device has nothing to do, and while it has when they are large;
 ///           what comes meanwhile is recorded for the next.
-/// Barriers  go where ranges of memory overlap, never where tensors are the same.
+/// Barriers  and joined dispatches are CommandRecorder's matter.
 /// Failing   a device that is lost stays lost: everything is answered, nothing is submitted.
-class QueueActor final : public Actor<Dispatch, Transfer, FenceRequest, Flush, BatchDone> {
+class QueueActor final : public Actor<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone> {
  public:
   static constexpr std::string_view name = "vulkan queue";
 
@@ -35,6 +36,7 @@ class QueueActor final : public Actor<Dispatch, Transfer, FenceRequest, Flush, B
 
   void on(const Dispatch& dispatch);
   void on(Transfer&& transfer);
+  void on(Replay&& replay);
   void on(FenceRequest&& request);
   void on(Flush&&);
   void on(BatchDone&& done);
@@ -48,9 +50,8 @@ class QueueActor final : public Actor<Dispatch, Transfer, FenceRequest, Flush, B
 
   /// Ready to record; false when the device is lost.
   bool begin();
-  void order(std::span<const Bound> ranges);
-  void barrier();
-  void recorded();
+  void recorded(std::uint32_t count);
+  [[nodiscard]] Allocation next_table(std::uint64_t bytes) noexcept;
   void submit();
   void drop_all() noexcept;
 
@@ -62,8 +63,8 @@ class QueueActor final : public Actor<Dispatch, Transfer, FenceRequest, Flush, B
   Context& context_;
   std::array<Slot, slots> slots_;
   Slot* slot_ = nullptr;  // being recorded
-  Hazards hazards_;
-  const Pipeline* bound_ = nullptr;
+  CommandRecorder recorder_;
+  std::uint64_t tables_at_ = 0;  // where in the queue's memory for tables the next one goes
   Queue::Submitted next_;
   std::uint32_t in_batch_ = 0;
   std::uint64_t count_ = 0;       // of all work, done or not

@@ -16,10 +16,11 @@ struct Params {
 
 void draw(Encoder& encoder, const Shader& shader, Number first, Number second) {
   const Value& y = encoder.out(0);
+  const RandomSource random = encoder.random();
   const Params params{
       static_cast<std::uint32_t>(y->meta().elements()),
-      Number::of(encoder.launch().random_seed),
-      Number::of(encoder.launch().random_call),
+      Number::of(random.seed),
+      Number::of(random.call),
       first,
       second};
   if (params.n == 0) return;
@@ -27,8 +28,8 @@ void draw(Encoder& encoder, const Shader& shader, Number first, Number second) {
   const std::uint64_t per_block = size_of(y->dtype()) == 8 ? 2 : 4;
   encoder.dispatch(
       shader,
-      {encoder.plain_group()},
-      {write(y)},
+      {encoder.plain_group(), 0u, random.state ? 1u : 0u},
+      {write(y), encoder.random_operand(random)},
       params,
       grid_for((params.n + per_block - 1) / per_block, encoder.plain_group()));
 }

@@ -25,7 +25,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
       Number::of(dtype, 1 - op.dampening)};
   if (params.n == 0) return;
   const Spread spread = encoder.spread(params.n, 4);
-  encoder.dispatch(
+  encoder.dispatch_joined(
       shader,
       {spread.group,
        static_cast<std::uint32_t>(states),
@@ -40,7 +40,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
        write(encoder.out(0)),
        write(encoder.out(states))},
       params,
-      spread.grid);
+      spread);
 }
 
 }  // namespace troupe::vulkan

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "allocator.hpp"
+#include "sink.hpp"
 
 #include <troupe/tensor/value.hpp>
 
@@ -14,7 +14,12 @@ class VulkanDevice;
 /// An allocation that values share.
 class VulkanBuffer final : public Buffer {
  public:
-  [[nodiscard]] static Ref<Buffer> make(VulkanDevice& device, Allocator& memory, std::size_t bytes);
+  /// Of the sink's memory, or of another's.
+  [[nodiscard]] static Ref<Buffer> make(VulkanDevice& device, Sink& sink, std::size_t bytes) {
+    return make(device, sink, sink.memory(), bytes);
+  }
+  [[nodiscard]] static Ref<Buffer> make(
+      VulkanDevice& device, Sink& sink, Memory& memory, std::size_t bytes);
 
   [[nodiscard]] const Allocation& allocation() const noexcept { return allocation_; }
   /// The count of the queue by which the last that writes it is done (`Queue::wait`). Set by who
@@ -29,12 +34,12 @@ class VulkanBuffer final : public Buffer {
  private:
   VulkanBuffer(
       VulkanDevice& device,
-      Allocator& memory,
+      Memory& memory,
       std::size_t bytes,
       const Allocation& allocation) noexcept;
   void destroy() noexcept override;
 
-  Allocator* memory_;
+  Memory* memory_;
   Allocation allocation_;
   std::atomic<std::uint64_t> written_until_{0};
 };

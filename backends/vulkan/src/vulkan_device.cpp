@@ -1,5 +1,7 @@
 #include "vulkan_device.hpp"
 
+#include "recording.hpp"
+
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 
@@ -15,19 +17,17 @@ namespace troupe::vulkan {
 // ---------------------------------------------------------------------------------------
 
 VulkanBuffer::VulkanBuffer(
-    VulkanDevice& device,
-    Allocator& memory,
-    std::size_t bytes,
-    const Allocation& allocation) noexcept
+    VulkanDevice& device, Memory& memory, std::size_t bytes, const Allocation& allocation) noexcept
     : Buffer(device, bytes), memory_(&memory), allocation_(allocation) {}
 
-Ref<Buffer> VulkanBuffer::make(VulkanDevice& device, Allocator& memory, std::size_t bytes) {
+Ref<Buffer> VulkanBuffer::make(
+    VulkanDevice& device, Sink& sink, Memory& memory, std::size_t bytes) {
   const Allocation allocation = memory.allocate(bytes);
   if (device.context().options.poison_memory) {
     Transfer poison;
     poison.to = Bound::of(allocation, 0, allocation.bytes, true);
     poison.word = 0x7fc0'7fc0;  // NaN as float32 and as both 16-bit floats
-    device.queue().send(poison);
+    sink.send(poison);
   }
   void* block = device.system().allocate(sizeof(VulkanBuffer));
   return Ref<Buffer>::adopt(new (block) VulkanBuffer(device, memory, bytes, allocation));
@@ -50,7 +50,7 @@ VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
   const auto settle = [this] { return queue_->settle(); };
   staging_ = std::make_unique<Allocator>(*context_, Purpose::staging, settle);
   memory_ = std::make_unique<Allocator>(*context_, Purpose::device, settle);
-  queue_->set_staging(*staging_);
+  queue_->set_memory(*memory_, *staging_);
   compiler_ = std::make_unique<Compiler>(*context_, system.disk());
   std::vector<std::byte> saved;
   if (const std::string path = cache_file(); !path.empty() && system.disk().exists(path))
@@ -60,7 +60,7 @@ VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
   add_kernels(kernels_);
   // Where the host sees it on every device.
   const Meta words{DType::int32, {4}};
-  Ref<Buffer> fault = VulkanBuffer::make(*this, *staging_, words.bytes());
+  Ref<Buffer> fault = VulkanBuffer::make(*this, *queue_, *staging_, words.bytes());
   const std::byte zeros[16] = {};
   write(static_cast<VulkanBuffer&>(*fault), zeros);
   fault_ = ValueBody::make(words, std::move(fault));
@@ -98,7 +98,7 @@ std::string VulkanDevice::description() const {
 }
 
 Ref<Buffer> VulkanDevice::allocate(std::size_t bytes) {
-  return VulkanBuffer::make(*this, *memory_, bytes);
+  return VulkanBuffer::make(*this, *queue_, bytes);
 }
 
 Ref<Buffer> VulkanDevice::borrow(
@@ -215,14 +215,22 @@ bool VulkanDevice::supports(const OpInfo& op) const noexcept {
 }
 
 Ticket VulkanDevice::launch(const Launch& launch) {
+  encode(launch, *queue_);
+  return nullptr;
+}
+
+std::unique_ptr<Recording> VulkanDevice::record(std::size_t numbers, std::uint64_t random_call) {
+  return std::make_unique<VulkanRecording>(*this, numbers, random_call);
+}
+
+void VulkanDevice::encode(const Launch& launch, Sink& sink) {
   const OpInfo& op = launch.op->info();
   if (!supports(op))
     throw Error(ErrorCode::unsupported, context_->info.name + " has no kernel for this op")
         .op(op.name)
         .hint("run it on the device \"cpu\"");
-  Encoder encoder(*this, launch);
+  Encoder encoder(*this, launch, sink);
   kernels_[static_cast<std::size_t>(op.id)](encoder);
-  return nullptr;
 }
 
 Statistics VulkanDevice::statistics() const {
@@ -232,6 +240,7 @@ Statistics VulkanDevice::statistics() const {
   out.barriers = counts.barriers;
   out.submissions = counts.submissions;
   out.host_waits = counts.host_waits;
+  out.replays = counts.replays;
   out.pipelines = pipelines_->count();
   out.shaders_compiled = compiler_->compiled();
   out.validation_messages = context_->instance->validation_messages();

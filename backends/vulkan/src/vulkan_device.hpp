@@ -37,10 +37,16 @@ class VulkanDevice final : public Device {
   void write(const Value& to, std::span<const std::byte> bytes) override;
   [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
+  [[nodiscard]] std::unique_ptr<Recording> record(
+      std::size_t numbers, std::uint64_t random_call) override;
+  /// Makes dispatches of a launch.
+  void encode(const Launch& launch, Sink& sink);
   void stop() noexcept override;
 
   [[nodiscard]] const Context& context() const noexcept { return *context_; }
+  [[nodiscard]] const std::shared_ptr<Context>& shared_context() const noexcept { return context_; }
   [[nodiscard]] Allocator& memory() noexcept { return *memory_; }
+  [[nodiscard]] Allocator& staging() noexcept { return *staging_; }
   [[nodiscard]] Pipelines& pipelines() noexcept { return *pipelines_; }
   [[nodiscard]] Compiler& compiler() noexcept { return *compiler_; }
   [[nodiscard]] Queue& queue() noexcept { return *queue_; }

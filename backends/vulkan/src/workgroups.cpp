@@ -1,8 +1,35 @@
 #include "workgroups.hpp"
 
+#include <troupe/core/error.hpp>
+
 #include <algorithm>
+#include <string>
 
 namespace troupe::vulkan {
+
+namespace {
+constexpr std::uint32_t groups_max = 65'535;  // along an axis, on every device
+}  // namespace
+
+Grid grid_of(std::uint64_t groups) {
+  if (groups <= groups_max) return {static_cast<std::uint32_t>(groups), 1, 1};
+  const std::uint64_t y = (groups + groups_max - 1) / groups_max;
+  if (y > groups_max)
+    throw Error(
+        ErrorCode::unsupported,
+        "more elements than a device counts in one launch: " + std::to_string(groups) + " groups")
+        .hint("split the tensor along an axis");
+  return {groups_max, static_cast<std::uint32_t>(y), 1};
+}
+
+Grid grid_for(std::uint64_t invocations, std::uint32_t group_size) {
+  if (invocations > 0xffff'0000)
+    throw Error(
+        ErrorCode::unsupported,
+        std::to_string(invocations) + " elements are more than kernels count")
+        .hint("split the tensor along an axis");
+  return grid_of((invocations + group_size - 1) / group_size);
+}
 
 std::uint32_t fold_group_for(
     std::uint64_t length, std::uint32_t subgroup, const WorkgroupLimits& limits) noexcept {

@@ -4,6 +4,18 @@
 
 namespace troupe::vulkan {
 
+/// Workgroups along x, y, z.
+struct Grid {
+  std::uint32_t x = 1;
+  std::uint32_t y = 1;
+  std::uint32_t z = 1;
+};
+/// `groups` of them, folded where they are more than an axis may have; shaders count them by GROUP.
+/// Throws `unsupported` for more than the device can launch at all.
+[[nodiscard]] Grid grid_of(std::uint64_t groups);
+/// As many groups of `group_size` as `invocations` need; shaders count those by INVOCATION.
+[[nodiscard]] Grid grid_for(std::uint64_t invocations, std::uint32_t group_size);
+
 /// What a device gives one workgroup along x; by default what Vulkan promises of every device.
 struct WorkgroupLimits {
   std::uint32_t invocations = 128;

@@ -17,6 +17,12 @@ namespace troupe {
 /// optimizers.
 using GraphFunction = std::function<std::vector<Tensor>(std::span<const Tensor> inputs)>;
 
+struct ProgramOptions {
+  /// On a device that can, the commands of a step are recorded once and submitted again for each
+  /// step, in memory that the program then keeps. The bits are the same.
+  bool record = true;
+};
+
 /// A captured graph, compiled once, driven by messages many times. Each run gives the same bits as
 /// the same calls made define-by-run.
 ///
@@ -30,7 +36,7 @@ using GraphFunction = std::function<std::vector<Tensor>(std::span<const Tensor> 
 /// Memory    the tables keep small outputs from run to run; a steady run allocates nothing.
 class Program {
  public:
-  struct Options {};
+  using Options = ProgramOptions;
 
   /// Captures on the current scope's device. Throws what the function throws; `unsupported` for
   /// what cannot be captured.

@@ -23,6 +23,40 @@ struct Launch {
   std::uint64_t random_call = 0;
 };
 
+class Device;
+
+/// Launches that a device keeps, to run them again as a whole: the same ops on the same memory.
+/// What may differ from one replay to the next are the elements of what they read, the numbers, and
+/// what random ops draw.
+///
+/// Threads   one at a time.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+
+  /// Where to allocate and to launch: what is launched here is kept, and not run; what is allocated
+  /// lives as long as the recording, and is used again when its values are gone.
+  [[nodiscard]] virtual Device& device() noexcept = 0;
+  /// float64 [numbers], which each replay brings along.
+  [[nodiscard]] virtual const Value& numbers() const noexcept = 0;
+  /// Nothing is added any more.
+  virtual void finish() = 0;
+
+  /// Runs what was recorded, after whatever the device was given before.
+  ///
+  /// @param numbers       as many as were asked for
+  /// @param random_call   the number from which the recorded calls count
+  /// @param written       values from outside of the recording that it writes
+  virtual void replay(
+      std::span<const double> numbers,
+      std::uint64_t random_seed,
+      std::uint64_t random_call,
+      std::span<const Value> written) = 0;
+  /// Where a value of this device lies: as long as that is the same, a recording that reads or
+  /// writes it fits.
+  [[nodiscard]] virtual std::uint64_t place_of(const Value& value) const noexcept = 0;
+};
+
 /// A place where tensors live and ops run. A narrow interface: ops are data to it, so that adding
 /// an op never widens it.
 ///
@@ -67,6 +101,13 @@ class Device {
   [[nodiscard]] virtual bool supports(const OpInfo& op) const noexcept = 0;
   /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
   [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
+
+  /// Begins a recording; null where a device runs ops from the host anyway.
+  ///
+  /// @param numbers      how many numbers each replay brings along
+  /// @param random_call  the number from which the launches' own, `Launch::random_call`, count
+  [[nodiscard]] virtual std::unique_ptr<Recording> record(
+      std::size_t numbers, std::uint64_t random_call);
 
   /// Ends what the device does by itself: the system stops.
   virtual void stop() noexcept {}

@@ -66,6 +66,7 @@ struct Statistics {
   std::uint64_t barriers = 0;
   std::uint64_t submissions = 0;
   std::uint64_t host_waits = 0;        ///< times a thread waited for the device: downloads
+  std::uint64_t replays = 0;           ///< steps of programs submitted as they were recorded
   std::uint64_t pipelines = 0;         ///< made so far
   std::uint64_t shaders_compiled = 0;  ///< not found in the cache folder
   std::uint64_t validation_messages = 0;
