@@ -1,8 +1,8 @@
 # troupe_shaders(<target> <compiler> <folder>)
 #
 # Compiles every shader of the folder with the program <compiler> (shaders/compile_shader.cpp)
-# and adds to the target a table of the SPIR-V, and the text of what shaders written at run time
-# include.
+# and adds to the target a table of the SPIR-V, and one of the texts of all files of the folder: what
+# is compiled at run time includes some and varies others.
 function(troupe_shaders target compiler folder)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/shaders)
   file(MAKE_DIRECTORY ${out})
@@ -26,9 +26,13 @@ function(troupe_shaders target compiler folder)
     string(APPEND rows "ROWS_${name}\n")
   endforeach()
 
-  foreach(name IN ITEMS troupe math expression divide)
-    file(READ ${folder}/${name}.glsl ${name}_text)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/${name}.glsl)
+  file(GLOB included CONFIGURE_DEPENDS ${folder}/*.glsl)
+  set(texts "")
+  foreach(file IN LISTS shaders included)
+    file(READ ${file} text)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    cmake_path(GET file FILENAME name)
+    string(APPEND texts "    {\"${name}\", R\"glsl(${text})glsl\"},\n")
   endforeach()
   file(
     CONFIGURE
@@ -43,18 +47,13 @@ namespace troupe::vulkan {
 namespace {
 @includes@}  // namespace
 
-extern const std::string_view troupe_glsl;
-extern const std::string_view math_glsl;
-extern const std::string_view expression_glsl;
-extern const std::string_view divide_glsl;
-const std::string_view troupe_glsl = R\"glsl(@troupe_text@)glsl\";
-const std::string_view math_glsl = R\"glsl(@math_text@)glsl\";
-const std::string_view expression_glsl = R\"glsl(@expression_text@)glsl\";
-const std::string_view divide_glsl = R\"glsl(@divide_text@)glsl\";
-
 static const Shader all[] = {
 @rows@};
 std::span<const Shader> all_shaders() noexcept { return all; }
+
+static const ShaderText texts[] = {
+@texts@};
+std::span<const ShaderText> all_shader_texts() noexcept { return texts; }
 
 }  // namespace troupe::vulkan
 "

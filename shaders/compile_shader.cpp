@@ -12,6 +12,7 @@
 // variant. DEPFILE says, as make reads it, what was included. One process for all of a shader's
 // variants: glslang takes longer to start than to compile.
 
+#include "shader_variant.hpp"
 #include "spirv.hpp"
 
 #include <cstdint>
@@ -30,19 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct DTypeNames {
-  std::string_view name, glsl, sum;  // and the type that sums of it are kept in
-};
-constexpr DTypeNames dtypes[] = {
-    {"float32", "float", "float"},
-    {"float64", "double", "double"},
-    {"int32", "int", "int64_t"},
-    {"int64", "int64_t", "int64_t"},
-    {"uint8", "uint8_t", "int64_t"},
-    {"bool", "uint8_t", "int64_t"},
-    {"bfloat16", "uint16_t", "float"},
-    {"float16", "float16_t", "float"},
-};
 constexpr struct {
   std::string_view bytes, glsl;
 } sizes[] = {{"1", "uint8_t"}, {"2", "uint16_t"}, {"4", "uint"}, {"8", "uvec2"}};
@@ -51,10 +39,6 @@ struct Variant {
   std::string name;  // as find_shader takes it
   std::string defines;
 };
-
-std::string define(std::string_view name, std::string_view value = "") {
-  return "#define " + std::string(name) + " " + std::string(value) + "\n";
-}
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -81,8 +65,8 @@ std::vector<Variant> variants_of(const std::string& kind, const fs::path& file) 
       variants.push_back(
           {std::string(size.bytes), define("T", size.glsl) + define("SIZE", size.bytes)});
   } else if (kind == "cast") {
-    for (const DTypeNames& from : dtypes)
-      for (const DTypeNames& to : dtypes)
+    for (const ShaderDType& from : shader_dtypes)
+      for (const ShaderDType& to : shader_dtypes)
         if (from.name != to.name)
           variants.push_back(
               {std::string(from.name) + "_" + std::string(to.name),
@@ -91,12 +75,10 @@ std::vector<Variant> variants_of(const std::string& kind, const fs::path& file) 
   } else {
     std::istringstream names(kind);
     for (std::string name; names >> name;) {
-      const DTypeNames* found = nullptr;
-      for (const DTypeNames& dtype : dtypes)
-        if (dtype.name == name) found = &dtype;
-      if (!found) throw std::runtime_error(file.string() + ": no dtype is called \"" + name + "\"");
-      variants.push_back(
-          {name, define("T", found->glsl) + define("A", found->sum) + define("DTYPE_" + name)});
+      const std::string defines = defines_of_dtype(name);
+      if (defines.empty())
+        throw std::runtime_error(file.string() + ": no dtype is called \"" + name + "\"");
+      variants.push_back({name, defines});
     }
   }
   return variants;

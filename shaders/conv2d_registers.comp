@@ -13,6 +13,7 @@ BINDING(3, writeonly, T, c)
 
 #include "conv2d.glsl"
 PARAMS(CONV2D_PARAMS)
+#include "epilogue.glsl"
 #include "gemm.glsl"
 
 uint block;  // where the panel's numbers for the next steps begin
@@ -48,7 +49,8 @@ void main() {
     const T added = BIAS == 1u ? AT(bias, tile.group * push.rows + row) : T(0);
     [[unroll]] for (uint j = 0u; j < COLUMNS; ++j) {
       const T sum = sums[i * COLUMNS + j];
-      AT(c, tile.c + row * push.c_row + column[j].c) = BIAS == 1u ? sum + added : sum;
+      const uint place = tile.c + row * push.c_row + column[j].c;
+      AT(c, place) = FINISH(place, 0u, BIAS == 1u ? sum + added : sum);
     }
   }
 }

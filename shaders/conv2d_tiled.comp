@@ -14,6 +14,7 @@ BINDING(3, writeonly, T, c)
 
 #include "conv2d.glsl"
 PARAMS(CONV2D_PARAMS)
+#include "epilogue.glsl"
 #include "gemm_tiled.glsl"
 
 // This workgroup's tile, and the column that an invocation loads: the same each time, for a tile
@@ -56,8 +57,9 @@ void main() {
         const uint row = tile.row + tile_row(i);
         if (row < push.rows) {
           const T sum = sums[i * COLUMNS + j];
-          AT(c, tile.c + row * push.c_row + column.c) =
-              BIAS == 1u ? sum + AT(bias, tile.group * push.rows + row) : sum;
+          const uint place = tile.c + row * push.c_row + column.c;
+          AT(c, place) = FINISH(
+              place, 0u, BIAS == 1u ? sum + AT(bias, tile.group * push.rows + row) : sum);
         }
       }
   }

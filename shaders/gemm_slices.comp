@@ -1,5 +1,5 @@
 // Adds the slices that a long sum was cut into, [slice][element], in order; then a bias along the
-// last dimension, of `columns` elements.
+// last dimension, of `columns` elements; then what becomes of them (epilogue.glsl).
 //
 // variants: float32 float64 int32 int64
 #version 460
@@ -13,6 +13,7 @@ BINDING(0, readonly, T, x)
 BINDING(1, readonly, T, bias)
 BINDING(2, writeonly, T, y)
 PARAMS(uint count; uint slices; uint columns; uint origin;)
+#include "epilogue.glsl"
 
 void main() {
   const uint i = INVOCATION;
@@ -20,5 +21,5 @@ void main() {
   T sum = AT(x, i);
   for (uint s = 1u; s < push.slices; ++s) sum += AT(x, s * push.count + i);
   if (BIAS == 1u) sum += AT(bias, i % push.columns);
-  AT(y, push.origin + i) = sum;
+  AT(y, push.origin + i) = FINISH(push.origin + i, i % push.columns, sum);
 }

@@ -52,7 +52,10 @@ struct Tile {
 // False for a group beyond the last.
 #define TILE_EXISTS(TILE) (TILE.k_begin < push.depth || TILE.k_begin == 0u)
 
-// Writes an element of C, its bias added.
+// Writes an element of C, its bias added. A slice is not finished: gemm_slices.comp does that.
 #define WRITE_C(TILE, ROW, COLUMN, SUM)                                                           \
-  AT(c, TILE.c + (ROW) * push.c_row + (COLUMN) * push.c_column) =                                 \
-      BIAS == 0u ? (SUM) : (SUM) + AT(bias, BIAS == 1u ? (ROW) : (COLUMN));
+  {                                                                                               \
+    const uint place = TILE.c + (ROW) * push.c_row + (COLUMN) * push.c_column;                    \
+    const T sum = BIAS == 0u ? (SUM) : (SUM) + AT(bias, BIAS == 1u ? (ROW) : (COLUMN));           \
+    AT(c, place) = FINISH(place, push.c_column == 1u ? (COLUMN) : (ROW), sum);                    \
+  }

@@ -17,6 +17,7 @@ BINDING(1, readonly, T, right)
 BINDING(2, readonly, T, bias)
 BINDING(3, writeonly, T, c)
 PARAMS(MATMUL_PARAMS)
+#include "epilogue.glsl"
 
 const uint LANES = gl_WorkGroupSize.x;
 

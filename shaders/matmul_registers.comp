@@ -12,6 +12,7 @@ BINDING(1, readonly, T, right)
 BINDING(2, readonly, T, bias)
 BINDING(3, writeonly, T, c)
 PARAMS(MATMUL_PARAMS)
+#include "epilogue.glsl"
 
 #include "gemm.glsl"
 

@@ -29,6 +29,11 @@
 // Invocations in a workgroup along x; a kernel that folds lines gets one subgroup or a few.
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
+// Of a shader that is varied at run time.
+#ifndef MORE_BINDINGS
+#define MORE_BINDINGS 0
+#endif
+
 #ifdef TROUPE_DESCRIPTORS
 #define BINDING_BY(ALIGNMENT, NUMBER, ACCESS, TYPE, NAME)                    \
   layout(set = 0, binding = NUMBER, std430) ACCESS buffer NAME##_block {     \
@@ -38,7 +43,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 #define AT(NAME, I) NAME##_data[push.begin[NAME##_binding] + (I)]
 #define PARAMS(FIELDS)                                                        \
   layout(push_constant, std430) uniform Push {                               \
-    uint begin[BINDINGS];                                                    \
+    uint begin[BINDINGS + MORE_BINDINGS];                                                    \
     FIELDS                                                                   \
   } push;
 #else
@@ -52,7 +57,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 #define ADDRESSES push.address
 #define PARAMS(FIELDS)                                                        \
   layout(push_constant, std430) uniform Push {                               \
-    uvec2 address[BINDINGS];                                                 \
+    uvec2 address[BINDINGS + MORE_BINDINGS];                                                 \
     FIELDS                                                                   \
   } push;
 #endif

@@ -18,7 +18,7 @@ using test::says;
 using test::thrown_by;
 
 std::string text_writing(const std::string& number) {
-  return "#define T float\n" + std::string(troupe_glsl) +
+  return "#define T float\n" + std::string(shader_text("troupe.glsl")) +
          "BINDING(0, writeonly, float, y)\nPARAMS(uint n;)\nvoid main() {\n"
          "  if (INVOCATION < push.n) AT(y, INVOCATION) = " +
          number + ";\n}\n";

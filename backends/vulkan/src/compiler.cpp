@@ -1,6 +1,7 @@
 #include "compiler.hpp"
 
 #include "checksum.hpp"
+#include "shader_variant.hpp"
 
 #include <glslang/Public/ShaderLang.h>
 
@@ -26,15 +27,48 @@ const Shader& Compiler::compile(
     const std::string& name, std::uint32_t bindings, const std::string& body) {
   const std::string text = (context_.options.descriptors ? "#define TROUPE_DESCRIPTORS\n" : "") +
                            ("#define BINDINGS " + std::to_string(bindings)) + "\n" + body;
+  return find_or_make(name, bindings, text, [&] { return spirv_of("#version 460\n" + text); });
+}
+
+const Shader& Compiler::compile_with_epilogue(
+    const Shader& shader, std::uint32_t more_bindings, const std::string& epilogue) {
+  const std::string file = std::string(shader.name) + ".comp";
+  const std::string defines = defines_of_dtype(shader.variant) +
+                              (context_.options.descriptors ? "#define TROUPE_DESCRIPTORS\n" : "") +
+                              "#define MORE_BINDINGS " + std::to_string(more_bindings) + "\n";
+  const auto read = [&](const std::string& name) {
+    if (name == "epilogue.glsl") return Included{true, epilogue};
+    const std::string_view text = shader_text(name);
+    return Included{!text.empty(), std::string(text)};
+  };
+  // Any of the folder's files may be part of it.
+  static const std::uint64_t folder = [] {
+    std::uint64_t sum = 0;
+    for (const ShaderText& text : all_shader_texts())
+      sum = checksum_of(std::as_bytes(std::span(text.text)), sum);
+    return sum;
+  }();
+  return find_or_make(
+      std::string(shader.name),
+      shader.bindings + more_bindings,
+      file + std::to_string(folder) + defines + epilogue,
+      [&] { return spirv_of(std::string(shader_text(file)), defines, read); });
+}
+
+const Shader& Compiler::find_or_make(
+    const std::string& name,
+    std::uint32_t bindings,
+    const std::string& key,
+    const std::function<Spirv()>& translate) {
   const std::lock_guard lock(lock_);
-  if (const auto found = made_.find(text); found != made_.end()) return found->second->shader;
+  if (const auto found = made_.find(key); found != made_.end()) return found->second->shader;
 
   auto made = std::make_unique<Made>();
   made->name = name;
   std::string path;
   if (!context_.options.cache_folder.empty()) {
     char hash[33];
-    const std::string whole = text + glslang::GetGlslVersionString();
+    const std::string whole = key + glslang::GetGlslVersionString();
     const auto bytes = std::as_bytes(std::span(whole));
     std::snprintf(
         hash,
@@ -45,7 +79,7 @@ const Shader& Compiler::compile(
     path = context_.options.cache_folder + "/" + hash + ".spv";
   }
   if (path.empty() || !read(path, made->code)) {
-    Spirv spirv = spirv_of("#version 460\n" + text);
+    Spirv spirv = translate();
     if (!spirv.faults.empty())
       throw Error(
           ErrorCode::internal,
@@ -55,7 +89,7 @@ const Shader& Compiler::compile(
     if (!path.empty()) write(path, made->code);
   }
   made->shader = {made->name, "", bindings, made->code, made->code};
-  return made_.emplace(text, std::move(made)).first->second->shader;
+  return made_.emplace(key, std::move(made)).first->second->shader;
 }
 
 bool Compiler::read(const std::string& path, std::vector<std::uint32_t>& code) const {

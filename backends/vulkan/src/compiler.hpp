@@ -7,6 +7,7 @@
 #include <troupe/core/disk.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,6 +31,10 @@ class Compiler {
   ///              Throws `internal` where it does not compile: we wrote it.
   [[nodiscard]] const Shader& compile(
       const std::string& name, std::uint32_t bindings, const std::string& text);
+  /// A shader of the table with another text in the place of shaders/epilogue.glsl, which declares
+  /// `more_bindings`.
+  [[nodiscard]] const Shader& compile_with_epilogue(
+      const Shader& shader, std::uint32_t more_bindings, const std::string& epilogue);
   [[nodiscard]] std::uint64_t compiled() const noexcept { return compiled_; }
 
  private:
@@ -38,6 +43,12 @@ class Compiler {
     std::vector<std::uint32_t> code;
     Shader shader;
   };
+  /// What was made of these before, or what `translate` makes of them now.
+  [[nodiscard]] const Shader& find_or_make(
+      const std::string& name,
+      std::uint32_t bindings,
+      const std::string& key,
+      const std::function<Spirv()>& translate);
   [[nodiscard]] bool read(const std::string& path, std::vector<std::uint32_t>& code) const;
   void write(const std::string& path, const std::vector<std::uint32_t>& code) const;
 
@@ -48,11 +59,5 @@ class Compiler {
   std::unordered_map<std::string, std::unique_ptr<Made>> made_;
   std::atomic<std::uint64_t> compiled_{0};
 };
-
-/// The text of shaders/troupe.glsl, math.glsl, expression.glsl and divide.glsl.
-extern const std::string_view troupe_glsl;
-extern const std::string_view math_glsl;
-extern const std::string_view expression_glsl;
-extern const std::string_view divide_glsl;
 
 }  // namespace troupe::vulkan

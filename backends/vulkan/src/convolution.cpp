@@ -69,23 +69,28 @@ void encode_convolution(Encoder& encoder, Convolution& convolution) {
 
   const bool checked =
       convolution.padded || inserted || params.depth % tile.depth != 0 || !encoder.software();
-  encoder.dispatch(
-      shader,
-      {tile.group,
-       tile.registers_down,
-       tile.registers_across,
-       tile.depth,
-       checked ? 1u : 0u,
-       static_cast<std::uint32_t>(convolution.insert[0]),
-       static_cast<std::uint32_t>(convolution.insert[1]),
-       convolution.bias ? 1u : 0u},
+  const EpilogueShader ending(encoder, shader, sliced ? nullptr : convolution.epilogue, c);
+  const std::uint32_t constants[] = {
+      tile.group,
+      tile.registers_down,
+      tile.registers_across,
+      tile.depth,
+      checked ? 1u : 0u,
+      static_cast<std::uint32_t>(convolution.insert[0]),
+      static_cast<std::uint32_t>(convolution.insert[1]),
+      convolution.bias ? 1u : 0u};
+  const auto operands = ending.with(
       {read(left),
        read(convolution.x),
        read(convolution.bias ? convolution.bias : left),
-       write(to)},
-      params,
+       write(to)});
+  encoder.dispatch(
+      ending.shader(),
+      constants,
+      operands.all(),
+      std::as_bytes(std::span(&params, 1)),
       grid_of(tiles * slices.count));
-  if (sliced) sum_slices(encoder, to, slices, c, count, 1, Value(), 0);
+  if (sliced) sum_slices(encoder, to, slices, c, count, 1, Value(), convolution.epilogue, 0);
 }
 
 }  // namespace troupe::vulkan

@@ -37,6 +37,7 @@ struct Convolution {
   Value left;  ///< contiguous; packed as `panels` say
   Value x;     ///< contiguous
   Value bias;  ///< contiguous, one for each row of each group; or null
+  const Epilogue* epilogue = nullptr;
   Panels panels;
   ConvolutionParams params;
   std::int64_t insert[2] = {1, 1};  ///< places along y and x for each element of x

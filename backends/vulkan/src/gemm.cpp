@@ -150,16 +150,26 @@ class ProductEncoder {
       params.c_begin = 0;
     }
     constants[4] = sliced ? 0 : bias();
-    const Operand operands[] = {
-        read(left), read(right), read(p_.bias && !sliced ? p_.bias : left), write(to)};
+    const EpilogueShader ending(encoder_, shader, sliced ? nullptr : p_.epilogue, c());
+    const auto operands = ending.with(
+        {read(left), read(right), read(p_.bias && !sliced ? p_.bias : left), write(to)});
     encoder_.dispatch(
-        shader,
+        ending.shader(),
         constants,
-        operands,
+        operands.all(),
         std::as_bytes(std::span<const Params, 1>(&params, 1)),
         grid_of(tiles * slices.count));
     if (!sliced) return;
-    sum_slices(encoder_, to, slices, c(), count, turned_ ? p_.rows : p_.columns, p_.bias, c_begin);
+    sum_slices(
+        encoder_,
+        to,
+        slices,
+        c(),
+        count,
+        turned_ ? p_.rows : p_.columns,
+        p_.bias,
+        p_.epilogue,
+        c_begin);
   }
 
   void encode_direct(const Part& part, std::uint32_t group) {
@@ -345,16 +355,20 @@ void sum_slices(
     std::uint32_t count,
     std::uint32_t columns,
     const Value& bias,
+    const Epilogue* epilogue,
     std::uint32_t origin) {
   static const ShaderByDType shaders("gemm_slices");
   struct {
     std::uint32_t count, slices, columns, origin;
   } const params{count, slices.count, columns, origin};
+  const EpilogueShader ending(encoder, *shaders[c->dtype()], epilogue, c);
+  const std::uint32_t constants[] = {encoder.plain_group(), bias ? 1u : 0u};
+  const auto operands = ending.with({read(partial), read(bias ? bias : partial), write(c)});
   encoder.dispatch(
-      *shaders[c->dtype()],
-      {encoder.plain_group(), bias ? 1u : 0u},
-      {read(partial), read(bias ? bias : partial), write(c)},
-      params,
+      ending.shader(),
+      constants,
+      operands.all(),
+      std::as_bytes(std::span(&params, 1)),
       grid_for(count, encoder.plain_group()));
 }
 

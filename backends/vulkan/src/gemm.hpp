@@ -1,6 +1,6 @@
 #pragma once
 
-#include "encoder.hpp"
+#include "epilogue.hpp"
 
 #include <cstdint>
 
@@ -25,6 +25,7 @@ struct Product {
   Value left;
   Value right;
   Value bias;  ///< contiguous, or null
+  const Epilogue* epilogue = nullptr;
   std::uint32_t rows = 0;
   std::uint32_t columns = 0;
   std::uint32_t depth = 0;
@@ -78,7 +79,7 @@ struct Slices {
       std::uint64_t elements) noexcept;
 };
 /// Adds slices, [slice][element of C], in order, into `c` from element `origin` on; then the bias
-/// along C's columns, unless it is null.
+/// along C's columns, unless it is null; then the epilogue's steps, if there is one.
 void sum_slices(
     Encoder& encoder,
     const Value& partial,
@@ -87,6 +88,7 @@ void sum_slices(
     std::uint32_t count,
     std::uint32_t columns,
     const Value& bias,
+    const Epilogue* epilogue,
     std::uint32_t origin);
 
 /// Rows of a register tile for a matrix of so many.

@@ -2,7 +2,7 @@
 
 #include "divisor.hpp"
 #include "encoder.hpp"
-#include "expressions.hpp"
+#include "segment_steps.hpp"
 #include "vulkan_device.hpp"
 
 #include <algorithm>
@@ -15,10 +15,6 @@
 namespace troupe::vulkan {
 
 namespace {
-
-[[noreturn]] void misfit(const std::string& what) {
-  throw Error(ErrorCode::internal, "a segment's parts do not fit: " + what);
-}
 
 /// The outputs' axes, those merged that every input steps through alike.
 struct Walk {
@@ -142,22 +138,6 @@ SegmentForm form_of(const Inputs& inputs, std::span<const Value> outputs) {
   return form;
 }
 
-std::string_view type_of(DType dtype) {
-  switch (dtype) {
-    case DType::float64:
-      return "double";
-    case DType::int32:
-      return "int";
-    case DType::int64:
-      return "int64_t";
-    case DType::uint8:
-    case DType::boolean:
-      return "uint8_t";
-    default:
-      return "float";
-  }
-}
-
 std::string_view type_of_four(DType dtype) {
   return dtype == DType::float32 ? "vec4" : dtype == DType::int32 ? "ivec4" : "u8vec4";
 }
@@ -183,73 +163,23 @@ class Writer {
       std::span<const Value> inputs,
       std::span<const Value> outputs,
       const SegmentForm& form)
-      : segment_(segment), outputs_(outputs), form_(form) {
-    for (const Value& value : inputs) dtypes_.push_back(value->dtype());
-    for (const Segment::Step& step : segment.steps) add(encoder, step);
+      : segment_(segment), outputs_(outputs), form_(form), steps_(encoder, segment, inputs) {
     for (std::size_t k = 0; k < outputs.size(); ++k)
-      if (dtypes_[result(k)] != outputs[k]->dtype()) misfit("an output has another dtype");
+      if (steps_.result(k) != outputs[k]->dtype()) misfit("an output has another dtype");
   }
 
   [[nodiscard]] std::string text() {
-    text_ += troupe_glsl;
-    text_ += math_glsl;
-    if (form_.rank > 1) text_ += divide_glsl;
+    text_ += shader_text("troupe.glsl");
+    text_ += shader_text("math.glsl");
+    if (form_.rank > 1) text_ += shader_text("divide.glsl");
     if (form_.in_pairs) text_ += pairs_glsl;
-    for (std::size_t i = 0; i < dtype_count; ++i) write_steps(static_cast<DType>(i));
+    text_ += std::move(steps_).functions();
     write_bindings();
-    write_segment();
     write_main();
     return std::move(text_);
   }
 
  private:
-  /// The number of output k.
-  [[nodiscard]] std::size_t result(std::size_t k) const {
-    return segment_.outputs.empty() ? dtypes_.size() - 1 : segment_.outputs[k];
-  }
-
-  void add(const Encoder& encoder, const Segment::Step& step) {
-    const std::size_t arity = arity_of(step);
-    for (std::size_t i = 0; i < arity; ++i)
-      if (step.from[i] >= dtypes_.size()) misfit("a step reads what comes later");
-    const DType dtype = dtypes_[step.from[arity - 1]];
-    GlslExpression expression = expression_of(*step.op, dtype);
-    if (!expression.there) encoder.refuse(dtype, step.op->info().name);
-    for (std::size_t i = expression.condition ? 1 : 0; i < arity; ++i)
-      if (dtypes_[step.from[i]] != dtype) misfit("a step reads two dtypes");
-    if (expression.condition && type_of(dtypes_[step.from[0]]) != "uint8_t")
-      misfit("a condition is no bool");
-    dtypes_.push_back(expression.answers ? DType::boolean : dtype);
-    computed_in_.push_back(dtype);
-    expressions_.push_back(std::move(expression));
-  }
-
-  /// The steps that compute in a dtype, each a function, behind the words for that dtype.
-  void write_steps(DType dtype) {
-    if (std::find(computed_in_.begin(), computed_in_.end(), dtype) == computed_in_.end()) return;
-    const std::string name = "DTYPE_" + std::string(name_of(dtype));
-    // In GLSL bool and uint8 are one type, but their powers differ.
-    constexpr std::string_view words[] = {
-        "t_max", "t_min", "t_div_trunc", "t_fmod", "t_div_floor", "t_pow"};
-    if (dtype == DType::boolean)
-      for (const std::string_view word : words)
-        text_ += "#define " + std::string(word) + " " + std::string(word) + "_bool\n";
-    text_ += "#define T " + std::string(type_of(dtype)) + "\n#define " + name + "\n";
-    text_ += expression_glsl;
-    for (std::size_t i = 0; i < segment_.steps.size(); ++i) {
-      if (computed_in_[i] != dtype) continue;
-      const GlslExpression& expression = expressions_[i];
-      text_ += std::string(type_of(dtypes_[segment_.inputs + i])) + " compute_" + number(i) + "(";
-      for (std::size_t k = 0; k < expression.arity; ++k)
-        text_ += (k > 0 ? ", " : "") + std::string(type_of(dtypes_[segment_.steps[i].from[k]])) +
-                 " x" + number(k);
-      text_ += ") {\n" + expression.body + "}\n";
-    }
-    text_ += "#undef T\n#undef UNSIGNED\n#undef " + name + "\n";
-    if (dtype == DType::boolean)
-      for (const std::string_view word : words) text_ += "#undef " + std::string(word) + "\n";
-  }
-
   [[nodiscard]] bool four(std::size_t k) const { return form_.by_four && !(form_.alone >> k & 1); }
 
   /// Whether four elements are loaded and stored as pairs; bytes are one word anyway.
@@ -261,12 +191,12 @@ class Writer {
       text_ += "BINDING_BY(" + std::string(sixteen ? "16, " : "4, ") + number(at) + ", " + access +
                ", " +
                std::string(
-                   !by_four        ? type_of(dtype)
+                   !by_four        ? glsl_type(dtype)
                    : paired(dtype) ? "u64vec2"
                                    : type_of_four(dtype));
     };
     for (std::size_t k = 0; k < segment_.inputs; ++k) {
-      binding(k, "readonly", dtypes_[k], four(k));
+      binding(k, "readonly", steps_.input(k), four(k));
       text_ += ", in" + number(k) + ")\n";
     }
     for (std::size_t k = 0; k < outputs_.size(); ++k) {
@@ -281,28 +211,6 @@ class Writer {
     text_ += ")\n";
   }
 
-  /// All steps for one element.
-  void write_segment() {
-    text_ += "void segment(";
-    for (std::size_t k = 0; k < segment_.inputs; ++k)
-      text_ += std::string(type_of(dtypes_[k])) + " r" + number(k) + ", ";
-    for (std::size_t k = 0; k < outputs_.size(); ++k)
-      text_ += (k > 0 ? ", out " : "out ") + std::string(type_of(outputs_[k]->dtype())) + " y" +
-               number(k);
-    text_ += ") {\n";
-    for (std::size_t i = 0; i < segment_.steps.size(); ++i) {
-      const std::size_t at = segment_.inputs + i;
-      text_ += "  const " + std::string(type_of(dtypes_[at])) + " r" + number(at) + " = compute_" +
-               number(i) + "(";
-      for (std::size_t k = 0; k < expressions_[i].arity; ++k)
-        text_ += (k > 0 ? ", r" : "r") + number(segment_.steps[i].from[k]);
-      text_ += ");\n";
-    }
-    for (std::size_t k = 0; k < outputs_.size(); ++k)
-      text_ += "  y" + number(k) + " = r" + number(result(k)) + ";\n";
-    text_ += "}\n";
-  }
-
   void write_main() {
     text_ +=
         "layout(constant_id = 1) const uint turns = 1;\nvoid main() {\n  FOR_SPREAD(i, push.n, "
@@ -312,17 +220,18 @@ class Writer {
       const std::string place = form_.steps >> k & 1   ? "at" + number(k)
                                 : form_.alone >> k & 1 ? "0"
                                                        : "i";
-      text_ += "  const " + std::string(four(k) ? type_of_four(dtypes_[k]) : type_of(dtypes_[k])) +
+      text_ += "  const " +
+               std::string(four(k) ? type_of_four(steps_.input(k)) : glsl_type(steps_.input(k))) +
                " a" + number(k) + " = ";
       const std::string element = "AT(in" + number(k) + ", " + place + ")";
-      text_ += (four(k) && paired(dtypes_[k])
-                    ? std::string(type_of_four(dtypes_[k])) + "_of(" + element + ")"
+      text_ += (four(k) && paired(steps_.input(k))
+                    ? std::string(type_of_four(steps_.input(k))) + "_of(" + element + ")"
                     : element) +
                ";\n";
     }
     for (std::size_t k = 0; k < outputs_.size(); ++k) {
       const DType dtype = outputs_[k]->dtype();
-      text_ += "  " + std::string(form_.by_four ? type_of_four(dtype) : type_of(dtype)) + " b" +
+      text_ += "  " + std::string(form_.by_four ? type_of_four(dtype) : glsl_type(dtype)) + " b" +
                number(k) + ";\n";
     }
     for (std::size_t lane = 0; lane < (form_.by_four ? 4 : 1); ++lane) {
@@ -364,18 +273,10 @@ class Writer {
     }
   }
 
-  static std::size_t arity_of(const Segment::Step& step) {
-    const std::size_t arity = elementwise_arity(step.op->info().id);
-    if (arity == 0) misfit(std::string(step.op->info().name) + " is not elementwise");
-    return arity;
-  }
-
   const Segment& segment_;
   std::span<const Value> outputs_;
   SegmentForm form_;
-  std::vector<DType> dtypes_;       // of all numbers
-  std::vector<DType> computed_in_;  // of the steps
-  std::vector<GlslExpression> expressions_;
+  SegmentSteps steps_;
   std::string text_;
 };
 
@@ -392,10 +293,10 @@ void check_fit(
 }
 
 std::uint64_t hash_of(
-    const Segment& segment, std::span<const Value> inputs, const SegmentForm& form) noexcept {
+    const Segment& segment, std::span<const Value> inputs, std::uint64_t form) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, by words
   const auto mix = [&](std::uint64_t x) { hash = (hash ^ x) * 0x100000001b3; };
-  mix(form.code());
+  mix(form);
   for (const Value& value : inputs) mix(static_cast<std::uint64_t>(value->dtype()));
   for (const Segment::Step& step : segment.steps) {
     mix(static_cast<std::uint64_t>(step.op->info().id));
@@ -419,12 +320,12 @@ bool Segment::operator==(const Segment& other) const noexcept {
 }
 
 const Shader* SegmentShaders::find(
-    const Segment& segment, std::span<const Value> inputs, const SegmentForm& form) const noexcept {
+    const Segment& segment, std::span<const Value> inputs, std::uint64_t form) const noexcept {
   const std::shared_lock lock(lock_);
   const auto found = made_.find(hash_of(segment, inputs, form));
   if (found == made_.end()) return nullptr;
   for (const Entry& entry : found->second) {
-    bool same = entry.form == form.code() && entry.segment.inputs == inputs.size();
+    bool same = entry.form == form && entry.segment.inputs == inputs.size();
     for (std::size_t k = 0; same && k < inputs.size(); ++k)
       same = entry.dtypes[k] == inputs[k]->dtype();
     if (same && entry.segment == segment) return entry.shader;
@@ -435,12 +336,12 @@ const Shader* SegmentShaders::find(
 void SegmentShaders::add(
     const Segment& segment,
     std::span<const Value> inputs,
-    const SegmentForm& form,
+    std::uint64_t form,
     const Shader& shader) {
   Entry entry;
   entry.segment = segment;
   for (std::size_t k = 0; k < inputs.size(); ++k) entry.dtypes[k] = inputs[k]->dtype();
-  entry.form = form.code();
+  entry.form = form;
   entry.shader = &shader;
   const std::unique_lock lock(lock_);
   made_[hash_of(segment, inputs, form)].push_back(std::move(entry));
@@ -460,14 +361,14 @@ void encode_segment(
   form.in_pairs = form.by_four && encoder.software() && encoder.device().context().info.int64;
 
   SegmentShaders& shaders = encoder.device().segment_shaders();
-  const Shader* shader = shaders.find(segment, inputs.all(), form);
+  const Shader* shader = shaders.find(segment, inputs.all(), form.code());
   if (!shader) {
     Writer writer(encoder, segment, inputs.all(), outputs, form);
     shader = &encoder.device().compiler().compile(
         segment.steps.size() == 1 ? std::string(segment.steps[0].op->info().name) : "a segment",
         static_cast<std::uint32_t>(bindings),
         writer.text());
-    shaders.add(segment, inputs.all(), form, *shader);
+    shaders.add(segment, inputs.all(), form.code(), *shader);
   }
 
   const Walk& walk = inputs.walk;

@@ -67,19 +67,18 @@ struct SegmentForm {
   }
 };
 
-/// The shaders of segments that were written so far, by content, the inputs' dtypes, and the form.
+/// The shaders of segments that were written so far, by content, the inputs' dtypes, and the form:
+/// `SegmentForm::code`, or what else a kernel tells its own apart by.
 ///
 /// Threads   any.
 class SegmentShaders {
  public:
   [[nodiscard]] const Shader* find(
-      const Segment& segment,
-      std::span<const Value> inputs,
-      const SegmentForm& form) const noexcept;
+      const Segment& segment, std::span<const Value> inputs, std::uint64_t form) const noexcept;
   void add(
       const Segment& segment,
       std::span<const Value> inputs,
-      const SegmentForm& form,
+      std::uint64_t form,
       const Shader& shader);
 
  private:

@@ -12,6 +12,12 @@ const Shader* find_shader(std::string_view name, std::string_view variant) noexc
   return nullptr;
 }
 
+std::string_view shader_text(std::string_view file) noexcept {
+  for (const ShaderText& text : all_shader_texts())
+    if (text.file == file) return text.text;
+  return {};
+}
+
 ShaderByDType::ShaderByDType(std::string_view name) noexcept {
   for (std::size_t i = 0; i < dtype_count; ++i)
     variants_[i] = find_shader(name, name_of(static_cast<DType>(i)));

@@ -18,6 +18,15 @@ struct Shader {
   std::span<const std::uint32_t> by_descriptor;
 };
 
+/// A file of the folder shaders/.
+struct ShaderText {
+  std::string_view file;  ///< "troupe.glsl"
+  std::string_view text;
+};
+[[nodiscard]] std::span<const ShaderText> all_shader_texts() noexcept;
+/// Empty for a file that is not there.
+[[nodiscard]] std::string_view shader_text(std::string_view file) noexcept;
+
 /// A shader by name and variant, or null. What CMake compiled; see troupe_shaders in cmake/.
 [[nodiscard]] const Shader* find_shader(std::string_view name, std::string_view variant) noexcept;
 

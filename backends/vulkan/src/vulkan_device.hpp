@@ -51,6 +51,7 @@ class VulkanDevice final : public Device {
   [[nodiscard]] Compiler& compiler() noexcept { return *compiler_; }
   [[nodiscard]] Queue& queue() noexcept { return *queue_; }
   [[nodiscard]] SegmentShaders& segment_shaders() noexcept { return segments_; }
+  [[nodiscard]] SegmentShaders& epilogue_shaders() noexcept { return epilogues_; }
   [[nodiscard]] const Value& fault() const noexcept { return fault_; }
   [[nodiscard]] Statistics statistics() const;
 
@@ -77,6 +78,7 @@ class VulkanDevice final : public Device {
   std::unique_ptr<Compiler> compiler_;
   std::unique_ptr<Pipelines> pipelines_;
   SegmentShaders segments_;
+  SegmentShaders epilogues_;
   std::array<EncodeFunction, own_ids_max> kernels_{};
   Value fault_;
   std::uint64_t pipelines_saved_ = 0;
