@@ -176,7 +176,14 @@ void ProgramActor::upload_scalars() {
   for (std::size_t i = 0; i < tables_->scalars.size(); ++i) {
     const Tables::Cell cell = tables_->scalars[i].first;
     const std::span<const double> numbers = current_->scalars[i];
-    arrive(cell, device_->upload(tables_->metas[cell], std::as_bytes(numbers)));
+    Value scalars;
+    try {
+      scalars = device_->upload(tables_->metas[cell], std::as_bytes(numbers));
+    } catch (...) {  // the device is lost, or full
+      failure_ = ValueBody::failed(system(), current_error().step(current_->step));
+      break;
+    }
+    arrive(cell, std::move(scalars));
   }
 }
 
