@@ -34,6 +34,10 @@ struct Parameter::Shared {
   std::uint32_t reads = 0;
   std::vector<std::shared_ptr<const GradientHook>>
       hooks;  // the actor's, for one that takes its place
+
+  void check_can_move(Device& to) const;
+  /// A new actor takes the place of the one there is.
+  void begin_on(Device& device, const Tensor& value);
 };
 
 namespace {
@@ -259,13 +263,27 @@ void Parameter::register_hook(GradientHook hook) {
   shared_->actor.send(AddHook{0, shared_->hooks.back()});
 }
 
-void Parameter::to(Device& device) {
-  if (shared_->device == &device) return;
-  if (&device.system() != &shared_->device->system())
+void Parameter::Shared::check_can_move(Device& to) const {
+  if (&to.system() != &device->system())
     throw Error(ErrorCode::device_mismatch, "a parameter cannot move to another system's device");
   if (Capture::current())
     throw Error(ErrorCode::in_capture, "a parameter was moved in a function that is captured")
         .hint("move the model before it is captured");
+}
+
+void Parameter::Shared::begin_on(Device& on, const Tensor& value) {
+  device = &on;
+  actor = on.system().spawn<ParameterActor>(on, value);
+  current = Tensor();
+  for (const auto& hook : hooks) {
+    Engine::of(on.system()).add_hook(*actor.cell(), 0, hook);
+    actor.send(AddHook{0, hook});
+  }
+}
+
+void Parameter::to(Device& device) {
+  if (shared_->device == &device) return;
+  shared_->check_can_move(device);
   const auto moved = [&device](const Tensor& tensor) {
     std::vector<std::byte> bytes(tensor.meta().bytes());
     tensor.download(tensor.dtype(), bytes);
@@ -276,15 +294,15 @@ void Parameter::to(Device& device) {
   std::vector<Tensor> states = this->states();
   for (Tensor& state : states) state = moved(state);
 
-  shared_->device = &device;
-  shared_->actor = device.system().spawn<ParameterActor>(device, value);
-  forget_read();
-  for (const auto& hook : shared_->hooks) {
-    Engine::of(device.system()).add_hook(*cell(), 0, hook);
-    shared_->actor.send(AddHook{0, hook});
-  }
+  shared_->begin_on(device, value);
   if (gradient) set_grad(moved(gradient));
   if (!states.empty()) set_states(states);
+}
+
+void Parameter::to_empty(Device& device) {
+  shared_->check_can_move(device);
+  const std::vector<std::byte> zeros(meta().bytes());
+  shared_->begin_on(device, Tensor::constant(device.upload(meta(), zeros)));
 }
 
 Tensor requires_grad(const Tensor& tensor, Where where) {

@@ -16,6 +16,8 @@ struct Loader::State {
   std::shared_ptr<const ImageSet> set;
   std::int64_t samples;
   std::int64_t batches;
+  std::shared_ptr<const Collate> collate;
+  std::shared_ptr<BatchMemory> memory;
   std::vector<Address<Decode>> decoders;
   std::optional<StreamReader<Batch>> epoch;  // that next() reads
 };
@@ -51,15 +53,14 @@ Loader::Loader(
                                     : (state.samples - 1) / options.batch_size + 1;
   check(state.batches > 0, "not one batch is full", "a smaller batch size, or drop_last = false");
 
-  const auto collate =
+  state.collate =
       std::make_shared<const Collate>(set, mean, deviation, options.augment, options.seed);
   const auto batch = static_cast<std::size_t>(std::min(options.batch_size, state.samples));
-  const auto memory = std::make_shared<BatchMemory>(
+  state.memory = std::make_shared<BatchMemory>(
       system,
       BatchMemory::aligned(batch * set->bytes_per_image() * sizeof(float)) +
           batch * sizeof(std::int64_t));
-  for (unsigned i = 0; i < options.workers; ++i)
-    state.decoders.push_back(system.spawn<Decoder>(device, collate, memory));
+  to(device);
 }
 
 Loader::~Loader() = default;
@@ -71,6 +72,15 @@ std::int64_t Loader::samples() const noexcept { return state_->samples; }
 std::int64_t Loader::batches() const noexcept { return state_->batches; }
 Shape Loader::sample_shape() const noexcept {
   return {state_->set->channels, state_->set->height, state_->set->width};
+}
+
+void Loader::to(Device& device) {
+  State& state = *state_;
+  if (&device.system() != state.system)
+    throw Error(ErrorCode::device_mismatch, "a loader cannot move to another system's device");
+  state.decoders.clear();
+  for (unsigned i = 0; i < state.options.workers; ++i)
+    state.decoders.push_back(state.system->spawn<Decoder>(device, state.collate, state.memory));
 }
 
 void Loader::stream_epoch(

@@ -79,6 +79,7 @@ static_assert(DataMessages::size == 4);
 ///
 /// Receives  `Decode` from the sampler of any epoch.
 /// Sends     `Decoded`.
+/// Stops     with what its device throws, of which the prefetchers that watch it tell.
 class Decoder final : public Actor<Decode> {
  public:
   static constexpr std::string_view name = "loader.decoder";
@@ -91,7 +92,7 @@ class Decoder final : public Actor<Decode> {
  private:
   friend ActorAccess;
 
-  void on(const Decode& decode) {
+  void on(const Decode& decode) try {
     const ImageSet& set = collate_->set();
     const std::int64_t samples = decode.samples;
     const Meta images{DType::float32, {samples, set.channels, set.height, set.width}};
@@ -108,6 +109,9 @@ class Decoder final : public Actor<Decode> {
         {borrow(images, block.get(), block),
          borrow(labels, block.get() + labels_at, block),
          decode.batch}});
+  } catch (const Error& error) {
+    // Not thrown on, which the system would log besides.
+    stop(Error(error).actor(name));
   }
 
   Tensor borrow(const Meta& meta, std::byte* data, const std::shared_ptr<std::byte>& owner) {

@@ -208,6 +208,11 @@ void Module::to(Device& device) const {
   for (Parameter& buffer : buffers()) buffer.to(device);
 }
 
+void Module::to_empty(Device& device) const {
+  for (Parameter& parameter : parameters()) parameter.to_empty(device);
+  for (Parameter& buffer : buffers()) buffer.to_empty(device);
+}
+
 void Module::apply(const std::function<void(Module&)>& visit) const {
   for (const auto& [name, child] : state_->children) Module(child).apply(visit);
   Module self(state_);

@@ -146,6 +146,13 @@ struct Place {
   std::vector<EpochMetrics> metrics{};
 };
 
+/// What a fit goes on from when its device is lost: all of it in the host's memory.
+struct Commit {
+  io::Archive archive;
+  std::vector<io::HostTensor> buffers;  // those too that no checkpoint keeps
+  std::int64_t step = 0;
+};
+
 /// Sets the NaN trap, and takes it back.
 class NanTrap {
  public:
@@ -260,16 +267,8 @@ struct Trainer::State : Place {
       : task(std::move(given)),
         options(std::move(chosen)),
         results(static_cast<std::size_t>(options.accumulate_grad_batches)),
-        train_program([this](std::span<const Tensor> inputs) {
-          std::vector<Tensor> outputs(inputs.size());
-          train_step(inputs, outputs);
-          return outputs;
-        }),
-        test_program([this](std::span<const Tensor> inputs) {
-          std::vector<Tensor> outputs(inputs.size());
-          test_step(inputs, outputs);
-          return outputs;
-        }) {
+        train_program(program_of_training()),
+        test_program(program_of_testing()) {
     inputs.reserve(2 * static_cast<std::size_t>(options.accumulate_grad_batches));
   }
 
@@ -281,6 +280,13 @@ struct Trainer::State : Place {
   bool test_epoch(Trainer* trainer, data::Loader& test, Totals& totals);
   void end_epoch(Trainer& trainer, const Totals* tested);
   void tell(Trainer& trainer, const Progress& progress) const;
+  bool run(Trainer& trainer, data::Loader& train, data::Loader* test);
+  void commit(Trainer& trainer);
+  void move(Trainer& trainer, data::Loader& train, data::Loader* test, const Error& reason);
+  [[nodiscard]] bool may_move() const { return fallbacks_used < options.fallback_devices.size(); }
+  [[nodiscard]] Device& device() const { return moved_to ? *moved_to : Scope::current().device(); }
+  [[nodiscard]] CompiledFunction program_of_training();
+  [[nodiscard]] CompiledFunction program_of_testing();
   [[nodiscard]] bool stopped() const { return options.stop.stop_requested(); }
   [[nodiscard]] static std::int64_t now() { return Scope::current().system().clock().now_ns(); }
 
@@ -291,7 +297,27 @@ struct Trainer::State : Place {
   Results results;
   CompiledFunction train_program;
   CompiledFunction test_program;
+
+  std::optional<Commit> committed;
+  std::size_t fallbacks_used = 0;
+  Device* moved_to = nullptr;
 };
+
+CompiledFunction Trainer::State::program_of_training() {
+  return CompiledFunction([this](std::span<const Tensor> inputs) {
+    std::vector<Tensor> outputs(inputs.size());
+    train_step(inputs, outputs);
+    return outputs;
+  });
+}
+
+CompiledFunction Trainer::State::program_of_testing() {
+  return CompiledFunction([this](std::span<const Tensor> inputs) {
+    std::vector<Tensor> outputs(inputs.size());
+    test_step(inputs, outputs);
+    return outputs;
+  });
+}
 
 void Trainer::State::score(
     const Tensor& images, const Tensor& labels, Tensor& loss, Tensor& correct) const {
@@ -344,9 +370,15 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
   Engine& engine = Engine::of(Scope::current().system());
   const ModeChange mode(task.model, true);
   const std::int64_t began = now();
-  const double seconds_before = train_seconds;
+  const double seconds_before = seconds;
+  const double train_seconds_before = train_seconds;
   std::int64_t samples_here = 0;
-  const auto account = [&] { train_seconds = seconds_before + seconds_between(began, now()); };
+  const auto account = [&] {
+    const double here = seconds_between(began, now());
+    seconds = seconds_before + here;
+    train_seconds = train_seconds_before + here;
+    return here;
+  };
 
   if (batch > train.batches())
     throw Error(
@@ -372,8 +404,7 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
     if (task.schedule && options.schedule_interval == ScheduleInterval::step) task.schedule->step();
     results.push(totals);
 
-    account();
-    const double seconds_here = train_seconds - seconds_before;
+    const double seconds_here = account();
     tell(
         trainer,
         {.epoch = epoch,
@@ -387,10 +418,10 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
          .seconds = seconds_here,
          .samples_per_second = static_cast<double>(samples_here) / seconds_here});
     if (stopped()) break;
+    if (may_move() && step - committed->step >= options.commit_every_n_steps) commit(trainer);
   }
   results.read_all(totals);
   account();
-  seconds += train_seconds - seconds_before;
   return batch >= train.batches();
 }
 
@@ -451,6 +482,47 @@ void Trainer::State::end_epoch(Trainer& trainer, const Totals* tested) {
   seconds = train_seconds = 0;
   if (task.schedule && options.schedule_interval == ScheduleInterval::epoch) task.schedule->step();
   for (const auto& callback : options.callbacks) callback->on_epoch_end(trainer, line);
+  if (may_move()) commit(trainer);
+}
+
+bool Trainer::State::run(Trainer& trainer, data::Loader& train, data::Loader* test) {
+  while (epoch < options.max_epochs) {
+    if (stopped() || !train_epoch(trainer, train)) return false;
+    Totals tested;
+    if (test && !test_epoch(&trainer, *test, tested)) return false;
+    end_epoch(trainer, test ? &tested : nullptr);
+  }
+  return true;
+}
+
+/// The one before stays until this one is whole: the device may be lost on the way.
+void Trainer::State::commit(Trainer& trainer) {
+  Commit made{trainer.archive(), {}, step};
+  StateDict buffers;
+  for (const auto& [name, buffer] : task.model.named_buffers())
+    buffers.emplace_back(name, buffer.tensor());
+  made.buffers = to_host(buffers);
+  committed = std::move(made);
+}
+
+/// To the next fallback device, where the last commit is restored.
+void Trainer::State::move(
+    Trainer& trainer, data::Loader& train, data::Loader* test, const Error& reason) {
+  Device& lost = device();
+  Device& next = *options.fallback_devices[fallbacks_used++];
+  moved_to = &next;
+  const OnDevice there(next);
+  inputs.clear();
+  // With the memory on the lost device that their tables keep.
+  train_program = program_of_training();
+  test_program = program_of_testing();
+  train.to(next);
+  if (test) test->to(next);
+  task.model.to_empty(next);
+  trainer.restore(committed->archive);
+  const StateDict buffers = from_host(committed->buffers);
+  for (auto& [name, buffer] : task.model.named_buffers()) buffer.set(*find(buffers, name));
+  for (const auto& callback : options.callbacks) callback->on_device_lost(trainer, lost, reason);
 }
 
 Trainer::Trainer(Task task, TrainerOptions options) {
@@ -460,6 +532,9 @@ Trainer::Trainer(Task task, TrainerOptions options) {
       "accumulate_grad_batches is below 1",
       "1: no accumulation");
   check(options.gradient_clip_val >= 0, "gradient_clip_val is negative", "0: no clipping");
+  check(options.commit_every_n_steps > 0, "commit_every_n_steps is below 1", "1: each step");
+  for (const Device* device : options.fallback_devices)
+    check(device != nullptr, "a fallback device is null", "give devices that are attached");
   state_ = std::make_unique<State>(std::move(task), std::move(options));
 }
 
@@ -470,29 +545,46 @@ Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 const std::vector<EpochMetrics>& Trainer::metrics() const noexcept { return state_->metrics; }
 std::int64_t Trainer::step() const noexcept { return state_->step; }
 const Task& Trainer::task() const noexcept { return state_->task; }
+Device& Trainer::device() const { return state_->device(); }
 
 bool Trainer::fit(data::Loader& train, data::Loader* test) {
   State& state = *state_;
-  const NanTrap trap(Engine::of(Scope::current().system()), state.options.detect_nan);
-  state.results.clear();
+  for (const Device* fallback : state.options.fallback_devices)
+    if (&fallback->system() != &Scope::current().system())
+      throw Error(ErrorCode::device_mismatch, "a fallback device is another system's");
   struct Settle {
     Results& results;
     int exceptions = std::uncaught_exceptions();
     ~Settle() {
       if (std::uncaught_exceptions() > exceptions) results.settle();
     }
-  } const settle{state.results};
-  for (const auto& callback : state.options.callbacks) callback->on_fit_start(*this);
-  while (state.epoch < state.options.max_epochs) {
-    if (state.stopped() || !state.train_epoch(*this, train)) return false;
-    Totals tested;
-    if (test && !state.test_epoch(this, *test, tested)) return false;
-    state.end_epoch(*this, test ? &tested : nullptr);
+  };
+  // As a supervisor does: what was lost is begun anew elsewhere, while there is a place for it.
+  std::optional<Error> lost;
+  state.committed.reset();
+  while (true) {
+    try {
+      if (lost) state.move(*this, train, test, *lost);
+      const OnDevice here(state.device());
+      const NanTrap trap(Engine::of(Scope::current().system()), state.options.detect_nan);
+      state.results.clear();
+      const Settle settle{state.results};
+      if (!lost) {
+        for (const auto& callback : state.options.callbacks) callback->on_fit_start(*this);
+        if (state.may_move()) state.commit(*this);
+      }
+      const bool finished = state.run(*this, train, test);
+      state.committed.reset();  // as much as the model and its optimizer states
+      return finished;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::device_lost || !state.committed || !state.may_move()) throw;
+      lost = error;
+    }
   }
-  return true;
 }
 
 Evaluation Trainer::evaluate(data::Loader& loader) {
+  const OnDevice here(state_->device());
   const NanTrap trap(Engine::of(Scope::current().system()), state_->options.detect_nan);
   Totals totals;
   (void)state_->test_epoch(nullptr, loader, totals);
@@ -534,6 +626,7 @@ io::Archive Trainer::archive(io::Tree about) {
 
 void Trainer::restore(const io::Archive& archive) {
   State& state = *state_;
+  const OnDevice here(state.device());
   const io::Tree& meta = archive.meta;
   Place place;
   RandomState random;

@@ -9,6 +9,7 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -84,15 +85,17 @@ class BrokenSampler final : public Actor<Begin> {
 
 struct Fixture {
   explicit Fixture(unsigned threads = 2) : system(with_threads(threads)) {}
-  static System::Options with_threads(unsigned threads) {
+  System::Options with_threads(unsigned threads) {
     System::Options options;
     options.threads = threads;
+    options.log = [this](LogLevel, std::string_view) { ++logged; };
     return options;
   }
   Loader loader(std::int64_t count, LoaderOptions options) {
     return Loader(device, numbered(count), {}, {}, options);
   }
 
+  std::atomic<int> logged{0};  // lines
   // Goes after the system, in whose last messages there may be batches of its memory.
   std::unique_ptr<HostDevice> owner;
   System system;
@@ -222,6 +225,32 @@ TEST_CASE("a decoder that dies ends the epoch with its error, and every later on
     fixture.device.broken = false;
     loader.begin_epoch(1);
     CHECK(end_of_epoch(loader).find("planted") != std::string::npos);
+  }
+  fixture.system.wait_until(
+      [&] { return fixture.system.actors_alive() == 0; }, "the loader's actors to end");
+}
+
+TEST_CASE("a loader whose device broke goes on on another, with the same batches", "[data]") {
+  Fixture fixture;
+  HostDevice second(fixture.system);
+  {
+    Loader loader = fixture.loader(40, {.batch_size = 4, .seed = 3});
+    const Epoch whole = epoch_of(loader, 2);
+    loader.begin_epoch(2);
+    fixture.device.broken = true;
+    CHECK(end_of_epoch(loader).find("planted") != std::string::npos);
+    CHECK(fixture.logged == 0);  // who reads the epoch is told, and nobody else
+    loader.to(second);
+    loader.begin_epoch(2, 5);
+    const auto batch = loader.next();
+    REQUIRE(batch);
+    CHECK(&batch->images.value()->device() == &second);
+    CHECK(numbers_in(*batch) == whole[5]);
+    CHECK(rest_of_epoch(loader) == Epoch(whole.begin() + 6, whole.end()));
+
+    System other(System::Options{.threads = 1});
+    HostDevice elsewhere(other);
+    CHECK_THROWS_AS(loader.to(elsewhere), Error);
   }
   fixture.system.wait_until(
       [&] { return fixture.system.actors_alive() == 0; }, "the loader's actors to end");

@@ -223,6 +223,35 @@ TEST_CASE("to moves parameters and buffers, and every handle follows", "[nn]") {
   CHECK(copy.fc.weight().grad().to_vector<float>() == gradient);
 }
 
+TEST_CASE("to_empty moves without reading, and hooks come along", "[nn]") {
+  test::Engine engine;
+  Device& second = cpu::attach(engine.system);
+  const Block block;
+  Parameter weight = block.fc.weight();
+  int hooked = 0;
+  weight.register_hook([&](const Tensor&) {
+    ++hooked;
+    return Tensor();
+  });
+  weight.set_grad(Tensor::copy_of<float>(test::numbers(6, 2), {2, 3}));
+  weight.set_states({Tensor::copy_of<float>(test::numbers(6, 3), {2, 3})});
+
+  block.to_empty(second);
+  for (const Parameter& parameter : block.parameters()) CHECK(&parameter.device() == &second);
+  for (const Parameter& buffer : block.buffers()) CHECK(&buffer.device() == &second);
+  CHECK(weight.tensor().to_vector<float>() == std::vector<float>(6));
+  CHECK(block.cache.tensor().to_vector<float>() == std::vector<float>(7));
+  CHECK_FALSE(weight.grad());
+  CHECK(weight.states().empty());
+  const OnDevice there(second);
+  backward(sum(weight.tensor()));
+  CHECK(weight.grad().to_vector<float>() == std::vector<float>(6, 1.0f));
+  CHECK(hooked == 1);
+
+  System other(System::Options{.threads = 1});
+  CHECK_THROWS_AS(block.to_empty(cpu::attach(other)), Error);
+}
+
 TEST_CASE("a module prints as PyTorch prints it", "[nn]") {
   test::Engine engine;
   CHECK(

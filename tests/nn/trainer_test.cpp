@@ -10,6 +10,7 @@
 #include <troupe/nn/sgd.hpp>
 #include <troupe/nn/trainer.hpp>
 #include <troupe/tensor/engine.hpp>
+#include <troupe/tensor/ops/add.hpp>
 #include <troupe/tensor/ops/mul.hpp>
 #include <troupe/tensor/ops/sum.hpp>
 
@@ -528,11 +529,214 @@ TEST_CASE("no change to an archive brings a trainer down", "[nn]") {
   CHECK(accepted > 20);
 }
 
+namespace {
+
+/// Throws what a lost device would, once after the step it is told, and leaves nothing on the
+/// device that could be read by mistake.
+class Loss final : public Callback {
+ public:
+  explicit Loss(std::function<bool(const Progress&)> when) : when_(std::move(when)) {}
+  void on_batch_end(Trainer& trainer, const Progress& progress) override {
+    if (!when_ || !when_(progress)) return;
+    when_ = nullptr;
+    for (Parameter& parameter : trainer.task().model.parameters()) spoil(parameter);
+    for (Parameter& buffer : trainer.task().model.buffers()) spoil(buffer);
+    throw Error(ErrorCode::device_lost, "planted");
+  }
+  void on_device_lost(Trainer& trainer, Device& lost, const Error& reason) override {
+    CHECK(reason.message() == "planted");
+    told.push_back({&lost, &trainer.device(), trainer.step()});
+  }
+
+  struct Told {
+    const Device* lost;
+    const Device* next;
+    std::int64_t step;
+  };
+  std::vector<Told> told;
+
+ private:
+  static void spoil(Parameter& parameter) {
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    if (!is_floating(parameter.dtype())) return parameter.set(parameter.tensor() * 0);
+    parameter.set(parameter.tensor() * nan);
+    std::vector<Tensor> states = parameter.states();
+    for (Tensor& state : states) state = state * nan;
+    parameter.set_states(states);
+  }
+
+  std::function<bool(const Progress&)> when_;
+};
+
+TrainerOptions options_of(Door door, std::int64_t max_epochs = 3) {
+  TrainerOptions options;
+  options.max_epochs = max_epochs;
+  options.door = door;
+  options.schedule_interval = ScheduleInterval::step;
+  return options;
+}
+
+/// A fit that is stopped after a step, saved, and gone on with by another trainer.
+std::string bits_of_stopped_fit(Door door, std::int64_t stop_after) {
+  io::Archive saved;
+  {
+    Fixture fixture;
+    std::stop_source stop;
+    TrainerOptions options = options_of(door);
+    options.stop = stop.get_token();
+    options.callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
+      if (progress.step == stop_after) stop.request_stop();
+    })};
+    Trainer trainer(fixture.task(), options);
+    if (stop_after > 0) CHECK_FALSE(trainer.fit(fixture.train, &fixture.test_set));
+    saved = trainer.archive();
+  }
+  Fixture fixture;
+  Trainer trainer(fixture.task(), options_of(door));
+  trainer.restore(saved);
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  return bits(trainer);
+}
+
+}  // namespace
+
+// Goal: wherever a loss falls, the fit goes on from the last commit before it with the bits of a
+// trainer that was restored from there, and reads nothing from the device that is lost.
+TEST_CASE("a fit whose device is lost goes on elsewhere from the last commit", "[nn]") {
+  struct Case {
+    std::int64_t lost_after;  // steps
+    bool testing;             // in the test that follows it
+    std::int64_t committed;
+  };
+  const Door door = GENERATE(Door::program, Door::define_by_run);
+  // 10 steps an epoch, a commit each 4 and at the end of each.
+  const auto [lost_after, testing, committed] = GENERATE(
+      Case{1, false, 0},
+      Case{6, false, 4},
+      Case{8, false, 4},  // before it was committed itself
+      Case{10, true, 8},
+      Case{13, false, 10},
+      Case{30, true, 28});
+  CAPTURE(door == Door::program, lost_after, testing);
+  Fixture fixture;
+  Device& second = cpu::attach(fixture.engine.system);
+  const auto loss = std::make_shared<Loss>(
+      [lost_after = lost_after, testing = testing](const Progress& progress) {
+        return progress.step == lost_after && progress.testing == testing;
+      });
+  TrainerOptions options = options_of(door);
+  options.callbacks = {loss};
+  options.fallback_devices = {&second};
+  options.commit_every_n_steps = 4;
+  Trainer trainer(fixture.task(), options);
+  CHECK(&trainer.device() == &fixture.engine.device);
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+
+  REQUIRE(loss->told.size() == 1);
+  CHECK(loss->told[0].lost == &fixture.engine.device);
+  CHECK(loss->told[0].next == &second);
+  CHECK(loss->told[0].step == committed);
+  CHECK(&trainer.device() == &second);
+  for (const Parameter& parameter : trainer.task().model.parameters())
+    CHECK(&parameter.device() == &second);
+  CHECK(bits(trainer) == bits_of_stopped_fit(door, committed));
+}
+
+TEST_CASE("each loss takes the next fallback device, and the last ends the fit", "[nn]") {
+  const bool enough = GENERATE(true, false);
+  Fixture fixture;
+  Device& second = cpu::attach(fixture.engine.system);
+  Device& third = cpu::attach(fixture.engine.system);
+  const auto in_step = [](std::int64_t step) {
+    return std::make_shared<Loss>([=](const Progress& progress) { return progress.step == step; });
+  };
+  const auto first_loss = in_step(3);
+  const auto second_loss = in_step(15);
+  TrainerOptions options = options_of(Door::program, 2);
+  options.callbacks = {first_loss, second_loss};
+  options.fallback_devices = {&second};
+  if (enough) options.fallback_devices.push_back(&third);
+  Trainer trainer(fixture.task(), options);
+  if (!enough) {
+    CHECK_THROWS_AS(trainer.fit(fixture.train, &fixture.test_set), Error);
+    CHECK(&trainer.device() == &second);
+    return;
+  }
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  CHECK(&trainer.device() == &third);
+  REQUIRE(second_loss->told.size() == 2);
+  CHECK(second_loss->told[1].lost == &second);
+  CHECK(second_loss->told[1].step == 10);
+  CHECK(bits(trainer) == bits_of_fit(1, options_of(Door::program, 2)));
+}
+
+TEST_CASE("without a fallback device a loss ends the fit, as does any other error with", "[nn]") {
+  Fixture fixture;
+  Device& second = cpu::attach(fixture.engine.system);
+  const bool with = GENERATE(true, false);
+  const ErrorCode code = with ? ErrorCode::out_of_memory : ErrorCode::device_lost;
+  TrainerOptions options;
+  options.callbacks = {
+      std::make_shared<Watch>([code](Trainer&, const Progress&) { throw Error(code, "planted"); })};
+  if (with) options.fallback_devices = {&second};
+  Trainer trainer(fixture.task(), options);
+  try {
+    (void)trainer.fit(fixture.train);
+    FAIL("ended well");
+  } catch (const Error& error) {
+    CHECK(error.code() == code);
+  }
+  CHECK(&trainer.device() == &fixture.engine.device);
+}
+
+namespace {
+
+/// Counts its calls in a buffer that no checkpoint keeps.
+struct Counting : Layer<Counting> {
+  Counting() : Layer("Counting") {}
+  Parameter calls =
+      register_buffer("calls", Tensor::copy_of<float>(std::vector<float>{0}, {1}), false);
+  Tensor forward(const Operand& input) const {
+    Parameter count = calls;
+    const NoGrad no_grad;
+    count.set(count.tensor() + 1);
+    return input.tensor();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a commit keeps the buffers too that no checkpoint keeps", "[nn]") {
+  Fixture fixture;
+  Device& second = cpu::attach(fixture.engine.system);
+  const Counting counting;
+  const Sequential model{Flatten(), counting, Linear(16, 3)};
+  Trainer trainer(
+      {model, optim::SGD(model.parameters(), {.lr = 0.1})},
+      {.callbacks = {std::make_shared<Loss>(
+           [](const Progress& progress) { return progress.step == 7; })},
+       .fallback_devices = {&second},
+       .commit_every_n_steps = 2});
+  CHECK(trainer.fit(fixture.train));
+  CHECK(counting.calls.tensor().to_vector<float>() == std::vector<float>{10});
+}
+
 TEST_CASE("options out of range are refused at the call", "[nn]") {
   const Fixture fixture;
   CHECK_THROWS_AS(Trainer(fixture.task(), {.max_epochs = -1}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.gradient_clip_val = -1}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.accumulate_grad_batches = 0}), Error);
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.fallback_devices = {nullptr}}), Error);
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.commit_every_n_steps = 0}), Error);
+}
+
+TEST_CASE("a fallback device of another system is refused before a step is done", "[nn]") {
+  System other(System::Options{.threads = 1});
+  Device& elsewhere = cpu::attach(other);
+  Fixture fixture;
+  Trainer trainer(fixture.task(), {.fallback_devices = {&elsewhere}});
+  CHECK_THROWS_AS(trainer.fit(fixture.train), Error);
+  CHECK(trainer.step() == 0);
 }
 
 }  // namespace troupe::nn

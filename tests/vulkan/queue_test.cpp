@@ -136,6 +136,23 @@ TEST_CASE("fences that were given before the loss are answered", "[vulkan]") {
   CHECK(queue.counts.submissions == submissions);  // a lost device is given nothing
 }
 
+TEST_CASE("a device plays its loss after as many submissions as it was told", "[vulkan]") {
+  Options options = test::vulkan_options();
+  options.lost_after_submissions = 3;
+  Machine machine(options);
+  Queue& queue = machine.gpu.queue();
+  std::uint64_t last = 0;
+  const Error error = thrown_by([&] {
+    while (last < 10) {
+      queue.wait(queue.send(clearing(three(1).value())));
+      last = queue.counts.submissions;
+    }
+    return 0;
+  });
+  CHECK(tells_of_the_loss(error));
+  CHECK(queue.counts.submissions == 3);
+}
+
 TEST_CASE("a system whose device was lost stops in order", "[vulkan]") {
   std::vector<std::string> log;
   {

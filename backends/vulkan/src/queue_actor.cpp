@@ -138,6 +138,9 @@ void QueueActor::submit() {
   queue_.counts.dispatches.fetch_add(counts.dispatches, std::memory_order_relaxed);
   queue_.counts.barriers.fetch_add(counts.barriers, std::memory_order_relaxed);
   VkResult result = context_.vk.vkEndCommandBuffer(slot_->commands);
+  if (context_.options.lost_after_submissions != 0 &&
+      batch_ >= context_.options.lost_after_submissions)
+    result = VK_ERROR_DEVICE_LOST;
   const std::uint64_t value = batch_ + 1;
   if (result >= 0) {
     VkTimelineSemaphoreSubmitInfo values{};

@@ -78,6 +78,9 @@ class Parameter {
   /// Moves value, gradient, states and the parameter's hooks to another device of the same system;
   /// all copies of the handle follow. Graphs and programs made before keep the old place. Waits.
   void to(Device& device);
+  /// The same without reading anything, as from a device that is lost: until it is set, the value
+  /// is zeros; gradient and states are gone.
+  void to_empty(Device& device);
   friend bool operator==(const Parameter& a, const Parameter& b) noexcept {
     return a.shared_ == b.shared_;
   }

@@ -94,6 +94,10 @@ class Loader {
   /// The shape of one sample: channels, height, width.
   [[nodiscard]] Shape sample_shape() const noexcept;
 
+  /// Has the batches of epochs that are begun from now on lie on another device of the same system;
+  /// what was begun before ends as it would.
+  void to(Device& device);
+
   /// Sends an epoch's batches, from `first_batch` on, to the sink of an actor. Several epochs may
   /// be under way at one time.
   void stream_epoch(

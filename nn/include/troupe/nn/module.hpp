@@ -98,6 +98,9 @@ class Module {
   /// Moves all parameters and buffers. Optimizer states go along; what was captured before does
   /// not.
   void to(Device& device) const;
+  /// The same without reading anything, as from a device that is lost: values are zeros until they
+  /// are loaded; gradients and optimizer states are gone.
+  void to_empty(Device& device) const;
   /// Calls a function with each module, children before the one that holds them.
   void apply(const std::function<void(Module&)>& visit) const;
 

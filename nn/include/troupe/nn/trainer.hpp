@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+namespace troupe {
+class Device;
+}
+
 namespace troupe::nn {
 
 class Trainer;
@@ -76,6 +80,9 @@ class Callback {
   virtual void on_batch_end(Trainer&, const Progress&) {}
   /// When the epoch's metrics are known; `Trainer::archive` here is the state between two epochs.
   virtual void on_epoch_end(Trainer&, const EpochMetrics&) {}
+  /// When the fit goes on elsewhere: `trainer.device()` is the next device, and the trainer stands
+  /// where the last commit left it. What was done since is done, and told, again.
+  virtual void on_device_lost(Trainer&, Device& /*lost*/, const Error& /*reason*/) {}
 };
 
 /// Loss of a batch's outputs and its labels: a scalar, the mean over the batch's samples.
@@ -94,6 +101,13 @@ struct TrainerOptions {
       false;  ///< the first NaN ends the fit, naming step and op; costs a look at every value
   std::stop_token stop{};  ///< asked after each step
   std::vector<std::shared_ptr<Callback>> callbacks{};
+  /// Where a fit goes on, in this order, when the device that it is on is lost. None: it ends with
+  /// that error.
+  std::vector<Device*> fallback_devices{};
+  /// Steps after which the state is committed: copied to the host's memory, which is what a
+  /// fallback goes on from. A commit waits for the device; it is made when a fit begins and at each
+  /// epoch's end besides, and never without fallback devices.
+  std::int64_t commit_every_n_steps = 100;
 };
 
 /// What is trained, by what, towards what. All are handles; the trainer shares them with the
@@ -118,6 +132,10 @@ struct Task {
 /// Errors     what the model, the loaders and the callbacks throw; `nan_found`. The trainer stays
 /// as the
 ///            last step left it.
+/// Lost       a device that is lost, `device_lost`, ends the fit unless there is a fallback device:
+///            then model, optimizer, loaders and graph move there, nothing is read from the lost
+///            one, and the fit goes on from the last commit, with the bits of a trainer that was
+///            restored there. What else the model or the loss hold must not lie on a device.
 /// Memory     a steady step allocates nothing here.
 class Trainer {
  public:
@@ -127,7 +145,8 @@ class Trainer {
   Trainer& operator=(Trainer&&) noexcept;
 
   /// Trains until `max_epochs` are done or a stop is asked for; then saving keeps all that is
-  /// needed to go on. Called again, or after `restore`, goes on where it was.
+  /// needed to go on. Called again, or after `restore`, goes on where it was. Throws
+  /// `device_mismatch` for a fallback device of another system.
   /// @returns  whether all epochs are done.
   bool fit(data::Loader& train, data::Loader* test = nullptr);
   /// Loss and accuracy over one epoch of a loader, with the model in eval mode and without
@@ -139,6 +158,8 @@ class Trainer {
   /// Steps done.
   [[nodiscard]] std::int64_t step() const noexcept;
   [[nodiscard]] const Task& task() const noexcept;
+  /// Where it trains: the scope's device, or the fallback that took its place.
+  [[nodiscard]] Device& device() const;
 
   /// All that an exact resume needs: weights, optimizer, schedule, random state, place in the
   /// epoch, metrics so far. `about` comes along, to be compared on loading: what was trained on

@@ -50,6 +50,8 @@ struct Options {
   /// Takes from the device no larger workgroups and no more shared memory than Vulkan promises of
   /// every device, so that tests reach what is chosen there.
   bool least_limits = false;
+  /// Plays a device that is lost after so many submissions; 0: never. For tests.
+  std::uint64_t lost_after_submissions = 0;
   /// Most bytes that tensors may take together; 0: what the driver's budget allows.
   std::size_t memory_bytes_max = 0;
   /// Where compiled shaders and the driver's pipeline cache are kept between runs; empty: nowhere.
