@@ -44,16 +44,22 @@ std::optional<unsigned> index_in(std::string_view name) {
 }
 
 Device& attach_vulkan(System& system, unsigned index, Console& console) {
-  // For who looks for a fault: "descriptors", "validation", "paranoid", in any order.
+  // For who looks for a fault: "descriptors", "validation", "paranoid", in any order; "lose=100"
+  // for who wants to see one.
   const char* debug = std::getenv("TROUPE_VULKAN_DEBUG");
   const std::string_view how = debug ? debug : "";
   const auto asked = [&](std::string_view word) { return how.find(word) != how.npos; };
+  constexpr std::string_view lose = "lose=";
+  std::uint64_t lost_after = 0;
+  if (const std::size_t at = how.find(lose); at != how.npos)
+    (void)std::from_chars(how.data() + at + lose.size(), how.data() + how.size(), lost_after);
   Device& device = vulkan::attach(
       system,
       index,
       {.descriptors = asked("descriptors"),
        .validation = asked("validation"),
        .paranoid = asked("paranoid"),
+       .lost_after_submissions = lost_after,
        .cache_folder = cache_folder()});
   if (vulkan::info(device).software)
     console.say(
@@ -103,12 +109,15 @@ std::string described(const vulkan::DeviceInfo& info) {
 }  // namespace
 
 Device& attach_device(System& system, const std::string& name, Console& console) {
-  Device& cpu = cpu::attach(system);
-  if (name == cpu.name()) return cpu;
+  if (Devices::of(system).all().empty()) (void)cpu::attach(system);
+  Device& cpu = Devices::of(system).first();
+  for (const auto& device : Devices::of(system).all())
+    if (device->name() == name) return *device;
 #ifdef TROUPE_VULKAN
   if (name == "auto") {
     const std::optional<unsigned> gpu = first_gpu();
-    return gpu ? attach_vulkan(system, *gpu, console) : cpu;
+    if (!gpu) return cpu;
+    return attach_device(system, std::string(vulkan_prefix) + std::to_string(*gpu), console);
   }
   if (const std::optional<unsigned> index = index_in(name))
     return attach_vulkan(system, *index, console);

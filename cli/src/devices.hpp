@@ -11,8 +11,8 @@ namespace troupe::cli {
 
 /// Attaches the device that `--device` names, and the processor in any case: "cpu"; "vulkan:0" and
 /// so on; "auto" is the first GPU, or the processor where there is none, and never a software
-/// device. A software device is told by one line. Throws `device_mismatch`, naming those that are
-/// there, and what `vulkan::attach` throws.
+/// device. One that is attached already is that one. A software device is told by one line. Throws
+/// `device_mismatch`, naming those that are there, and what `vulkan::attach` throws.
 [[nodiscard]] Device& attach_device(System& system, const std::string& name, Console& console);
 
 /// `troupe devices`: each device with what can be told of it. Throws `Error`.

@@ -101,6 +101,21 @@ void add_train(CLI::App& command, TrainOptions& options) {
       .add_option("--trace", options.trace, "Write a step's messages to FILE, for ui.perfetto.dev")
       ->type_name("FILE");
   add_machine(command, options.machine);
+  command
+      .add_option(
+          "--fallback",
+          options.fallback,
+          "Where to go on, by itself, when the device is lost: one, or several in order: A,B")
+      ->type_name("DEVICE")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
+      .add_option(
+          "--commit-every",
+          options.commit_every,
+          "Steps between copies of the state in memory, from which a fallback goes on")
+      ->check(CLI::Range(1.0, 1e9, "AT LEAST 1"))
+      ->capture_default_str();
 }
 
 /// A message for an option, argument or command that is not known.

@@ -25,6 +25,8 @@ struct TrainOptions {
   std::string out;
   std::string resume;
   std::string door = "program";
+  std::vector<std::string> fallback;  ///< devices to go on with when one is lost
+  std::int64_t commit_every = 100;
   bool watch_nan = false;
   std::string trace;
 };

@@ -1,5 +1,6 @@
 #include "train.hpp"
 
+#include "devices.hpp"
 #include "interrupt.hpp"
 #include "models.hpp"
 #include "open_data.hpp"
@@ -34,6 +35,7 @@ class Reporter final : public nn::Callback {
         folder_(std::move(folder)),
         about_(std::move(about)) {}
 
+  void on_fit_start(nn::Trainer& trainer) override { saved_step_ = trainer.step(); }
   void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
     if (Interrupt::requested() && !stop_.stop_requested()) stop_.request_stop();
     const bool last = progress.batch == progress.batches;
@@ -77,7 +79,24 @@ class Reporter final : public nn::Callback {
     save(trainer);
   }
 
-  void save(nn::Trainer& trainer) { folder_.save(trainer, about_); }
+  void on_device_lost(nn::Trainer& trainer, Device& lost, const Error& reason) override {
+    about_["numeric_profile"] = numeric_profile(trainer.device());
+    console_.say(
+        "warning: " + std::string(lost.name()) + " is lost (" + reason.message() +
+        "); going on with " + std::string(trainer.device().name()) + " after step " +
+        std::to_string(trainer.step()));
+  }
+
+  void save(nn::Trainer& trainer) {
+    folder_.save(trainer, about_);
+    saved_step_ = trainer.step();
+  }
+  /// What to do about a device that was lost for good.
+  [[nodiscard]] std::string way_on() const {
+    return "the last checkpoint, in " + folder_.checkpoint_path() + ", is of step " +
+           std::to_string(saved_step_) + "; go on from it with\n    troupe train --resume " +
+           folder_.path() + " --device cpu\n  or let a run go on by itself: --fallback cpu";
+  }
 
  private:
   Console& console_;
@@ -85,6 +104,7 @@ class Reporter final : public nn::Callback {
   std::stop_source stop_;
   RunFolder folder_;
   io::Tree about_;
+  std::int64_t saved_step_ = 0;
   Redraw redraw_;
 };
 
@@ -224,6 +244,12 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         ErrorCode::unsupported,
         "--watch-nan looks at every value as it is made, which only the CPU offers")
         .hint("run it with --device cpu: the same seed makes the same steps, but for rounding");
+  // The device itself is none, as where "auto" has found no GPU.
+  std::vector<Device*> fallbacks;
+  for (const std::string& name : options.fallback) {
+    Device& fallback = attach_device(session.system(), name, console);
+    if (&fallback != &session.device()) fallbacks.push_back(&fallback);
+  }
   Disk& disk = session.system().disk();
   const bool resuming = !options.resume.empty();
 
@@ -274,7 +300,9 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       .schedule_interval = nn::ScheduleInterval::step,
       .detect_nan = options.watch_nan,
       .stop = stop.get_token(),
-      .callbacks = {reporter}};
+      .callbacks = {reporter},
+      .fallback_devices = std::move(fallbacks),
+      .commit_every_n_steps = options.commit_every};
   std::shared_ptr<TraceSteps> trace;
   if (!options.trace.empty()) {
     trace = std::make_shared<TraceSteps>(
@@ -294,7 +322,13 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       std::to_string(train_loader.samples()) + " images, " +
       std::to_string(session.system().threads()) + " threads");
 
-  const bool finished = trainer.fit(train_loader, &test_loader);
+  bool finished = false;
+  try {
+    finished = trainer.fit(train_loader, &test_loader);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device_lost) throw;
+    throw Error(error).hint(reporter->way_on());
+  }
   if (trace) trace->finish();
   if (!finished) {
     console.end_drawing();

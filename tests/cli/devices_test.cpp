@@ -51,6 +51,14 @@ TEST_CASE("a device that is not there is refused with a way to find those that a
   CHECK((said.starts_with("device_mismatch") || said.starts_with("unsupported")));
 }
 
+TEST_CASE("a device is attached once, by whatever name it is asked for", "[cli]") {
+  Fixture fixture;
+  Device& cpu = attach_device(fixture.system, "cpu", fixture.console);
+  CHECK(&attach_device(fixture.system, "cpu", fixture.console) == &cpu);
+  Device& first = attach_device(fixture.system, "auto", fixture.console);
+  CHECK(&attach_device(fixture.system, std::string(first.name()), fixture.console) == &first);
+}
+
 TEST_CASE("auto never picks a software device", "[cli]") {
   Fixture fixture;
   Device& device = attach_device(fixture.system, "auto", fixture.console);

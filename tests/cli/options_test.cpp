@@ -51,7 +51,8 @@ TEST_CASE("every other option of train is understood", "[cli]") {
   const auto options = std::get<TrainOptions>(parsed(
       "train --data shapes10:d --model mlp --optimizer sgd --momentum 0.9 --weight-decay 0.1 "
       "--schedule cosine --clip 1 --accumulate 2 --augment --limit 100 --door define-by-run "
-      "--watch-nan --trace step.json --quiet --device cpu"));
+      "--watch-nan --trace step.json --quiet --device cpu --fallback vulkan:1,cpu "
+      "--commit-every 20"));
   CHECK(options.config.momentum == 0.9);
   CHECK(options.config.weight_decay == 0.1);
   CHECK(options.config.schedule == "cosine");
@@ -64,6 +65,8 @@ TEST_CASE("every other option of train is understood", "[cli]") {
   CHECK(options.trace == "step.json");
   CHECK(options.machine.quiet);
   CHECK(options.machine.device == "cpu");
+  CHECK(options.fallback == std::vector<std::string>{"vulkan:1", "cpu"});
+  CHECK(options.commit_every == 20);
 }
 
 TEST_CASE("the other commands are understood", "[cli]") {

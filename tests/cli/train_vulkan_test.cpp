@@ -101,6 +101,72 @@ TEST_CASE("a run on the GPU goes on from its checkpoint with the same bits", "[c
   CHECK(troupe.bits("parts") == troupe.bits("whole"));
 }
 
+namespace {
+
+/// The number behind some words of a text.
+std::int64_t number_after(const std::string& text, const std::string& words) {
+  const std::size_t at = text.find(words);
+  CAPTURE(text, words);
+  REQUIRE(at != std::string::npos);
+  CHECK(text.find(words, at + 1) == std::string::npos);
+  return std::stoll(text.substr(at + words.size()));
+}
+
+/// 25 steps an epoch; the device is lost in one of the middle epochs.
+const Words lost_run = small_run + Words{"--model", "mlp", "--limit", "200"};
+constexpr std::int64_t lost_run_steps = 25;
+constexpr const char* lost_run_debug = "lose=160";
+
+/// The bits of a run on the GPU up to a step that ends an epoch, and on the CPU from there on.
+std::string bits_of_two_parts(const Fixture& troupe, std::int64_t step, const std::string& epochs) {
+  REQUIRE(step % lost_run_steps == 0);
+  REQUIRE(step > 0);
+  const Words first = lost_run + on_device();
+  const std::string gpu_epochs = std::to_string(step / lost_run_steps);
+  REQUIRE(troupe(first + Words{"--epochs", gpu_epochs, "--out", "parts"}).code == 0);
+  REQUIRE(troupe({"train", "--resume", "parts", "--epochs", epochs}).code == 0);
+  return troupe.bits("parts");
+}
+
+}  // namespace
+
+// Goal: a run whose GPU is lost goes on by itself on the next device, says so once, and gives the
+// bits of one that was resumed there from the same state.
+TEST_CASE("a run whose GPU is lost goes on with the fallback", "[cli][vulkan]") {
+  const Fixture troupe;
+  Ended ended;
+  {
+    const Variable debug("TROUPE_VULKAN_DEBUG", lost_run_debug);
+    // Committed where an epoch ends and nowhere else.
+    const Words fallback{"--fallback", "cpu", "--commit-every", "1000000"};
+    ended = troupe(lost_run + on_device() + fallback + Words{"--epochs", "8", "--out", "lost"});
+  }
+  CAPTURE(ended.err);
+  REQUIRE(ended.code == 0);
+  CHECK(ended.out.find("test accuracy") != std::string::npos);
+  CHECK(ended.err.find("vulkan:0 is lost") != std::string::npos);
+  const std::int64_t step = number_after(ended.err, "going on with cpu after step ");
+  CHECK(step < 8 * lost_run_steps);
+  CHECK(troupe.bits("lost") == bits_of_two_parts(troupe, step, "8"));
+  // What is saved is of the device that it was computed on last.
+  const Ended resumed = troupe({"train", "--resume", "lost", "--epochs", "9"});
+  CHECK(resumed.code == 0);
+  CHECK(resumed.err.find("results will differ") == std::string::npos);
+}
+
+TEST_CASE("without a fallback a lost GPU ends the run with the way on", "[cli][vulkan]") {
+  const Fixture troupe;
+  Ended ended;
+  {
+    const Variable debug("TROUPE_VULKAN_DEBUG", lost_run_debug);
+    ended = troupe(lost_run + on_device() + Words{"--epochs", "8", "--out", "lost"});
+  }
+  check_error(ended, 1, "VK_ERROR_DEVICE_LOST", "troupe train --resume lost --device cpu");
+  const std::int64_t step = number_after(ended.err, "lost/checkpoint, is of step ");
+  REQUIRE(troupe({"train", "--resume", "lost", "--device", "cpu"}).code == 0);
+  CHECK(troupe.bits("lost") == bits_of_two_parts(troupe, step, "8"));
+}
+
 TEST_CASE(
     "a device, a driver or a loader that is not there is told in one block", "[cli][vulkan]") {
   const Fixture troupe;
