@@ -45,8 +45,8 @@ namespace {
 /// Edges of one read are numbered on from here, so that several reads in one pass keep their order.
 std::uint32_t first_ordinal(std::uint32_t read) noexcept { return (read & 0xfff) << 20; }
 
-/// Throws for a tensor that a parameter cannot take: undefined, recorded by a capture but given
-/// outside of one, or of another dtype or shape.
+/// Throws for a tensor that a parameter cannot take: undefined, or recorded by a capture but given
+/// outside of one.
 void check_live(const Tensor& given, std::string_view what, bool capturing) {
   if (!given)
     throw Error(
@@ -60,8 +60,16 @@ void check_live(const Tensor& given, std::string_view what, bool capturing) {
         .hint("let the captured function return it, and give the parameter what a run returns");
 }
 
-void check_fits(const Meta& have, const Tensor& given, std::string_view what) {
+/// And for one of another dtype or shape, or on another device.
+void check_fits(
+    const Meta& have, const Device& device, const Tensor& given, std::string_view what) {
   check_live(given, what, Capture::current() != nullptr);
+  if (&given.record()->device() != &device)
+    throw Error(
+        ErrorCode::device_mismatch,
+        "a parameter on " + std::string(device.name()) + " was given a " + std::string(what) +
+            " on " + std::string(given.record()->device().name()))
+        .hint("to(tensor, device) copies it over");
   if (given.meta() != have)
     throw Error(
         ErrorCode::shape_mismatch,
@@ -135,13 +143,13 @@ void Parameter::zero_grad() {
 }
 
 void Parameter::set_grad(const Tensor& gradient) {
-  check_fits(shared_->meta, gradient, "gradient");
+  check_fits(shared_->meta, *shared_->device, gradient, "gradient");
   if (Capture* capture = Capture::current()) return capture->set_grad(*this, gradient);
   shared_->actor.send(SetGradient{gradient.detach()});
 }
 
 void Parameter::set(const Tensor& value) {
-  check_fits(shared_->meta, value, "value");
+  check_fits(shared_->meta, *shared_->device, value, "value");
   if (Capture* capture = Capture::current()) return capture->set(*this, value);
   shared_->actor.send(SetValue{value.detach()});
   forget_read();
@@ -250,7 +258,7 @@ void Parameter::set_states(const std::vector<Tensor>& states) {
   check_states(states.size());
   for (const Tensor& state : states) {
     check_live(state, "state", false);
-    check_fits(shared_->meta, state, "state");
+    check_fits(shared_->meta, *shared_->device, state, "state");
   }
   SetStates message;
   for (const Tensor& state : states) message.states.push_back(state.detach());

@@ -29,6 +29,14 @@ class WhileCapturing : ScopeChange {
   explicit WhileCapturing(Capture& capture) { set_builder(&capture); }
 };
 
+Error elsewhere(const Device& captured, const Device& found, const std::string& what, Where where) {
+  return Error(
+             ErrorCode::device_mismatch,
+             "a program was captured on " + std::string(captured.name()) + ", but " + what +
+                 std::string(found.name()))
+      .at(where.file, where.line);
+}
+
 }  // namespace
 
 Program Program::capture(
@@ -101,6 +109,13 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           "input " + std::to_string(i) + " was recorded by a capture and has no data")
           .at(where.file, where.line)
           .hint("let the captured function return it, and pass what a run returns");
+    if (&inputs[i].record()->device() != shared_->device)
+      throw elsewhere(
+          *shared_->device,
+          inputs[i].record()->device(),
+          "input " + std::to_string(i) + " is on ",
+          where)
+          .hint("to(tensor, device) copies it over");
     const Meta& meta = tables.metas[tables.inputs[i]];
     if (inputs[i].meta() != meta)
       throw Error(
@@ -110,6 +125,14 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           .at(where.file, where.line)
           .hint("CompiledFunction captures anew for each signature");
   }
+  for (const Tables::Held& held : tables.held)
+    if (&held.parameter.device() != shared_->device)
+      throw elsewhere(
+          *shared_->device,
+          held.parameter.device(),
+          "a parameter " + troupe::to_string(held.parameter.meta()) + " has moved to ",
+          where)
+          .hint("capture the function anew where the model is");
   std::unique_ptr<StepRequest> request = shared_->requests->take();
   request->inputs.assign(inputs.begin(), inputs.end());
   request->random = scope.random();

@@ -130,6 +130,29 @@ TEST_CASE("a value of another shape is refused", "[autograd]") {
   CHECK_THROWS_AS(w.set_grad(Tensor::copy_of<float>(std::vector<float>{1}, {})), Error);
 }
 
+TEST_CASE("a value that is on another device is refused", "[autograd]") {
+  test::Engine engine;
+  Device& second = cpu::attach(engine.system);
+  Parameter w(Tensor::copy_of<float>(std::vector<float>{1, 2}, {2}));
+  const OnDevice there(second);
+  const Tensor other = Tensor::copy_of<float>(std::vector<float>{3, 4}, {2});
+  const auto code_of = [](auto&& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::internal;
+  };
+  CHECK(code_of([&] { w.set(other); }) == ErrorCode::device_mismatch);
+  CHECK(code_of([&] { w.set_grad(other); }) == ErrorCode::device_mismatch);
+  CHECK(code_of([&] { w.set_states({other}); }) == ErrorCode::device_mismatch);
+  CHECK(w.tensor().to_vector<float>() == std::vector<float>{1, 2});
+  w.to(second);
+  w.set(other);
+  CHECK(w.tensor().to_vector<float>() == std::vector<float>{3, 4});
+}
+
 TEST_CASE("a vjp that throws is told to the next reader, and the value stays", "[autograd]") {
   test::Engine engine(GENERATE(1u, 2u));
   Parameter w(scalar(2));

@@ -238,6 +238,37 @@ TEST_CASE("a program refuses inputs of another signature", "[autograd]") {
   CHECK_THROWS_AS(program.run(std::span(&x, 1)), Error);
 }
 
+TEST_CASE("a program refuses inputs and parameters that are elsewhere", "[autograd]") {
+  test::Engine engine;
+  Device& second = cpu::attach(engine.system);
+  Parameter weight(Tensor::copy_of<float>(test::numbers(2, 1), {2}));
+  const Tensor x = Tensor::copy_of<float>(test::numbers(2, 2), {2});
+  const std::vector<Meta> metas{x.meta()};
+  Program program = Program::capture(
+      [&](std::span<const Tensor> inputs) {
+        return std::vector<Tensor>{inputs[0] * weight.tensor()};
+      },
+      metas);
+  const auto refusal = [&](const Tensor& input) {
+    try {
+      (void)program.run({&input, 1});
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::device_mismatch);
+      return error.message();
+    }
+    return std::string();
+  };
+  CHECK(refusal(x).empty());
+  Tensor there;
+  {
+    const OnDevice on(second);
+    there = Tensor::copy_of<float>(test::numbers(2, 2), {2});
+  }
+  CHECK(refusal(there).find("input 0 is on") != std::string::npos);
+  weight.to(second);
+  CHECK(refusal(x).find("a parameter float32[2] has moved to") != std::string::npos);
+}
+
 TEST_CASE("an output may be an input, a constant or given twice", "[autograd]") {
   test::Engine engine;
   const Tensor bound = batch(2, 2, 8);

@@ -48,7 +48,8 @@ class Parameter {
   /// Puts another gradient in the place of the sum, as clipping does; it may be still on its way.
   void set_grad(const Tensor& gradient);
 
-  /// Replaces the value; shape and dtype must be the same. The tensor may be still on its way.
+  /// Replaces the value; shape, dtype and device must be the same. The tensor may be still on its
+  /// way.
   void set(const Tensor& value);
 
   /// Has the actor update the value once all passes announced so far have reached it:
@@ -76,7 +77,8 @@ class Parameter {
   /// The device the value lives on.
   [[nodiscard]] Device& device() const noexcept;
   /// Moves value, gradient, states and the parameter's hooks to another device of the same system;
-  /// all copies of the handle follow. Graphs and programs made before keep the old place. Waits.
+  /// all copies of the handle follow. Graphs made before keep the old place; programs captured
+  /// before no longer run. Waits.
   void to(Device& device);
   /// The same without reading anything, as from a device that is lost: until it is set, the value
   /// is zeros; gradient and states are gone.

@@ -48,7 +48,8 @@ class Program {
 
   /// Runs one step and returns its outputs, which come when they are done; several runs may be
   /// asked for before the first is finished, and happen in their order. Throws `shape_mismatch`
-  /// unless the inputs are as captured.
+  /// unless the inputs are as captured, `device_mismatch` unless they and the parameters are where
+  /// it was captured.
   std::vector<Tensor> run(std::span<const Tensor> inputs, Where where = Where::here());
   /// The same into the caller's `outputs`, as many as the function returned; allocates nothing.
   void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Where where = Where::here());
