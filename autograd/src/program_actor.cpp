@@ -91,7 +91,8 @@ void ProgramActor::begin(StepRequest& request) {
   outside_left_ = static_cast<std::uint32_t>(tables.inputs.size());
   for (const Tables::Held& held : tables.held) outside_left_ += 1 + held.states;
   // The first step is never recorded: what it compiles and allocates is not needed again.
-  as_recorded_ = may_record_ && !trapping_ && steps_begun_++ > 0;
+  as_recorded_ = may_record_ && !trapping_ && worth_recording_;
+  on_trial_before_ = device_->launches_on_trial();
   if (!as_recorded_) upload_scalars();
   for (std::size_t i = 0; i < tables.inputs.size(); ++i)
     subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.inputs[i]);
@@ -357,6 +358,7 @@ void ProgramActor::end_if_done() {
 }
 
 void ProgramActor::end() {
+  worth_recording_ = device_->launches_on_trial() == on_trial_before_;
   const Tables& tables = *tables_;
   StepRequest* done = std::exchange(current_, nullptr);
   // A result may stand in more than one place, so parameters come last and may take it along.

@@ -78,8 +78,9 @@ class RequestPool {
 ///           every output is the error. The next step runs as if nothing had been.
 /// Writing   updates and what reads their results come last. Where none of them can fail they write
 ///           in place; else what was lent is kept until the step has ended.
-/// Recorded  on a device that keeps launches (`Device::record`), from the second step on: a step
-///           waits for all that comes from outside, and is then run as a whole.
+/// Recorded  on a device that keeps launches (`Device::record`), after a first step that has left
+///           nothing to find out: a step waits for all that comes from outside, and is then run as
+///           a whole.
 /// NaNs      while they are trapped, ops run one after another in the order of the calls, so that
 ///           the first to fail is the first in that order.
 class ProgramActor final : public Actor<RunStep, Input, Completed> {
@@ -139,7 +140,8 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   bool writing_in_place_ = false;
   bool as_recorded_ = false;  // the step waits for what comes from outside
   bool may_record_;
-  std::uint64_t steps_begun_ = 0;
+  bool worth_recording_ = false;  // nothing that the last step launched is on trial
+  std::uint64_t on_trial_before_ = 0;
   std::uint32_t misfits_ = 0;  // recordings in a row that did not fit the step after them
   std::unique_ptr<RecordedStep> recorded_;
   Value failure_;

@@ -3,6 +3,7 @@
 //
 //     TROUPE_BENCH_DEVICE=vulkan:1   which; the first where it is not set
 //     TROUPE_CACHE=FOLDER            where compiled shaders are kept between runs
+//     TROUPE_VULKAN_TUNING=WORD      off, deterministic or free; not set: the device's default
 //
 // Kernels are timed a handful at a time, so that waiting for the device is spread over them.
 
@@ -47,6 +48,8 @@ unsigned device_index() {
 vulkan::Options options() {
   vulkan::Options options;
   if (const char* folder = std::getenv("TROUPE_CACHE")) options.cache_folder = folder;
+  if (const char* tuning = std::getenv("TROUPE_VULKAN_TUNING"))
+    options.tuning = vulkan::tuning_named(tuning);
   return options;
 }
 

@@ -53,6 +53,7 @@ Device& attach_vulkan(System& system, unsigned index, Console& console) {
   std::uint64_t lost_after = 0;
   if (const std::size_t at = how.find(lose); at != how.npos)
     (void)std::from_chars(how.data() + at + lose.size(), how.data() + how.size(), lost_after);
+  const char* tuning = std::getenv("TROUPE_VULKAN_TUNING");
   Device& device = vulkan::attach(
       system,
       index,
@@ -60,6 +61,7 @@ Device& attach_vulkan(System& system, unsigned index, Console& console) {
        .validation = asked("validation"),
        .paranoid = asked("paranoid"),
        .lost_after_submissions = lost_after,
+       .tuning = vulkan::tuning_named(tuning ? tuning : ""),
        .cache_folder = cache_folder()});
   if (vulkan::info(device).software)
     console.say(

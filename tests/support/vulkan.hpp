@@ -17,7 +17,7 @@
 ///
 ///     TROUPE_TEST_DEVICE=vulkan:0        which
 ///     TROUPE_TEST_VULKAN=a,b,…           how: descriptors, validation, paranoid, poison,
-///                                        gpu_kernels, least_limits
+///                                        gpu_kernels, least_limits, tuned
 namespace troupe::test {
 
 [[nodiscard]] inline std::string environment(const char* name) {
@@ -38,6 +38,9 @@ namespace troupe::test {
   options.poison_memory = how.find("poison") != std::string::npos;
   options.gpu_kernels = how.find("gpu_kernels") != std::string::npos;
   options.least_limits = how.find("least_limits") != std::string::npos;
+  // Off elsewhere, on GPUs too: what tests count is to depend on nothing that was found out before.
+  const bool tuned = how.find("tuned") != std::string::npos;
+  options.tuning = tuned ? vulkan::Tuning::deterministic : vulkan::Tuning::off;
   options.cache_folder = environment("TROUPE_CACHE");
   return options;
 }

@@ -9,6 +9,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -37,16 +38,55 @@ TEST_CASE("a tile in shared memory fits into the device", "[vulkan]") {
       for (const std::uint32_t bytes : {4u, 8u})
         for (const bool large : {false, true}) {
           CAPTURE(invocations, shared, bytes, large);
-          const SharedTile tile = shared_tile_for(bytes, large, {invocations, shared});
-          CHECK(tile.invocations() <= invocations);
-          CHECK(tile.shared_bytes(bytes) <= shared);
-          // What the shader asks of them: whole loads for every invocation, sums by fours.
-          CHECK(tile.size() * tile.depth % tile.invocations() == 0);
-          CHECK(tile.registers % 4 == 0);
-          CHECK(tile.size() <= tile.invocations());
+          const WorkgroupLimits limits{invocations, shared};
+          const Tile reference = shared_tile_for(bytes, large, limits);
+          std::vector<Tile> tiles = shared_tiles(reference, 4'000, 4'000, false, bytes, limits);
+          CHECK(std::find(tiles.begin(), tiles.end(), reference) == tiles.end());
+          tiles.push_back(reference);
+          for (const Tile& tile : tiles) {
+            CAPTURE(tile.group, tile.rows, tile.columns, tile.depth);
+            CHECK(tile.group <= invocations);
+            CHECK(shared_bytes(tile, bytes) <= shared);
+            // What the shader asks of them: whole loads for every invocation, sums by fours, and a
+            // column of the tile for each.
+            const TileSize size = shared_size(tile);
+            CHECK(size.rows * tile.depth % tile.group == 0);
+            CHECK(size.columns * tile.depth % tile.group == 0);
+            CHECK(tile.rows % 4 == 0);
+            CHECK(tile.columns % 4 == 0);
+            CHECK(tile.group % size.columns == 0);
+          }
         }
-  CHECK(shared_tile_for(4, true, {1'024, 49'152}).shared_bytes(4) == 16'896);
-  CHECK(shared_tile_for(4, true, {1'024, 16'384}).size() == 128);
+  CHECK(shared_bytes(shared_tile_for(4, true, {1'024, 49'152}), 4) == 16'896);
+  CHECK(shared_size(shared_tile_for(4, true, {1'024, 16'384})).rows == 128);
+}
+
+TEST_CASE("what competes with a tile fits the matrix and the slices", "[vulkan]") {
+  const WorkgroupLimits limits{1'024, 49'152};
+  const Tile reference{256, 4, 4, 8};
+  const auto with = [&](std::uint64_t rows, std::uint64_t columns, bool sliced) {
+    return shared_tiles(reference, rows, columns, sliced, 4, limits);
+  };
+  CHECK(with(4'000, 4'000, false).size() == 9);
+  for (const Tile& tile : with(4'000, 4'000, true)) CHECK(tile.depth == 8);
+  for (const Tile& tile : with(64, 4'000, false)) CHECK(shared_size(tile).rows <= 64);
+  for (const Tile& tile : with(4'000, 64, false)) CHECK(shared_size(tile).columns <= 64);
+
+  const Tile lanes{8, 8, 2, 4};
+  const std::vector<Tile> tiles = register_tiles(lanes, 4'000, 4'000, 32);
+  CHECK(tiles.size() == 8);
+  for (const Tile& tile : tiles) {
+    CHECK(tile.group == 8);
+    CHECK(tile.depth == 4);
+    CHECK(tile != lanes);
+  }
+  for (const Tile& tile : register_tiles(lanes, 4'000, 4'000, 8)) CHECK(tile.rows <= 8);
+  for (const Tile& tile : register_tiles(lanes, 8, 4'000, 32)) CHECK(tile.rows <= 8);
+  for (const Tile& tile : register_tiles(lanes, 4'000, 16, 32)) CHECK(tile.columns <= 2);
+  for (const Tile& tile : sliced_tiles(lanes)) {
+    CHECK(tile.workgroups != lanes.workgroups);
+    CHECK(register_size(tile).columns == register_size(lanes).columns);
+  }
 }
 
 TEST_CASE("kernels work on a device that gives the least", "[vulkan]") {

@@ -116,6 +116,13 @@ void CommandRecorder::record(const Transfer& transfer) {
       commands_, transfer.to.block->buffer, transfer.to.begin, (bytes + 3) / 4 * 4, transfer.word);
 }
 
+void CommandRecorder::write_time(VkQueryPool pool, std::uint32_t query) {
+  write_joined();
+  barrier();
+  context_.vk.vkCmdResetQueryPool(commands_, pool, query, 1);
+  context_.vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pool, query);
+}
+
 void CommandRecorder::execute(VkCommandBuffer secondary) {
   write_joined();
   context_.vk.vkCmdExecuteCommands(commands_, 1, &secondary);

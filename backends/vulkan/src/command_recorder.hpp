@@ -31,6 +31,8 @@ class CommandRecorder {
   void begin(VkCommandBuffer commands);
   void record(const Dispatch& dispatch);
   void record(const Transfer& transfer);
+  /// Has the device note the time when all before is done.
+  void write_time(VkQueryPool pool, std::uint32_t query);
   /// Commands recorded by another of these, from `begin` to `end`.
   void execute(VkCommandBuffer secondary);
   /// Makes what the commands wrote visible to these readers.

@@ -138,8 +138,21 @@ struct BatchDone {
   }
 };
 
+/// To the queue: all work before comes to its end, then the device notes the time as a query's
+/// result.
+struct Timestamp {
+  static constexpr MessageId id{406};
+  static constexpr std::string_view name = "timestamp";
+  VkQueryPool pool = VK_NULL_HANDLE;
+  std::uint32_t query = 0;
+  template <class V>
+  void fields(V& visit) {
+    visit.local("timestamp");
+  }
+};
+
 using VulkanMessages =
-    MessageList<400, 499, Dispatch, Transfer, FenceRequest, Flush, BatchDone, Replay>;
-static_assert(VulkanMessages::size == 6);
+    MessageList<400, 499, Dispatch, Transfer, FenceRequest, Flush, BatchDone, Replay, Timestamp>;
+static_assert(VulkanMessages::size == 7);
 
 }  // namespace troupe::vulkan

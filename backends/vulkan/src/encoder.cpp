@@ -23,18 +23,6 @@ const Allocation& allocation_of(const ValueBody& value) noexcept {
   return buffer_of(value).allocation();
 }
 
-/// The bytes of its buffer that a value reaches, from its first element on.
-std::uint64_t reach(const ValueBody& value) noexcept {
-  std::int64_t last = 0;
-  if (value.contiguous()) {
-    last = value.meta().elements() - 1;
-  } else {
-    for (std::size_t i = 0; i < value.shape().size(); ++i)
-      last += (value.shape()[i] - 1) * value.strides()[i];
-  }
-  return static_cast<std::uint64_t>(last + 1) * size_of(value.dtype());
-}
-
 /// Shaders count elements with 32 bits, of which SPIR-V takes the first for a sign.
 constexpr std::uint64_t elements_max = std::uint64_t{1} << 31;
 
@@ -49,6 +37,17 @@ void check_countable(const Launch& launch, const Meta& meta, std::uint64_t eleme
 }
 
 }  // namespace
+
+std::uint64_t reach(const ValueBody& value) noexcept {
+  std::int64_t last = 0;
+  if (value.contiguous()) {
+    last = value.meta().elements() - 1;
+  } else {
+    for (std::size_t i = 0; i < value.shape().size(); ++i)
+      last += (value.shape()[i] - 1) * value.strides()[i];
+  }
+  return static_cast<std::uint64_t>(last + 1) * size_of(value.dtype());
+}
 
 Encoder::Encoder(VulkanDevice& device, const Launch& launch, Sink& sink)
     : device_(device), launch_(launch), sink_(sink) {
@@ -160,6 +159,8 @@ void Encoder::dispatch(
   for (const Operand& operand : operands)
     if (operand.written) buffer_of(*operand.value).set_written_until(count);
 }
+
+bool Encoder::recording() const noexcept { return &sink_ != &device_.queue(); }
 
 bool Encoder::software() const noexcept {
   const Context& context = device_.context();

@@ -32,6 +32,9 @@ struct Operand {
   return {value.get(), true, unit};
 }
 
+/// The bytes of its buffer that a value reaches, from its first element on.
+[[nodiscard]] std::uint64_t reach(const ValueBody& value) noexcept;
+
 /// How elements are given to invocations that do not work together (FOR_SPREAD).
 struct Spread {
   std::uint32_t group = 0;
@@ -51,6 +54,8 @@ class Encoder {
   [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
   [[nodiscard]] const Value& in(std::size_t i) const noexcept { return launch_.inputs[i]; }
   [[nodiscard]] const Value& out(std::size_t i) const noexcept { return launch_.outputs[i]; }
+  /// Whether the work is kept and not done.
+  [[nodiscard]] bool recording() const noexcept;
   [[nodiscard]] std::size_t inputs() const noexcept { return launch_.inputs.size(); }
 
   /// The value itself if it lies in row-major order without gaps; else a copy that does.

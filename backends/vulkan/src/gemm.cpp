@@ -1,5 +1,7 @@
 #include "gemm.hpp"
 
+#include "trials.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -60,19 +62,43 @@ struct Part {
   std::uint32_t c = 0;
 };
 
-class ProductEncoder {
+class ProductEncoder final : public TiledLaunch {
  public:
   ProductEncoder(Encoder& encoder, Product& p) noexcept : encoder_(encoder), p_(p) {}
 
-  void encode(const Part& part) {
-    if (integers())
-      encode_direct(part, encoder_.software() ? lanes() : 64);
-    else if (!encoder_.software())
-      encode_tiled(part);
-    else if (std::min(p_.rows, p_.columns) >= 16 && work() >= 1 << 20)
-      encode_panels(part);
+  /// @param whole  the part is the whole product
+  void encode(const Part& part, bool whole) {
+    part_ = part;
+    choose_way();
+    const TiledOperands operands{p_.left, p_.right, p_.bias, encoder_.out(0)};
+    if (integers() || !whole) return encode(reference_, operands);
+    encode_tiled(encoder_, key(), *this, operands, p_.depth, work() * part.batch.count());
+  }
+
+  void encode(const Tile& tile, const TiledOperands& operands) override {
+    if (way_ == Way::panels)
+      encode_panels(tile, operands);
     else
-      encode_direct(part, lanes());
+      encode_tiles(tile, operands, params());
+  }
+
+  [[nodiscard]] std::vector<Tile> candidates(bool free) const override {
+    // Of the sizes only what the key tells of them.
+    const std::uint64_t rows = std::uint64_t{1} << TileKey::class_of(p_.rows);
+    const std::uint64_t columns = std::uint64_t{1} << TileKey::class_of(p_.columns);
+    std::vector<Tile> tiles =
+        way_ == Way::shared
+            ? shared_tiles(
+                  reference_,
+                  rows,
+                  columns,
+                  slices().count > 1,
+                  element_bytes(),
+                  encoder_.workgroup_limits())
+            : register_tiles(reference_, rows, columns, way_ == Way::panels ? 32 : 8);
+    if (free)
+      for (const Tile& tile : sliced_tiles(reference_)) tiles.push_back(tile);
+    return tiles;
   }
 
   /// Turns C over where rows and columns had better change places: columns are shared out among
@@ -87,6 +113,9 @@ class ProductEncoder {
   }
 
  private:
+  /// Where operands lie while they are multiplied.
+  enum class Way { direct, panels, shared };
+
   [[nodiscard]] bool integers() const noexcept {
     return p_.left->dtype() != DType::float32 && p_.left->dtype() != DType::float64;
   }
@@ -95,7 +124,9 @@ class ProductEncoder {
   }
   /// Of one subgroup.
   [[nodiscard]] std::uint32_t lanes() const noexcept { return encoder_.fold_group(1); }
-  [[nodiscard]] const Value& c() const noexcept { return encoder_.out(0); }
+  [[nodiscard]] std::uint32_t element_bytes() const noexcept {
+    return static_cast<std::uint32_t>(size_of(p_.left->dtype()));
+  }
   [[nodiscard]] std::uint32_t bias() const noexcept {
     return static_cast<std::uint32_t>(
         !p_.bias  ? Bias::none
@@ -103,8 +134,8 @@ class ProductEncoder {
                   : Bias::by_column);
   }
 
-  [[nodiscard]] Params params(const Part& part) const noexcept {
-    const BatchAxis* const digits = part.batch.digits;
+  [[nodiscard]] Params params() const noexcept {
+    const BatchAxis* const digits = part_.batch.digits;
     Params params{};
     params.rows = p_.rows;
     params.columns = p_.columns;
@@ -115,7 +146,7 @@ class ProductEncoder {
     params.right_column = p_.right_layout.row;
     params.c_row = turned_ ? 1 : p_.columns;
     params.c_column = turned_ ? p_.rows : 1;
-    params.batch = part.batch.count();
+    params.batch = part_.batch.count();
     params.inner = digits[0].size;
     params.middle = digits[1].size;
     params.left_inner = digits[0].left;
@@ -124,100 +155,116 @@ class ProductEncoder {
     params.right_inner = digits[0].right;
     params.right_middle = digits[1].right;
     params.right_outer = digits[2].right;
-    params.left_begin = part.left;
-    params.right_begin = part.right;
-    params.c_begin = part.c;
+    params.left_begin = part_.left;
+    params.right_begin = part_.right;
+    params.c_begin = part_.c;
     return params;
   }
 
-  /// Dispatches `tiles` workgroups for each slice, then adds the slices.
-  void encode_tiles(
-      const Shader& shader,
-      std::span<std::uint32_t> constants,
-      const Value& left,
-      const Value& right,
-      Params params,
-      std::uint64_t tiles,
-      std::uint32_t multiple) {
-    const std::uint32_t count = params.batch * p_.rows * p_.columns;
-    const Slices slices = Slices::of(tiles, p_.depth, multiple, count);
-    params.slice_depth = slices.depth;
-    const bool sliced = slices.count > 1;
-    Value to = c();
-    const std::uint32_t c_begin = params.c_begin;
-    if (sliced) {
-      to = encoder_.scratch(p_.left->dtype(), Shape{slices.count, count});
-      params.c_begin = 0;
+  /// Sets way, shader and what is taken where nothing is tuned.
+  void choose_way() {
+    static const ShaderByDType direct("matmul_registers");
+    static const ShaderByDType of_integers("matmul_integers");
+    static const ShaderByDType panels("matmul_panels");
+    static const ShaderByDType shared("matmul_tiled");
+    const DType dtype = p_.left->dtype();
+    if (!integers() && !encoder_.software()) {
+      way_ = Way::shared;
+      shader_ = &encoder_.shader(shared, dtype);
+      // Tiles as large as still give every multiprocessor of a large GPU one.
+      const bool large = dtype == DType::float32 && tiles_of({128, 128}) >= 96;
+      reference_ = shared_tile_for(element_bytes(), large, encoder_.workgroup_limits());
+      return;
     }
-    constants[4] = sliced ? 0 : bias();
-    const EpilogueShader ending(encoder_, shader, sliced ? nullptr : p_.epilogue, c());
-    const auto operands = ending.with(
-        {read(left), read(right), read(p_.bias && !sliced ? p_.bias : left), write(to)});
-    encoder_.dispatch(
-        ending.shader(),
-        constants,
-        operands.all(),
-        std::as_bytes(std::span<const Params, 1>(&params, 1)),
-        grid_of(tiles * slices.count));
-    if (!sliced) return;
-    sum_slices(
-        encoder_,
-        to,
-        slices,
-        c(),
-        count,
-        turned_ ? p_.rows : p_.columns,
-        p_.bias,
-        p_.epilogue,
-        c_begin);
-  }
-
-  void encode_direct(const Part& part, std::uint32_t group) {
-    static const ShaderByDType floats("matmul_registers");
-    static const ShaderByDType others("matmul_integers");
-    const Shader& shader = encoder_.shader(integers() ? others : floats, p_.left->dtype());
+    if (!integers() && std::min(p_.rows, p_.columns) >= 16 && work() >= 1 << 20) {
+      way_ = Way::panels;
+      shader_ = &encoder_.shader(panels, dtype);
+      const std::uint32_t rows = tile_rows(p_.rows);
+      const std::uint32_t columns =
+          dtype == DType::float32 && rows == 32 ? tile_columns(p_.columns, lanes(), work()) : 4;
+      reference_ = {lanes(), rows, columns, block};
+      return;
+    }
+    way_ = Way::direct;
+    shader_ = &encoder_.shader(integers() ? of_integers : direct, dtype);
+    const std::uint32_t group = encoder_.software() ? lanes() : 64;
     std::uint32_t rows = 8;
     while (rows > 1 && rows / 2 >= p_.rows) rows /= 2;
-    const std::uint32_t columns = tile_columns(p_.columns, group);
-    std::uint32_t constants[] = {group, rows, columns, block, 0};
-    const std::uint64_t tiles = ceil_div(p_.rows, rows) *
-                                ceil_div(p_.columns, std::uint64_t{columns} * group) *
-                                part.batch.count();
-    encode_tiles(shader, constants, p_.left, p_.right, params(part), tiles, block);
+    reference_ = {group, rows, tile_columns(p_.columns, group), block};
   }
 
-  void encode_tiled(const Part& part) {
-    static const ShaderByDType shaders("matmul_tiled");
-    const Shader& shader = encoder_.shader(shaders, p_.left->dtype());
-    // Tiles as large as still give every multiprocessor of a large GPU one.
-    const auto tiles_of = [&](std::uint64_t size) {
-      return ceil_div(p_.rows, size) * ceil_div(p_.columns, size) * part.batch.count();
-    };
-    const bool large = p_.left->dtype() == DType::float32 && tiles_of(128) >= 96;
-    const SharedTile tile = shared_tile_for(
-        static_cast<std::uint32_t>(size_of(p_.left->dtype())), large, encoder_.workgroup_limits());
-    std::uint32_t constants[] = {
-        tile.invocations(),
-        tile.registers,
-        tile.registers,
+  [[nodiscard]] TileKey key() const noexcept {
+    TileKey key;
+    key.shader = shader_;
+    key.sizes[0] = TileKey::class_of(p_.rows);
+    key.sizes[1] = TileKey::class_of(p_.columns);
+    key.sizes[2] = TileKey::class_of(p_.depth);
+    key.sizes[3] = TileKey::class_of(part_.batch.count());
+    const bool sliced = slices().count > 1;
+    key.variant = (sliced ? 0 : bias()) | (sliced ? 4u : 0u) | along_k(p_.left_layout) << 3 |
+                  along_k(p_.right_layout) << 4 | (turned_ ? 32u : 0u);
+    key.reference = reference_;
+    return key;
+  }
+  /// Whether neighbours along k are neighbours in memory.
+  [[nodiscard]] static std::uint32_t along_k(const Layout& layout) noexcept {
+    return layout.k == 1 ? 1 : 0;
+  }
+
+  [[nodiscard]] TileSize size_of_tile(const Tile& tile) const noexcept {
+    return way_ == Way::shared ? shared_size(tile) : register_size(tile);
+  }
+  [[nodiscard]] std::uint64_t tiles_of(const TileSize& size) const noexcept {
+    return ceil_div(p_.rows, size.rows) * ceil_div(p_.columns, size.columns) * part_.batch.count();
+  }
+  [[nodiscard]] std::uint32_t elements() const noexcept {
+    return part_.batch.count() * p_.rows * p_.columns;
+  }
+  /// By the reference, whatever the tile: where k is cut decides about bits.
+  [[nodiscard]] Slices slices(std::uint32_t workgroups = Tile().workgroups) const noexcept {
+    return Slices::of(
+        tiles_of(size_of_tile(reference_)), p_.depth, reference_.depth, elements(), workgroups);
+  }
+
+  /// Dispatches a workgroup for each tile of each slice, then adds the slices.
+  void encode_tiles(const Tile& tile, const TiledOperands& operands, Params params) {
+    const Slices slices = this->slices(tile.workgroups);
+    params.slice_depth = slices.depth;
+    const bool sliced = slices.count > 1;
+    Value to = operands.out;
+    const std::uint32_t c_begin = params.c_begin;
+    if (sliced) {
+      to = encoder_.scratch(to->dtype(), Shape{slices.count, elements()});
+      params.c_begin = 0;
+    }
+    const Value& bias = operands.bias;
+    const std::uint32_t constants[] = {
+        tile.group,
+        tile.rows,
+        tile.columns,
         tile.depth,
-        0,
-        p_.left_layout.k == 1 ? 1u : 0u,
-        p_.right_layout.k == 1 ? 1u : 0u};
-    encode_tiles(
-        shader, constants, p_.left, p_.right, params(part), tiles_of(tile.size()), tile.depth);
+        sliced ? 0 : this->bias(),
+        along_k(p_.left_layout),
+        along_k(p_.right_layout)};
+    const EpilogueShader ending(encoder_, *shader_, sliced ? nullptr : p_.epilogue, operands.out);
+    const auto bound = ending.with(
+        {read(operands.left),
+         read(operands.right),
+         read(bias && !sliced ? bias : operands.left),
+         write(to)});
+    encoder_.dispatch(
+        ending.shader(),
+        std::span(constants).first(way_ == Way::shared ? 7 : 5),
+        bound.all(),
+        std::as_bytes(std::span<const Params, 1>(&params, 1)),
+        grid_of(tiles_of(size_of_tile(tile)) * slices.count));
+    if (!sliced) return;
+    const std::uint32_t columns = turned_ ? p_.rows : p_.columns;
+    sum_slices(encoder_, to, slices, operands.out, elements(), columns, bias, p_.epilogue, c_begin);
   }
 
-  void encode_panels(const Part& part) {
-    static const ShaderByDType shaders("matmul_panels");
-    const Shader& shader = encoder_.shader(shaders, p_.left->dtype());
-    const std::uint32_t rows = tile_rows(p_.rows);
-    const std::uint32_t columns = p_.left->dtype() == DType::float32 && rows == 32
-                                      ? tile_columns(p_.columns, lanes(), work())
-                                      : 4;
-    const std::uint32_t width = columns * lanes();
-
-    Params params = this->params(part);
+  void encode_panels(const Tile& tile, const TiledOperands& operands) {
+    Params params = this->params();
     const auto pack = [&](bool left, std::uint32_t panel, std::uint32_t panel_block) {
       const Layout& layout = left ? p_.left_layout : p_.right_layout;
       Panels panels;
@@ -225,12 +272,12 @@ class ProductEncoder {
       panels.depth = panels.k_inner = p_.depth;
       panels.row_step = layout.row;
       panels.k_step = layout.k;
-      panels.origin = left ? part.left : part.right;
+      panels.origin = left ? part_.left : part_.right;
       // Of a broadcast axis there is one matrix, at step 0 among the packed ones.
       std::uint32_t matrices = 1;
       std::uint32_t packed[3];
       for (std::size_t i = 0; i < 3; ++i) {
-        const BatchAxis& axis = part.batch.digits[i];
+        const BatchAxis& axis = part_.batch.digits[i];
         panels.steps[i] = left ? axis.left : axis.right;
         panels.sizes[i] = panels.steps[i] ? axis.size : 1;
         packed[i] = panels.steps[i] ? matrices : 0;
@@ -242,20 +289,22 @@ class ProductEncoder {
       inner = packed[0];
       middle = packed[1];
       outer = packed[2];
-      return pack_panels(encoder_, left ? p_.left : p_.right, panels, panel, panel_block, block);
+      const Value& x = left ? operands.left : operands.right;
+      return pack_panels(encoder_, x, panels, panel, panel_block, block);
     };
-    const Value left = pack(true, rows, block);
-    const Value right = pack(false, width, 1);
+    const Value left = pack(true, tile.rows, block);
+    const Value right = pack(false, register_size(tile).columns, 1);
     params.left_begin = params.right_begin = 0;
-    std::uint32_t constants[] = {lanes(), rows, columns, block, 0};
-    const std::uint64_t tiles =
-        ceil_div(p_.rows, rows) * ceil_div(p_.columns, width) * part.batch.count();
-    encode_tiles(shader, constants, left, right, params, tiles, block);
+    encode_tiles(tile, {left, right, operands.bias, operands.out}, params);
   }
 
   Encoder& encoder_;
   Product& p_;
   bool turned_ = false;
+  Part part_;
+  Way way_ = Way::direct;
+  const Shader* shader_ = nullptr;
+  Tile reference_;
 };
 
 }  // namespace
@@ -280,8 +329,8 @@ Slices Slices::of(
     std::uint64_t tiles,
     std::uint32_t depth,
     std::uint32_t multiple,
-    std::uint64_t elements) noexcept {
-  constexpr std::uint64_t wanted = 64;             // workgroups
+    std::uint64_t elements,
+    std::uint32_t wanted) noexcept {
   constexpr std::uint64_t depth_min = 256;         // of a slice, or it costs more than it gains
   constexpr std::uint64_t elements_max = 4 << 20;  // of all slices
   const std::uint64_t affordable = elements_max / std::max<std::uint64_t>(elements, 1);
@@ -395,7 +444,7 @@ void encode_product(Encoder& encoder, Product product) {
       rest /= axis.size;
     }
     part.c = index * part.batch.count() * product.rows * product.columns;
-    products.encode(part);
+    products.encode(part, parts == 1);
   }
 }
 

@@ -67,7 +67,8 @@ struct Panels {
     std::uint32_t block,
     std::uint32_t depth_multiple);
 
-/// Slices of k, as many as give some `wanted` workgroups in all, each of a multiple of `multiple`.
+/// Slices of k, as many as give some `wanted` workgroups in all, each of a multiple of `multiple`
+/// steps.
 struct Slices {
   std::uint32_t count = 1;
   std::uint32_t depth = 0;
@@ -76,7 +77,8 @@ struct Slices {
       std::uint64_t tiles,
       std::uint32_t depth,
       std::uint32_t multiple,
-      std::uint64_t elements) noexcept;
+      std::uint64_t elements,
+      std::uint32_t wanted = Tile().workgroups) noexcept;
 };
 /// Adds slices, [slice][element of C], in order, into `c` from element `origin` on; then the bias
 /// along C's columns, unless it is null; then the epilogue's steps, if there is one.

@@ -89,6 +89,13 @@ std::uint64_t Queue::send(Transfer transfer) {
   return sent();
 }
 
+std::uint64_t Queue::send(const Timestamp& timestamp) {
+  check_alive();
+  sent_.fetch_add(1, std::memory_order_acq_rel);
+  actor_.send(Timestamp(timestamp));
+  return sent();
+}
+
 void Queue::wait(std::uint64_t count) {
   check_alive();
   if (done() >= count) return;

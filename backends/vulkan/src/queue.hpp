@@ -42,6 +42,7 @@ class Queue final : public Sink {
   std::uint64_t send(const Dispatch& dispatch) override;
   std::uint64_t send(Transfer transfer) override;
   std::uint64_t send(Replay replay);
+  std::uint64_t send(const Timestamp& timestamp);
   /// A ticket for all that this thread, and those it heard from, have sent.
   [[nodiscard]] Ref<Fence> fence(std::function<void()> then = {});
 
@@ -100,7 +101,7 @@ class Queue final : public Sink {
   Memory* staging_ = nullptr;
   Allocation tables_;  // for the actor's joined dispatches
   VkSemaphore timeline_ = VK_NULL_HANDLE;
-  Address<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone> actor_;
+  Address<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone, Timestamp> actor_;
   std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> submitted_{0};
   std::atomic<std::uint64_t> done_{0};

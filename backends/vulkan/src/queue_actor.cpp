@@ -116,6 +116,13 @@ void QueueActor::on(BatchDone&& done) {
   if (slot_ && (batch_done_ == batch_ || !next_.fences.empty())) submit();
 }
 
+void QueueActor::on(const Timestamp& timestamp) {
+  ++count_;
+  if (!begin()) return;
+  recorder_.write_time(timestamp.pool, timestamp.query);
+  recorded(1);
+}
+
 void QueueActor::recorded(std::uint32_t count) {
   in_batch_ += count;
   if (in_batch_ >= batch_min && batch_ - batch_done_ < 2) submit();

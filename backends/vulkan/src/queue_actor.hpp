@@ -14,14 +14,14 @@ namespace troupe::vulkan {
 
 /// Records what is sent to a device's queue into command buffers and submits them.
 ///
-/// Receives  `Dispatch`, `Transfer`, `Replay`, `FenceRequest`, in the order of their causes;
-/// `Flush` from
-///           itself; `BatchDone` from the thread that waits.
+/// Receives  `Dispatch`, `Transfer`, `Replay`, `FenceRequest`, `Timestamp`, in the order of their
+///           causes; `Flush` from itself; `BatchDone` from the thread that waits.
 /// Batches   are submitted when the device has nothing to do, and while it has when they are large;
 ///           what comes meanwhile is recorded for the next.
 /// Barriers  and joined dispatches are CommandRecorder's matter.
 /// Failing   a device that is lost stays lost: everything is answered, nothing is submitted.
-class QueueActor final : public Actor<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone> {
+class QueueActor final
+    : public Actor<Dispatch, Transfer, Replay, FenceRequest, Flush, BatchDone, Timestamp> {
  public:
   static constexpr std::string_view name = "vulkan queue";
 
@@ -40,6 +40,7 @@ class QueueActor final : public Actor<Dispatch, Transfer, Replay, FenceRequest, 
   void on(FenceRequest&& request);
   void on(Flush&&);
   void on(BatchDone&& done);
+  void on(const Timestamp& timestamp);
 
   /// A command buffer with the pool it is reset with.
   struct Slot {

@@ -44,6 +44,15 @@ void VulkanBuffer::destroy() noexcept {
 // --- the device
 // ---------------------------------------------------------------------------------------
 
+namespace {
+Tuning tuning_for(const Context& context) {
+  const Tuning asked = context.options.tuning;
+  if (!Trials::measurable(context)) return Tuning::off;
+  if (asked != Tuning::automatic) return asked;
+  return context.info.software ? Tuning::off : Tuning::deterministic;
+}
+}  // namespace
+
 VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
     : Device(system), context_(std::move(context)) {
   queue_ = std::make_unique<Queue>(system, context_);
@@ -53,17 +62,34 @@ VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
   queue_->set_memory(*memory_, *staging_);
   compiler_ = std::make_unique<Compiler>(*context_, system.disk());
   std::vector<std::byte> saved;
-  if (const std::string path = cache_file(); !path.empty() && system.disk().exists(path))
+  if (const std::string path = cache_file(".pipelines");
+      !path.empty() && system.disk().exists(path))
     if (auto bytes = system.disk().read_all(path, std::uint64_t{256} << 20))
       saved = std::move(bytes.value());
   pipelines_ = std::make_unique<Pipelines>(*context_, saved);
   add_kernels(kernels_);
-  // Where the host sees it on every device.
+  const Tuning tuning = tuning_for(*context_);
+  tuner_ = std::make_unique<Tuner>(
+      tuning,
+      system.disk(),
+      cache_file(tuning == Tuning::free ? ".free-tiles" : ".tiles"),
+      context_->profile,
+      context_->options.descriptors);
+  trials_ = std::make_unique<Trials>(*this, *tuner_);
+  fault_ = host_words();
+}
+
+Value VulkanDevice::host_words() {
   const Meta words{DType::int32, {4}};
-  Ref<Buffer> fault = VulkanBuffer::make(*this, *queue_, *staging_, words.bytes());
+  // Where the host sees it on every device.
+  Ref<Buffer> buffer = VulkanBuffer::make(*this, *queue_, *staging_, words.bytes());
   const std::byte zeros[16] = {};
-  write(static_cast<VulkanBuffer&>(*fault), zeros);
-  fault_ = ValueBody::make(words, std::move(fault));
+  write(static_cast<VulkanBuffer&>(*buffer), zeros);
+  return ValueBody::make(words, std::move(buffer));
+}
+
+const std::byte* VulkanDevice::host_bytes(const Value& words) noexcept {
+  return static_cast<const VulkanBuffer&>(*words->buffer()).allocation().mapped();
 }
 
 VulkanDevice::~VulkanDevice() {
@@ -71,11 +97,13 @@ VulkanDevice::~VulkanDevice() {
   // What an actor submitted after the queue's thread had ended: memory and pools go next.
   context_->vk.vkDeviceWaitIdle(context_->handle);
   fault_.reset();
+  trials_.reset();
 }
 
 void VulkanDevice::stop() noexcept {
   queue_->stop();
-  const std::string path = cache_file();
+  tuner_->save();
+  const std::string path = cache_file(".pipelines");
   if (path.empty() || pipelines_->count() == pipelines_saved_) return;
   pipelines_saved_ = pipelines_->count();
   Disk& disk = system().disk();
@@ -84,13 +112,13 @@ void VulkanDevice::stop() noexcept {
     (void)disk.replace(path, pipelines_->saved());
 }
 
-std::string VulkanDevice::cache_file() const {
+std::string VulkanDevice::cache_file(std::string_view ending) const {
   if (context_->options.cache_folder.empty()) return {};
   std::string file;
   for (const char c : context_->profile)
     file += (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? c : '-';
   return context_->options.cache_folder + "/" + file +
-         (context_->options.descriptors ? "-descriptors" : "") + ".pipelines";
+         (context_->options.descriptors ? "-descriptors" : "") + std::string(ending);
 }
 
 std::string VulkanDevice::description() const {
@@ -244,6 +272,11 @@ Statistics VulkanDevice::statistics() const {
   out.pipelines = pipelines_->count();
   out.shaders_compiled = compiler_->compiled();
   out.validation_messages = context_->instance->validation_messages();
+  const Tuner::Counts& tuning = tuner_->counts;
+  out.tile_trials = tuning.trials;
+  out.tile_rejections = tuning.rejected;
+  out.tiles_tuned = tuning.decided;
+  out.tiles_recalled = tuning.recalled;
   const Allocator::Counts memory = memory_->counts();
   out.in_use_bytes = memory.in_use;
   out.peak_bytes = memory.peak;
@@ -270,6 +303,17 @@ Device& attach(System& system, unsigned index, const Options& options) {
   Device& attached = *device;
   Devices::of(system).add(std::move(device));
   return attached;
+}
+
+Tuning tuning_named(std::string_view name) {
+  if (name.empty() || name == "automatic") return Tuning::automatic;
+  if (name == "off") return Tuning::off;
+  if (name == "deterministic") return Tuning::deterministic;
+  if (name == "free") return Tuning::free;
+  throw Error(
+      ErrorCode::invalid_argument,
+      "\"" + std::string(name) + "\" is no way to tune a GPU's kernels")
+      .hint("there are: automatic, off, deterministic, free");
 }
 
 Statistics statistics(const Device& device) { return vulkan_device(device).statistics(); }

@@ -6,11 +6,14 @@
 #include "pipelines.hpp"
 #include "queue.hpp"
 #include "segment.hpp"
+#include "trials.hpp"
+#include "tuner.hpp"
 #include "vulkan_buffer.hpp"
 
 #include <troupe/vulkan/vulkan.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,6 +44,8 @@ class VulkanDevice final : public Device {
       std::size_t numbers, std::uint64_t random_call) override;
   /// Makes dispatches of a launch.
   void encode(const Launch& launch, Sink& sink);
+  [[nodiscard]] std::uint64_t launches_on_trial() const noexcept override { return on_trial_; }
+  void count_on_trial() noexcept { on_trial_.fetch_add(1, std::memory_order_relaxed); }
   void stop() noexcept override;
 
   [[nodiscard]] const Context& context() const noexcept { return *context_; }
@@ -52,7 +57,12 @@ class VulkanDevice final : public Device {
   [[nodiscard]] Queue& queue() noexcept { return *queue_; }
   [[nodiscard]] SegmentShaders& segment_shaders() noexcept { return segments_; }
   [[nodiscard]] SegmentShaders& epilogue_shaders() noexcept { return epilogues_; }
+  [[nodiscard]] Tuner& tuner() noexcept { return *tuner_; }
+  [[nodiscard]] Trials& trials() noexcept { return *trials_; }
   [[nodiscard]] const Value& fault() const noexcept { return fault_; }
+  /// Four words that device and host both see, and where the host does.
+  [[nodiscard]] Value host_words();
+  [[nodiscard]] static const std::byte* host_bytes(const Value& words) noexcept;
   [[nodiscard]] Statistics statistics() const;
 
  private:
@@ -68,7 +78,7 @@ class VulkanDevice final : public Device {
   void done_with(const HostView& view) noexcept;
   [[nodiscard]] Value in_rows(const Value& value);
   void check_fault();
-  [[nodiscard]] std::string cache_file() const;
+  [[nodiscard]] std::string cache_file(std::string_view ending) const;
   static constexpr std::size_t own_ids_max = 1024;
 
   std::shared_ptr<Context> context_;
@@ -80,8 +90,11 @@ class VulkanDevice final : public Device {
   SegmentShaders segments_;
   SegmentShaders epilogues_;
   std::array<EncodeFunction, own_ids_max> kernels_{};
+  std::unique_ptr<Tuner> tuner_;
+  std::unique_ptr<Trials> trials_;
   Value fault_;
   std::uint64_t pipelines_saved_ = 0;
+  std::atomic<std::uint64_t> on_trial_{0};
 };
 
 }  // namespace troupe::vulkan

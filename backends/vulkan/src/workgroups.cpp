@@ -9,6 +9,13 @@ namespace troupe::vulkan {
 
 namespace {
 constexpr std::uint32_t groups_max = 65'535;  // along an axis, on every device
+
+/// Whether a tile is larger than another only by what lies outside of a matrix.
+bool mostly_outside(
+    const TileSize& size, const TileSize& other, std::uint64_t rows, std::uint64_t columns) {
+  return (size.rows > other.rows && size.rows / 2 >= rows) ||
+         (size.columns > other.columns && size.columns / 2 >= columns);
+}
 }  // namespace
 
 Grid grid_of(std::uint64_t groups) {
@@ -43,16 +50,76 @@ std::uint32_t fold_group_for(
   return group;
 }
 
-SharedTile shared_tile_for(
+Tile shared_tile_for(
     std::uint32_t element_bytes, bool large, const WorkgroupLimits& limits) noexcept {
-  SharedTile tile;
-  if (tile.invocations() > limits.invocations) tile.side = 8;
-  if (large) tile.registers = 8;
+  Tile tile{256, 4, 4, 8};
+  if (tile.group > limits.invocations) tile.group = 64;
+  if (large) tile.rows = tile.columns = 8;
   // Fewer steps at a time first: the larger tile loads less for each product.
-  const auto fits = [&] { return tile.shared_bytes(element_bytes) <= limits.shared_bytes; };
+  const auto fits = [&] { return shared_bytes(tile, element_bytes) <= limits.shared_bytes; };
   if (!fits()) tile.depth = 4;
-  if (!fits()) tile.registers = 4;
+  if (!fits()) tile.rows = tile.columns = 4;
   return tile;
+}
+
+std::vector<Tile> shared_tiles(
+    const Tile& reference,
+    std::uint64_t rows,
+    std::uint64_t columns,
+    bool sliced,
+    std::uint32_t element_bytes,
+    const WorkgroupLimits& limits) {
+  // Wide tiles load less for each product, small ones fill a device that the large leave idle, and
+  // more steps at a time meet at fewer barriers.
+  static constexpr Tile all[] = {
+      {64, 4, 4, 8},
+      {64, 4, 4, 16},
+      {64, 8, 4, 8},
+      {64, 4, 8, 8},
+      {64, 8, 8, 8},
+      {256, 4, 4, 8},
+      {256, 4, 4, 16},
+      {256, 8, 4, 8},
+      {256, 4, 8, 8},
+      {256, 8, 8, 8}};
+  std::vector<Tile> tiles;
+  for (const Tile& tile : all) {
+    const bool steps_end = !sliced || tile.depth <= reference.depth;
+    if (tile != reference && steps_end && tile.group <= limits.invocations &&
+        shared_bytes(tile, element_bytes) <= limits.shared_bytes &&
+        !mostly_outside(shared_size(tile), shared_size(reference), rows, columns))
+      tiles.push_back(tile);
+  }
+  return tiles;
+}
+
+std::vector<Tile> register_tiles(
+    const Tile& reference, std::uint64_t rows, std::uint64_t columns, std::uint32_t rows_max) {
+  constexpr std::uint32_t columns_max = 8;  // as wide as compiles in reasonable time
+  std::vector<Tile> tiles;
+  for (std::uint32_t down = std::max(reference.rows / 2, 1u);
+       down <= std::min(reference.rows * 2, rows_max);
+       down *= 2)
+    for (std::uint32_t across = std::max(reference.columns / 2, 1u);
+         across <= std::min(reference.columns * 2, columns_max);
+         across *= 2) {
+      Tile tile = reference;
+      tile.rows = down;
+      tile.columns = across;
+      if (tile != reference &&
+          !mostly_outside(register_size(tile), register_size(reference), rows, columns))
+        tiles.push_back(tile);
+    }
+  return tiles;
+}
+
+std::vector<Tile> sliced_tiles(const Tile& reference) {
+  std::vector<Tile> tiles;
+  for (const std::uint32_t workgroups : {1u, 256u, 1024u}) {
+    tiles.push_back(reference);
+    tiles.back().workgroups = workgroups;
+  }
+  return tiles;
 }
 
 }  // namespace troupe::vulkan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace troupe::vulkan {
 
@@ -27,23 +28,56 @@ struct WorkgroupLimits {
 [[nodiscard]] std::uint32_t fold_group_for(
     std::uint64_t length, std::uint32_t subgroup, const WorkgroupLimits& limits) noexcept;
 
-/// A workgroup of gemm_tiled.glsl: side × side invocations, each with registers × registers sums.
-struct SharedTile {
-  std::uint32_t side = 16;
-  std::uint32_t registers = 4;
-  std::uint32_t depth = 8;  ///< steps of k in shared memory
+/// How a product is cut up: a workgroup's part of C, and how it goes through k.
+struct Tile {
+  std::uint32_t group = 0;        ///< invocations of a workgroup
+  std::uint32_t rows = 0;         ///< sums of each, down
+  std::uint32_t columns = 0;      ///< and across
+  std::uint32_t depth = 0;        ///< steps of k at a time
+  std::uint32_t workgroups = 64;  ///< as many as slices of k are to give
 
-  [[nodiscard]] constexpr std::uint32_t size() const noexcept { return side * registers; }
-  [[nodiscard]] constexpr std::uint32_t invocations() const noexcept { return side * side; }
-  /// What the shader declares for elements of so many bytes: both operands, twice.
-  [[nodiscard]] constexpr std::uint32_t shared_bytes(std::uint32_t element_bytes) const noexcept {
-    return 2 * 2 * depth * (size() + 4) * element_bytes;
-  }
+  bool operator==(const Tile&) const = default;
 };
+/// Rows and columns of C.
+struct TileSize {
+  std::uint32_t rows = 0;
+  std::uint32_t columns = 0;
+};
+
+/// What a workgroup of gemm_tiled.glsl covers: side × side invocations.
+[[nodiscard]] constexpr TileSize shared_size(const Tile& tile) noexcept {
+  const std::uint32_t side = tile.group >= 256 ? 16 : 8;
+  return {side * tile.rows, side * tile.columns};
+}
+/// What the shader declares for elements of so many bytes: both operands, twice.
+[[nodiscard]] constexpr std::uint32_t shared_bytes(
+    const Tile& tile, std::uint32_t element_bytes) noexcept {
+  const TileSize size = shared_size(tile);
+  return 2 * tile.depth * (size.rows + size.columns + 8) * element_bytes;
+}
+/// What a workgroup of gemm.glsl covers: a subgroup whose lanes lie across.
+[[nodiscard]] constexpr TileSize register_size(const Tile& tile) noexcept {
+  return {tile.rows, tile.columns * tile.group};
+}
 
 /// The tile for elements of so many bytes that the device has room for; `large` asks for 8 × 8 sums
 /// an invocation.
-[[nodiscard]] SharedTile shared_tile_for(
+[[nodiscard]] Tile shared_tile_for(
     std::uint32_t element_bytes, bool large, const WorkgroupLimits& limits) noexcept;
+
+/// Others to try for a matrix of about so many rows and columns, which the device has room for too.
+/// `sliced`: k is cut where the reference's steps end, so theirs must end there.
+[[nodiscard]] std::vector<Tile> shared_tiles(
+    const Tile& reference,
+    std::uint64_t rows,
+    std::uint64_t columns,
+    bool sliced,
+    std::uint32_t element_bytes,
+    const WorkgroupLimits& limits);
+/// The same for tiles in registers of at most so many rows.
+[[nodiscard]] std::vector<Tile> register_tiles(
+    const Tile& reference, std::uint64_t rows, std::uint64_t columns, std::uint32_t rows_max);
+/// The reference with other numbers of slices: sums are added in another order.
+[[nodiscard]] std::vector<Tile> sliced_tiles(const Tile& reference);
 
 }  // namespace troupe::vulkan

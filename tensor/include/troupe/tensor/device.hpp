@@ -109,6 +109,10 @@ class Device {
   [[nodiscard]] virtual std::unique_ptr<Recording> record(
       std::size_t numbers, std::uint64_t random_call);
 
+  /// How many launches so far may be done another way when they come again, for the device is still
+  /// finding out which way is best: not the time to record them.
+  [[nodiscard]] virtual std::uint64_t launches_on_trial() const noexcept { return 0; }
+
   /// Ends what the device does by itself: the system stops.
   virtual void stop() noexcept {}
 

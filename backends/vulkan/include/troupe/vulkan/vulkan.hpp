@@ -32,6 +32,17 @@ struct DeviceInfo {
 /// where there is no Vulkan loader or no driver, saying which and what to install.
 [[nodiscard]] std::vector<DeviceInfo> devices();
 
+/// Whether a device tries out, the first times that it sees a product or a convolution of about
+/// some size, in which tiles it is computed fastest.
+enum class Tuning {
+  automatic,      ///< deterministic on a GPU, off on a software device
+  off,            ///< nothing is tried, and nothing that was found before is used
+  deterministic,  ///< only what gives the same bits as without tuning may win
+  free,           ///< sums may be cut into other numbers of parts: other bits, rounded as well
+};
+/// By those names; empty: automatic. Throws `invalid_argument` for another.
+[[nodiscard]] Tuning tuning_named(std::string_view name);
+
 struct Options {
   /// Binds buffers by descriptors in place of addresses, so that the validation layers see every
   /// access. Slower; refuses tensors beyond the device's storage buffer range.
@@ -54,7 +65,9 @@ struct Options {
   std::uint64_t lost_after_submissions = 0;
   /// Most bytes that tensors may take together; 0: what the driver's budget allows.
   std::size_t memory_bytes_max = 0;
-  /// Where compiled shaders and the driver's pipeline cache are kept between runs; empty: nowhere.
+  Tuning tuning = Tuning::automatic;
+  /// Where compiled shaders, the driver's pipeline cache and what tuning found are kept between
+  /// runs; empty: nowhere.
   std::string cache_folder;
 };
 
@@ -74,7 +87,11 @@ struct Statistics {
   std::uint64_t validation_messages = 0;
   std::uint64_t in_use_bytes = 0;
   std::uint64_t peak_bytes = 0;
-  std::uint64_t reserved_bytes = 0;  ///< taken from the driver, in use or kept for later
+  std::uint64_t reserved_bytes = 0;   ///< taken from the driver, in use or kept for later
+  std::uint64_t tile_trials = 0;      ///< candidates tried against what is taken untuned
+  std::uint64_t tile_rejections = 0;  ///< of those: for other bits, wrong results, or failing
+  std::uint64_t tiles_tuned = 0;      ///< kinds of launches decided by trials
+  std::uint64_t tiles_recalled = 0;   ///< kinds of launches decided by what the cache folder held
 };
 /// Throws `device_mismatch` for a device of another backend.
 [[nodiscard]] Statistics statistics(const Device& device);
