@@ -3,8 +3,10 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 
 // Drives the real program on a Vulkan device: what is tested is what a person gets.
 namespace troupe::cli::test {
@@ -63,7 +65,7 @@ TEST_CASE("a part of Fashion-MNIST is learnt on the GPU as on the CPU", "[cli][v
 }
 
 // Goal: on one driver bits depend on the config alone: not on the door, on the driver's threads, on
-// ours, or on barriers that a dispatch would not need.
+// ours, on barriers that a dispatch would not need, or on what tuning found.
 TEST_CASE("the GPU gives the same bits however it is driven", "[cli][vulkan]") {
   const Fixture troupe;
   const auto variant = GENERATE(
@@ -88,6 +90,31 @@ TEST_CASE("the GPU gives the same bits however it is driven", "[cli][vulkan]") {
         REQUIRE(ended.code == 0);
         CHECK(troupe.bits(out) == expected);
       }
+  // The first finds tiles and keeps them, the second begins with them.
+  const Variable tuning("TROUPE_VULKAN_TUNING", "deterministic");
+  const Variable cache("TROUPE_CACHE", troupe.folder / "cache");
+  for (const std::string run : {"tuning", "tuned"}) {
+    const Ended ended = troupe(common + Words{"--threads", "2", "--out", run});
+    CAPTURE(run, ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(troupe.bits(run) == expected);
+  }
+  const auto kept = std::filesystem::directory_iterator(troupe.folder / "cache");
+  CHECK(std::any_of(begin(kept), end(kept), [](const auto& file) {
+    return file.path().extension() == ".tiles";
+  }));
+}
+
+TEST_CASE("a way of tuning that does not exist is told with those that do", "[cli][vulkan]") {
+  const Fixture troupe;
+  const Variable tuning("TROUPE_VULKAN_TUNING", "fast");
+  check_error(
+      troupe(
+          small_run + Words{"--model", "mlp", "--epochs", "1", "--limit", "64", "--out", "a"} +
+          on_device()),
+      1,
+      "\"fast\" is no way to tune",
+      "automatic, off, deterministic, free");
 }
 
 TEST_CASE("a run on the GPU goes on from its checkpoint with the same bits", "[cli][vulkan]") {

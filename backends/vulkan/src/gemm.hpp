@@ -36,7 +36,8 @@ struct Product {
 };
 
 /// Encodes a product into the launch's first output. Every element is a sum over k in rising order;
-/// where there are few elements and many k, of slices of k, whose number the shape alone gives.
+/// where there are few elements and many k, of slices of k, whose number the shape alone gives
+/// unless tuning is free.
 void encode_product(Encoder& encoder, Product product);
 
 /// What gemm_pack.comp takes: an operand of matrices, whose rows become panels.
