@@ -116,10 +116,10 @@ std::vector<std::vector<double>> results(DType dtype, bool few) {
   };
   // Few rows, columns or steps; tiles and a rest; few sums of many, which are cut into slices.
   std::vector<std::tuple<int, int, int>> sizes{
-      {1, 5, 30}, {33, 65, 67}, {70, 9, 600}, {129, 130, 19}, {130, 132, 70}, {7, 20, 2050}};
+      {1, 5, 30}, {33, 65, 67}, {70, 9, 600}, {129, 130, 19}, {130, 132, 70}, {70, 140, 2050}};
   std::vector<int> turns{0, 1, 2, 3};
   if (few) {
-    sizes = {{129, 130, 70}, {7, 20, 2050}};
+    sizes = {{129, 130, 70}, {70, 140, 2050}};
     turns = {0, 3};
   }
   for (const auto& [m, n, k] : sizes) {

@@ -203,9 +203,10 @@ TEST_CASE("what one run decided the next one knows", "[vulkan]") {
   CHECK_FALSE(choice.open);
   CHECK(tuner->counts.recalled == 1);
   CHECK(tuner->settled());
-  // Of another size it knows nothing, and what it did not meet it keeps.
-  CHECK(tune(*tuner, key_of(8), [](const Tile&) { return TileOutcome{}; }) == reference);
-  tuner->save();
+  // Of another size it knows nothing, and what a run does not meet it keeps.
+  const auto other = kept.open();
+  CHECK(tune(*other, key_of(8), [](const Tile&) { return TileOutcome{}; }) == reference);
+  other->save();
   CHECK_FALSE(kept.run());
   CHECK(kept.open()->choose(key_of(8), Offer()).tile == reference);
   CHECK_FALSE(kept.open()->choose(key_of(8), Offer()).open);
