@@ -94,15 +94,26 @@ std::string described(const vulkan::DeviceInfo& info) {
   if (info.software) line("software device: for tests, used only when it is named");
   if (!info.missing.empty()) line("cannot be used: lacks " + info.missing);
   if (!info.driver.empty()) line("driver " + info.driver);
-  line(
-      gibibytes(info.memory_bytes) + " of memory, subgroups of " +
-      std::to_string(info.subgroup_size));
+  std::string subgroups = std::to_string(info.subgroup_size);
+  if (info.subgroup_size_min != info.subgroup_size_max)
+    subgroups += " (of " + std::to_string(info.subgroup_size_min) + " to " +
+                 std::to_string(info.subgroup_size_max) + ")";
+  line(gibibytes(info.memory_bytes) + " of memory, subgroups of " + subgroups);
   std::string types = "computes float32";
   if (info.float16) types += ", float16";
+  if (info.bfloat16) types += ", bfloat16";
   if (info.float64) types += ", float64";
   if (info.int64) types += ", int64";
   if (info.bytes) types += ", uint8 and bool";
   line(types);
+  std::string shapes;
+  for (const vulkan::CooperativeMatrix& matrix : info.cooperative_matrices)
+    shapes += (shapes.empty() ? "" : ", ") + std::to_string(matrix.m) + "x" +
+              std::to_string(matrix.n) + "x" + std::to_string(matrix.k) + " " +
+              std::string(name_of(matrix.operands));
+  line(
+      shapes.empty() ? "no cooperative matrices"
+                     : "cooperative matrices " + shapes + ", sums in float32");
   return text + "\n";
 }
 

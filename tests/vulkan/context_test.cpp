@@ -39,6 +39,9 @@ TEST_CASE("a context knows its device", "[vulkan]") {
   CHECK(says(context->profile, context->info.model));
   CHECK(says(context->profile, context->info.driver));
   CHECK(context->limits.maxPushConstantsSize >= 128);
+  // A driver that can be told a size is told the one that kernels are made for.
+  CHECK((context->subgroups.size == 0 || context->subgroups.size == context->info.subgroup_size));
+  CHECK((context->subgroups.size == 0) == !context->features.subgroup_size.subgroupSizeControl);
   CHECK_FALSE(context->without_hazard_barriers);
   CHECK_FALSE(context->hidden_memory);
 }

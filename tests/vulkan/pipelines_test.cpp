@@ -118,6 +118,57 @@ TEST_CASE("what a device does not offer is refused by name when a shader uses it
   }
 }
 
+TEST_CASE("capabilities of extensions have names", "[vulkan]") {
+  // A module's head, and capabilities.
+  const std::uint32_t spirv[] = {
+      0x0723'0203,
+      0x0001'0500,
+      0,
+      1,
+      0,
+      0x0002'0011,
+      6022,
+      0x0002'0011,
+      5345,
+      0x0002'0011,
+      5116,
+      0x0002'0011,
+      5117,
+      0x0002'0011,
+      5118,
+      0x0003'000e,
+      0,
+      3};
+  Features features;
+  CHECK(
+      lacking(features, spirv) ==
+      "cooperative matrices, Vulkan's memory model, bfloat16 arithmetic, bfloat16 dot products, "
+      "cooperative matrices of bfloat16");
+  features.cooperative_matrix.cooperativeMatrix = VK_TRUE;
+  features.bfloat16.shaderBFloat16Type = VK_TRUE;
+  CHECK(
+      lacking(features, spirv) ==
+      "Vulkan's memory model, bfloat16 dot products, cooperative matrices of bfloat16");
+  features.v12.vulkanMemoryModel = VK_TRUE;
+  features.bfloat16.shaderBFloat16DotProduct = VK_TRUE;
+  features.bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
+  CHECK(lacking(features, spirv).empty());
+}
+
+TEST_CASE("what works together in subgroups asks for their size", "[vulkan]") {
+  const SubgroupControl control{32, 8};
+  const auto together = find_shader("softmax", "float32")->by_address;
+  const auto alone = find_shader("one_hot", "")->by_address;
+  CHECK(required_subgroup(control, together, 32) == 32);
+  CHECK(required_subgroup(control, together, 256) == 32);
+  CHECK(required_subgroup(control, together, 48) == 0);   // the last would be cut short
+  CHECK(required_subgroup(control, together, 512) == 0);  // more than a workgroup may have
+  CHECK(required_subgroup({}, together, 32) == 0);        // the driver cannot be told
+  CHECK(required_subgroup(control, alone, 32) == 0);
+  const std::uint32_t cooperative[] = {0x0723'0203, 0x0001'0600, 0, 1, 0, 0x0002'0011, 6022};
+  CHECK(required_subgroup(control, cooperative, 64) == 32);
+}
+
 TEST_CASE("another device's pipeline cache is not given to the driver", "[vulkan]") {
   const auto context = test::open_context();
   std::vector<std::byte> saved = Pipelines(*context, {}).saved();

@@ -12,17 +12,6 @@ namespace troupe::vulkan {
 
 namespace {
 
-std::vector<std::string> extensions_of(VkPhysicalDevice device) {
-  std::uint32_t count = 0;
-  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
-  std::vector<VkExtensionProperties> properties(count);
-  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, properties.data());
-  std::vector<std::string> names;
-  for (const VkExtensionProperties& extension : properties)
-    names.emplace_back(extension.extensionName);
-  return names;
-}
-
 /// A family that computes; one that does not draw too leaves a desktop's frames alone.
 std::uint32_t compute_family(VkPhysicalDevice device) {
   std::uint32_t count = 0;
@@ -36,6 +25,22 @@ std::uint32_t compute_family(VkPhysicalDevice device) {
     chosen = std::min(chosen, i);
   }
   return chosen;
+}
+
+/// What pipelines may ask for.
+SubgroupControl subgroups_of(
+    VkPhysicalDevice device, const Features& features, const DeviceInfo& info) {
+  VkPhysicalDeviceSubgroupSizeControlProperties sizes{};
+  sizes.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
+  VkPhysicalDeviceProperties2 properties{};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  properties.pNext = &sizes;
+  vkGetPhysicalDeviceProperties2(device, &properties);
+  if (!features.subgroup_size.subgroupSizeControl || !features.subgroup_size.computeFullSubgroups ||
+      !(sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) ||
+      info.subgroup_size < sizes.minSubgroupSize || info.subgroup_size > sizes.maxSubgroupSize)
+    return {};
+  return {info.subgroup_size, sizes.maxComputeWorkgroupSubgroups};
 }
 
 }  // namespace
@@ -70,22 +75,27 @@ Context::Context(std::unique_ptr<Instance> made, std::size_t index, const Option
   vkGetPhysicalDeviceMemoryProperties(physical, &memory);
   profile = info.model + ", " + info.driver;
 
-  const std::vector<std::string> offered = extensions_of(physical);
-  const auto offers = [&](const char* name) {
-    return std::find(offered.begin(), offered.end(), name) != offered.end();
-  };
+  const Extensions& offered = known[index].extensions;
   std::vector<const char*> extensions;
-  memory_budget = offers(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  if (memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  const auto enable = [&](bool there, const char* name) {
+    if (there) extensions.push_back(name);
+  };
+  memory_budget = offered.memory_budget;
+  enable(memory_budget, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  enable(offered.subgroup_size_control, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+  enable(offered.cooperative_matrix, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  enable(offered.bfloat16, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME);
   if (options.descriptors) {
-    if (!offers(VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME))
+    if (!offered.push_descriptor)
       throw Error(ErrorCode::unsupported, info.model + " lacks VK_KHR_push_descriptor")
           .hint("leave Options::descriptors off: they are for tests");
-    extensions.push_back(VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME);
+    enable(true, VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME);
   }
 
-  // Everything of the core that the device has and shaders may use.
+  // Everything that the device has and shaders may use.
   Features has;
+  has.link(offered);
+  features.link(offered);
   vkGetPhysicalDeviceFeatures2(physical, &has.core);
   features.core.features.shaderFloat64 = has.core.features.shaderFloat64;
   features.core.features.shaderInt64 = has.core.features.shaderInt64;
@@ -97,6 +107,15 @@ Context::Context(std::unique_ptr<Instance> made, std::size_t index, const Option
   features.v12.shaderInt8 = has.v12.shaderInt8;
   features.v12.shaderFloat16 = has.v12.shaderFloat16;
   features.v12.shaderSubgroupExtendedTypes = has.v12.shaderSubgroupExtendedTypes;
+  // Both or none: with the first alone, atomics of the whole device are forbidden to all shaders.
+  features.v12.vulkanMemoryModel = features.v12.vulkanMemoryModelDeviceScope =
+      has.v12.vulkanMemoryModel && has.v12.vulkanMemoryModelDeviceScope;
+  features.subgroup_size.subgroupSizeControl = has.subgroup_size.subgroupSizeControl;
+  features.subgroup_size.computeFullSubgroups = has.subgroup_size.computeFullSubgroups;
+  features.cooperative_matrix.cooperativeMatrix = has.cooperative_matrix.cooperativeMatrix;
+  features.bfloat16.shaderBFloat16Type = has.bfloat16.shaderBFloat16Type;
+  features.bfloat16.shaderBFloat16CooperativeMatrix = has.bfloat16.shaderBFloat16CooperativeMatrix;
+  if (offered.subgroup_size_control) subgroups = subgroups_of(physical, has, info);
 
   queue_family = compute_family(physical);
   const float priority = 1;

@@ -7,6 +7,13 @@
 
 namespace troupe::vulkan {
 
+/// The size that pipelines ask their subgroups to have: drivers vary it from shader to shader where
+/// they are not told.
+struct SubgroupControl {
+  std::uint32_t size = 0;       ///< 0: the driver cannot be told
+  std::uint32_t count_max = 0;  ///< of such subgroups in a workgroup
+};
+
 /// The driver's device and its functions: what every other part is made with.
 struct Context {
   Context(std::unique_ptr<Instance> instance, std::size_t index, const Options& options);
@@ -21,6 +28,7 @@ struct Context {
   Features features;  ///< those that were asked for and are there: what shaders may use
   VkPhysicalDeviceLimits limits{};
   VkPhysicalDeviceMemoryProperties memory{};
+  SubgroupControl subgroups;
   std::string profile;         ///< driver and version: what compiled things are kept for
   bool memory_budget = false;  ///< the driver tells how much memory is left
   VkDevice handle = VK_NULL_HANDLE;

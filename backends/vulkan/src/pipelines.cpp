@@ -39,6 +39,19 @@ std::span<const std::byte> usable(const Context& context, std::span<const std::b
   return fits ? saved : std::span<const std::byte>();
 }
 
+constexpr std::uint32_t cooperative_matrix = 6022;  // SPIR-V's number of the capability
+
+/// Calls `visit` with each capability that a shader declares.
+template <class Visit>
+void for_each_capability(std::span<const std::uint32_t> spirv, Visit visit) {
+  constexpr std::size_t header_words = 5;
+  constexpr std::uint32_t op_capability = 17;  // these instructions come first, two words each
+  for (std::size_t at = header_words; at + 1 < spirv.size(); at += 2) {
+    if ((spirv[at] & 0xffff) != op_capability) return;
+    visit(spirv[at + 1]);
+  }
+}
+
 }  // namespace
 
 std::string lacking(const Features& features, std::span<const std::uint32_t> spirv) {
@@ -55,17 +68,38 @@ std::string lacking(const Features& features, std::span<const std::uint32_t> spi
       {39, features.v12.shaderInt8 != VK_FALSE, "8-bit integers"},
       {4433, features.v11.storageBuffer16BitAccess != VK_FALSE, "16-bit storage"},
       {4448, features.v12.storageBuffer8BitAccess != VK_FALSE, "8-bit storage"},
+      {5116, features.bfloat16.shaderBFloat16Type != VK_FALSE, "bfloat16 arithmetic"},
+      {5117, features.bfloat16.shaderBFloat16DotProduct != VK_FALSE, "bfloat16 dot products"},
+      {5118,
+       features.bfloat16.shaderBFloat16CooperativeMatrix != VK_FALSE,
+       "cooperative matrices of bfloat16"},
+      {5345, features.v12.vulkanMemoryModel != VK_FALSE, "Vulkan's memory model"},
+      {cooperative_matrix,
+       features.cooperative_matrix.cooperativeMatrix != VK_FALSE,
+       "cooperative matrices"},
   };
-  constexpr std::size_t header_words = 5;
-  constexpr std::uint32_t op_capability = 17;  // these instructions come first, two words each
   std::string names;
-  for (std::size_t at = header_words; at + 1 < spirv.size(); at += 2) {
-    if ((spirv[at] & 0xffff) != op_capability) break;
+  for_each_capability(spirv, [&](std::uint32_t number) {
     for (const auto& capability : optional)
-      if (capability.number == spirv[at + 1] && !capability.there)
+      if (capability.number == number && !capability.there)
         names += (names.empty() ? "" : ", ") + std::string(capability.name);
-  }
+  });
   return names;
+}
+
+std::uint32_t required_subgroup(
+    const SubgroupControl& control,
+    std::span<const std::uint32_t> spirv,
+    std::uint32_t group) noexcept {
+  constexpr std::uint32_t group_non_uniform = 61, group_non_uniform_quad = 68;
+  if (control.size == 0 || group % control.size != 0 || group / control.size > control.count_max)
+    return 0;
+  bool together = false;
+  for_each_capability(spirv, [&](std::uint32_t number) {
+    together = together || (number >= group_non_uniform && number <= group_non_uniform_quad) ||
+               number == cooperative_matrix;
+  });
+  return together ? control.size : 0;
 }
 
 std::size_t Pipelines::Hash::operator()(const KeyView& key) const noexcept {
@@ -169,6 +203,14 @@ std::unique_ptr<Pipeline> Pipelines::make(
   create.stage.module = module;
   create.stage.pName = "main";
   create.stage.pSpecializationInfo = &specialization;
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};
+  subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
+  subgroup.requiredSubgroupSize =
+      constants.empty() ? 0 : required_subgroup(context_.subgroups, code, constants[0]);
+  if (subgroup.requiredSubgroupSize > 0) {
+    create.stage.pNext = &subgroup;
+    create.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+  }
   create.layout = pipeline->layout;
   const VkResult result = context_.vk.vkCreateComputePipelines(
       context_.handle, cache_, 1, &create, nullptr, &pipeline->handle);

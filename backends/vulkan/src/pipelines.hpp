@@ -17,6 +17,15 @@ namespace troupe::vulkan {
 /// What a shader uses and a device does not offer, by name; empty: nothing.
 [[nodiscard]] std::string lacking(const Features& features, std::span<const std::uint32_t> spirv);
 
+/// The subgroup size that a pipeline asks for, with no subgroup cut short; 0: it asks for none.
+/// That is for shaders whose invocations work together in subgroups, in workgroups of whole ones.
+///
+/// @param group  the workgroup's size along x
+[[nodiscard]] std::uint32_t required_subgroup(
+    const SubgroupControl& control,
+    std::span<const std::uint32_t> spirv,
+    std::uint32_t group) noexcept;
+
 /// The shaders of one device, compiled by its driver when they are first asked for.
 ///
 /// Threads   any.

@@ -2,6 +2,7 @@
 
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
+#include <troupe/tensor/dtype.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,17 @@
 /// program that holds this backend starts where there is no Vulkan at all.
 namespace troupe::vulkan {
 
+/// A product that a subgroup of a device computes at once: [m, k] · [k, n], added to [m, n].
+struct CooperativeMatrix {
+  std::uint32_t m = 0;
+  std::uint32_t n = 0;
+  std::uint32_t k = 0;
+  DType operands = DType::float16;
+  DType sums = DType::float32;
+
+  friend bool operator==(const CooperativeMatrix&, const CooperativeMatrix&) = default;
+};
+
 /// What a machine's Vulkan offers, and what of it cannot be used and why.
 struct DeviceInfo {
   std::string name;       ///< "vulkan:0", as `Devices::get` and `--device` take it
@@ -20,11 +32,16 @@ struct DeviceInfo {
   std::string driver;     ///< with its version
   bool software = false;  ///< a processor that plays a GPU: for tests, not for speed
   std::uint64_t memory_bytes = 0;
-  std::uint32_t subgroup_size = 0;
-  bool float16 = false;  ///< can compute with it; all can store it
+  std::uint32_t subgroup_size = 0;  ///< what kernels are made for
+  std::uint32_t subgroup_size_min = 0;
+  std::uint32_t subgroup_size_max = 0;
+  bool float16 = false;   ///< can compute with it; all can store it
+  bool bfloat16 = false;  ///< can multiply matrices of it; all can store it
   bool float64 = false;
   bool int64 = false;
-  bool bytes = false;   ///< 8-bit storage: uint8 and bool tensors
+  bool bytes = false;  ///< 8-bit storage: uint8 and bool tensors
+  /// Those that products of 16-bit floats can be made of, in the driver's order.
+  std::vector<CooperativeMatrix> cooperative_matrices;
   std::string missing;  ///< features without which it cannot be used; empty: it can
 };
 
@@ -48,8 +65,9 @@ struct Options {
   /// access. Slower; refuses tensors beyond the device's storage buffer range.
   bool descriptors = false;
   /// Turns the Khronos validation layer on, with synchronization validation; what it says is
-  /// counted in `Statistics::validation_messages` and goes to the system's log. Throws
-  /// `unsupported` where the layer is not installed.
+  /// counted in `Statistics::validation_messages` and goes to the system's log. What the device
+  /// offers and this layer is too old to know is left alone. Throws `unsupported` where the layer
+  /// is not installed.
   bool validation = false;
   /// A barrier after every dispatch. Slower; must not change a bit.
   bool paranoid = false;
