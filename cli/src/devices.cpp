@@ -88,6 +88,35 @@ std::string gibibytes(std::uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
 }
 
+#endif
+
+}  // namespace
+
+Device& attach_device(System& system, const std::string& name, Console& console) {
+  if (Devices::of(system).all().empty()) (void)cpu::attach(system);
+  Device& cpu = Devices::of(system).first();
+  for (const auto& device : Devices::of(system).all())
+    if (device->name() == name) return *device;
+#ifdef TROUPE_VULKAN
+  if (name == "auto") {
+    const std::optional<unsigned> gpu = first_gpu();
+    if (!gpu) return cpu;
+    return attach_device(system, std::string(vulkan_prefix) + std::to_string(*gpu), console);
+  }
+  if (const std::optional<unsigned> index = index_in(name))
+    return attach_vulkan(system, *index, console);
+#else
+  (void)console;
+  if (name == "auto") return cpu;
+  if (name.starts_with(vulkan_prefix))
+    throw Error(ErrorCode::unsupported, "this build has no Vulkan backend")
+        .hint("configure it with -DTROUPE_VULKAN=ON");
+#endif
+  refuse(name);
+}
+
+#ifdef TROUPE_VULKAN
+
 std::string described(const vulkan::DeviceInfo& info) {
   std::string text = info.name + "  " + info.model;
   const auto line = [&](const std::string& more) { text += "\n          " + more; };
@@ -118,31 +147,6 @@ std::string described(const vulkan::DeviceInfo& info) {
 }
 
 #endif
-
-}  // namespace
-
-Device& attach_device(System& system, const std::string& name, Console& console) {
-  if (Devices::of(system).all().empty()) (void)cpu::attach(system);
-  Device& cpu = Devices::of(system).first();
-  for (const auto& device : Devices::of(system).all())
-    if (device->name() == name) return *device;
-#ifdef TROUPE_VULKAN
-  if (name == "auto") {
-    const std::optional<unsigned> gpu = first_gpu();
-    if (!gpu) return cpu;
-    return attach_device(system, std::string(vulkan_prefix) + std::to_string(*gpu), console);
-  }
-  if (const std::optional<unsigned> index = index_in(name))
-    return attach_vulkan(system, *index, console);
-#else
-  (void)console;
-  if (name == "auto") return cpu;
-  if (name.starts_with(vulkan_prefix))
-    throw Error(ErrorCode::unsupported, "this build has no Vulkan backend")
-        .hint("configure it with -DTROUPE_VULKAN=ON");
-#endif
-  refuse(name);
-}
 
 int devices(Console& console) {
   System system(System::Options{.threads = 1});

@@ -4,6 +4,9 @@
 
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
+#ifdef TROUPE_VULKAN
+#include <troupe/vulkan/vulkan.hpp>
+#endif
 
 #include <string>
 
@@ -17,5 +20,10 @@ namespace troupe::cli {
 
 /// `troupe devices`: each device with what can be told of it. Throws `Error`.
 int devices(Console& console);
+
+#ifdef TROUPE_VULKAN
+/// A GPU as `troupe devices` lists it, in a few lines.
+[[nodiscard]] std::string described(const vulkan::DeviceInfo& info);
+#endif
 
 }  // namespace troupe::cli
