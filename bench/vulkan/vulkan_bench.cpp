@@ -88,6 +88,11 @@ class Kernel {
         auto* numbers = reinterpret_cast<float*>(bytes.data());
         for (std::int64_t i = 0; i < meta.elements(); ++i)
           numbers[i] = 0.25f + static_cast<float>(i % 61) / 64;
+      } else if (meta.dtype == DType::float16 || meta.dtype == DType::bfloat16) {
+        auto* bits = reinterpret_cast<std::uint16_t*>(bytes.data());
+        const int quarter = meta.dtype == DType::float16 ? 0x3400 : 0x3e80;
+        for (std::int64_t i = 0; i < meta.elements(); ++i)
+          bits[i] = static_cast<std::uint16_t>(quarter + i % 61);
       } else {
         auto* numbers = reinterpret_cast<double*>(bytes.data());
         for (std::int64_t i = 0; i < meta.elements(); ++i) numbers[i] = i == 0 ? 1e-3 : 1;
@@ -288,6 +293,15 @@ void register_all(bool software) {
         software ? 1 : 10,
         2 * size * size * size,
         "GFLOP/s");
+    if (n < 1024) continue;
+    for (const DType dtype : {DType::float16, DType::bfloat16})
+      add_kernel(
+          "matmul_" + std::string(name_of(dtype)) + "/" + std::to_string(n),
+          [] { return make_op(Matmul{}); },
+          {Meta{dtype, {n, n}}, Meta{dtype, {n, n}}},
+          software ? 1 : 10,
+          2 * size * size * size,
+          "GFLOP/s");
   }
   // Beyond a GPU's caches; a processor's are small.
   const std::int64_t million = 1 << 20;
