@@ -8,6 +8,11 @@
 //     // variants: cast                one for each ordered pair of dtypes
 //     // variants: none                one
 //
+// A compiler may be too old for some extensions, which a line names, for all variants or for one;
+// then their SPIR-V is taken as tools/shaders left it in the folder spirv/.
+//
+//     // newer: GL_SOME, bfloat16 GL_MORE
+//
 // OUT.hpp gets the SPIR-V and, as the macro ROWS_<name>, a row of the table of shaders for each
 // variant. DEPFILE says, as make reads it, what was included. One process for all of a shader's
 // variants: glslang takes longer to start than to compile.
@@ -84,6 +89,29 @@ std::vector<Variant> variants_of(const std::string& kind, const fs::path& file) 
   return variants;
 }
 
+/// Whether glslang knows all extensions that a variant needs and not every glslang has.
+bool knows_extensions(const std::string& text, const std::string& variant) {
+  const std::string begin = "\n// newer: ";
+  const std::size_t at = text.find(begin);
+  if (at == std::string::npos) return true;
+  std::istringstream line(text.substr(at + begin.size(), text.find('\n', at + 1) - at - begin.size()));
+  for (std::string entry; std::getline(line, entry, ',');) {
+    std::istringstream words(entry);
+    std::string extension, of_variant;
+    words >> extension;
+    if (std::string second; words >> second) {
+      of_variant = extension;
+      extension = second;
+    }
+    if (!of_variant.empty() && of_variant != variant) continue;
+    const Spirv probe = spirv_of(
+        "#version 460\n#extension " + extension +
+        " : require\nlayout(local_size_x = 1) in;\nvoid main() {}\n");
+    if (!probe.faults.empty()) return false;
+  }
+  return true;
+}
+
 /// As numbers of C++, of which a compiler reads decimal ones as fast as any.
 void print_array(std::ostream& out, const std::string& name, const Spirv& spirv) {
   out << "static const std::uint32_t " << name << "[] = {";
@@ -109,7 +137,19 @@ void compile(const fs::path& file, const fs::path& out_file, const fs::path& dep
   std::ostringstream out, rows;
   for (const Variant& variant : variants_of(value_of(text, "// variants: ", file), file)) {
     const std::string symbol = shader + "_" + variant.name;
+    const bool known = knows_extensions(text, variant.name);
     for (const bool descriptors : {false, true}) {
+      if (!known) {
+        const std::string name = symbol + (descriptors ? "_descriptor.h" : "_address.h");
+        const fs::path kept = fs::absolute(file.parent_path() / "spirv" / name);
+        if (!fs::exists(kept))
+          throw std::runtime_error(
+              file.string() + ": this glslang is too old for it, and " + kept.string() +
+              " is not there; run tools/shaders");
+        out << "#include \"" << kept.string() << "\"\n";
+        included.try_emplace(kept.string());
+        continue;
+      }
       const Spirv spirv =
           spirv_of(text, variant.defines + (descriptors ? define("TROUPE_DESCRIPTORS") : ""), read);
       if (!spirv.faults.empty())

@@ -4,8 +4,8 @@
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/launch.hpp>
-#include <troupe/tensor/ops/add.hpp>
 #include <troupe/tensor/record.hpp>
+#include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
@@ -248,7 +248,7 @@ void ParameterActor::fold(Pass& pass) {
   if (!failure) {
     try {
       sum = sum_of(pass);
-      if (sum && expect.accumulate) total = gradient_ ? gradient_ + sum : sum;
+      if (sum && expect.accumulate) total = gradient_ ? add_gradients(gradient_, sum) : sum;
     } catch (...) {
       failure = failure_of_current_exception("parameter", {{}, expect.step}, turn.order);
     }

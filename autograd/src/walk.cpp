@@ -3,10 +3,11 @@
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/node.hpp>
-#include <troupe/tensor/ops/add.hpp>
+#include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 #include <utility>
 
@@ -123,12 +124,20 @@ Tensor root_gradient(const Tensor& root, const Tensor& gradient, Where where) {
         .at(where.file, where.line)
         .hint("reduce the tensor with sum() or mean() first, or pass its gradient");
   std::byte bytes[8];
-  if (root.dtype() == DType::float64) {
-    const double one = 1;
-    std::copy_n(reinterpret_cast<const std::byte*>(&one), sizeof one, bytes);
-  } else {
-    const float one = 1;
-    std::copy_n(reinterpret_cast<const std::byte*>(&one), sizeof one, bytes);
+  const auto put = [&]<class T>(T one) { std::memcpy(bytes, &one, sizeof one); };
+  switch (root.dtype()) {
+    case DType::float64:
+      put(1.0);
+      break;
+    case DType::float16:
+      put(Float16{0x3c00});
+      break;
+    case DType::bfloat16:
+      put(BFloat16{0x3f80});
+      break;
+    default:
+      put(1.0f);
+      break;
   }
   Device& device = root.record()->device();
   return Tensor::constant(
@@ -188,7 +197,7 @@ std::vector<Tensor> symbolic_backward(
     std::vector<Tensor> gradients(record->output_count());
     for (const Arrived& one : came) {
       Tensor& sum = gradients[one.output];
-      sum = sum ? sum + one.gradient : one.gradient;
+      sum = sum ? add_gradients(sum, one.gradient) : one.gradient;
     }
     arrived.erase(record);
     if (const Ref<ActorCell>& cell = record->gradients_to()) {

@@ -5,9 +5,9 @@
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/launch.hpp>
 #include <troupe/tensor/node.hpp>
-#include <troupe/tensor/ops/add.hpp>
 #include <troupe/tensor/ops/identity.hpp>
 #include <troupe/tensor/record.hpp>
+#include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <algorithm>
@@ -97,7 +97,7 @@ Tensor GradientSum::take(std::uint32_t output) {
     return a->ordinal < b->ordinal;
   });
   Tensor sum = Tensor::constant(chosen[0]->value);
-  for (i = 1; i < count; ++i) sum = sum + Tensor::constant(chosen[i]->value);
+  for (i = 1; i < count; ++i) sum = add_gradients(sum, Tensor::constant(chosen[i]->value));
   return sum;
 }
 

@@ -56,6 +56,15 @@ void require_floating(const Meta& meta, std::string_view input) {
                                   : "cast it to float32 first");
 }
 
+void require_factor(const Meta& meta, std::string_view input) {
+  if (is_floating(meta.dtype)) return;
+  throw Error(
+      ErrorCode::dtype_mismatch,
+      quoted(input) + " is " + std::string(name_of(meta.dtype)) +
+          ", but must be float32, float64, float16 or bfloat16")
+      .hint("cast it to float32 first");
+}
+
 void require_index(const Meta& meta, std::string_view input) {
   if (meta.dtype == DType::int64 || meta.dtype == DType::int32) return;
   throw Error(

@@ -79,6 +79,31 @@ TEST_CASE("products refuse what does not fit, with sizes and a way out", "[confo
       dtype_mismatch,
       "matmul",
       "'b' is int64, but 'a' is float32");
+  const auto half = [](const Shape& shape) { return cast(floats(shape), DType::float16); };
+  check_refusal(
+      [&] {
+        return matmul(half({2, 3}), floats({3, 2}));
+      },
+      dtype_mismatch,
+      "matmul",
+      "'b' is float32, but 'a' is float16",
+      "cast");
+  check_refusal(
+      [&] {
+        return matmul(half({2, 3}), cast(floats({3, 2}), DType::bfloat16));
+      },
+      dtype_mismatch,
+      "matmul",
+      "bfloat16",
+      "cast");
+  check_refusal(
+      [&] {
+        return linear(half({2, 3}), half({4, 3}), floats({4}));
+      },
+      dtype_mismatch,
+      "linear",
+      "'bias' is float32, but 'input' is float16",
+      "cast");
   check_refusal(
       [] {
         return linear(floats({8, 1, 28, 28}), floats({10, 784}));

@@ -43,6 +43,11 @@ TEST_CASE("dtype rules name the input and its dtype", "[tensor]") {
           require_floating(indices, "input");
         }) == "'input' is int64, but must be float32 or float64");
   CHECK(refused([] { require_floating({DType::bfloat16, {}}, "input"); }) != "");
+  for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16, DType::float16})
+    CHECK(refused([&] { require_factor({dtype, {}}, "a"); }) == "");
+  CHECK(refused([] {
+          require_factor(indices, "a");
+        }) == "'a' is int64, but must be float32, float64, float16 or bfloat16");
   CHECK(refused([] { require_index(indices, "target"); }) == "");
   CHECK(refused([] {
           require_index(matrix, "target");

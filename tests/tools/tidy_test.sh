@@ -74,6 +74,28 @@ finds "core/src/one.cpp:1: longer than 100 columns"
 sound_project && printf 'const char* p = "/%s/x/y";\n' home/somebody >core/src/one.cpp
 finds "core/src/one.cpp:1: a path of one machine"
 
+# A shader for newer compilers, with its SPIR-V kept for older ones.
+kept_shader() {
+  sound_project
+  mkdir -p shaders/spirv
+  printf '// newer: GL_SOME\n// variants: float32\n' >shaders/one.comp
+  for way in address descriptor; do
+    (cd shaders && sha256sum one.comp | sed 's#^#// #' >spirv/one_float32_$way.h)
+  done
+  git add -A
+}
+kept_shader
+out=$(tools/tidy 2>&1) || { echo "kept SPIR-V that fits fails: $out" && faults=$((faults + 1)); }
+
+kept_shader && echo >>shaders/one.comp
+finds "shaders/spirv/one_float32_address.h: shaders/one.comp has changed"
+
+kept_shader && rm shaders/spirv/one_float32_descriptor.h
+finds "shaders/spirv/one_float32_descriptor.h: is not there"
+
+kept_shader && : >shaders/spirv/one_float32_address.h
+finds "does not say what it was made of"
+
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
   sound_project && printf 'int   one();\n' >core/src/one.cpp
   finds "core/src/one.cpp:1: not laid out"

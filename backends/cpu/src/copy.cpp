@@ -189,6 +189,11 @@ Expression ElementwiseLoops<Arch>::copy_of(std::size_t element_bytes) {
 }
 
 template <>
+Expression ElementwiseLoops<Arch>::conversion_of(DType from, DType to) {
+  return conversion(from, to);
+}
+
+template <>
 void ElementwiseLoops<Arch>::copy(const KernelCall& call, std::int64_t begin, std::int64_t end) {
   run(call, copy_of(size_of(call.in[0].dtype)), begin, end);
 }

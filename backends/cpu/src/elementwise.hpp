@@ -33,6 +33,7 @@ struct ElementwiseLoops {
   /// The same for a copy of the only input.
   static void copy(const KernelCall& call, std::int64_t begin, std::int64_t end);
   [[nodiscard]] static Expression copy_of(std::size_t element_bytes);
+  [[nodiscard]] static Expression conversion_of(DType from, DType to);
 };
 
 /// Files compiled for one instruction set share the work of compiling the expressions.

@@ -65,6 +65,8 @@ struct Plan {
   /// A rough estimate of one thread's time for the whole launch. Below a few microseconds the
   /// launch runs at once on the calling thread instead of being handed to others.
   double cost_ns = 0;
+  /// Of a kernel that lends its operands, widened, to another: the phases of that one (wide.hpp).
+  std::array<Run, 2> inner{};
   /// The kernel's own numbers (block sizes, counts), so that `run` need not derive them again.
   std::array<std::int64_t, 12> numbers{};
 

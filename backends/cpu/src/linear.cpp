@@ -1,5 +1,6 @@
 #include "gemm.hpp"
 #include "unsupported.hpp"
+#include "wide.hpp"
 
 namespace troupe {
 struct Linear;  // has no attributes, so its name is all the kernel needs
@@ -11,6 +12,7 @@ template <>
 void Kernel<Linear, Arch>::plan(const KernelCall& call, Plan& plan) {
   const View& x = call.in[0];
   const View& weight = call.in[1];
+  if (!is_computable(x.dtype)) return plan_wide<Arch>(call, plan, &Kernel<Linear, Arch>::plan);
   const std::size_t rank = x.shape.size();
   Product p;
   p.k = x.shape[rank - 1];

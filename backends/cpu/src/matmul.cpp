@@ -1,5 +1,6 @@
 #include "gemm.hpp"
 #include "unsupported.hpp"
+#include "wide.hpp"
 
 #include <algorithm>
 #include <type_traits>
@@ -52,6 +53,7 @@ template <>
 void Kernel<Matmul, Arch>::plan(const KernelCall& call, Plan& plan) {
   const View& a = call.in[0];
   const View& b = call.in[1];
+  if (!is_computable(a.dtype)) return plan_wide<Arch>(call, plan, &Kernel<Matmul, Arch>::plan);
   const std::size_t a_rank = a.shape.size();
   const std::size_t b_rank = b.shape.size();
   // A vector is a row on the left, a column on the right.

@@ -218,26 +218,28 @@ void Kernel<Copy>::encode(Encoder& encoder, const Copy&) {
   encode_copy(encoder, encoder.in(0), encoder.out(0));
 }
 
-template <>
-void Kernel<Cast>::encode(Encoder& encoder, const Cast&) {
+void encode_cast(Encoder& encoder, const Value& from, const Value& to) {
   static const Casts casts;
-  const Value& y = encoder.out(0);
-  const DType from = encoder.in(0)->dtype();
-  if (from == y->dtype()) return encode_copy(encoder, encoder.in(0), y);
-  const Value x = encoder.contiguous(encoder.in(0));
+  if (from->dtype() == to->dtype()) return encode_copy(encoder, from, to);
+  const Value x = encoder.contiguous(from);
   const Shader* shader =
-      casts.shaders[static_cast<std::size_t>(from)][static_cast<std::size_t>(y->dtype())];
-  if (!shader) encoder.refuse(from);
+      casts.shaders[static_cast<std::size_t>(from->dtype())][static_cast<std::size_t>(to->dtype())];
+  if (!shader) encoder.refuse(from->dtype());
   struct {
     std::uint32_t n;
-  } const params{static_cast<std::uint32_t>(y->meta().elements())};
+  } const params{static_cast<std::uint32_t>(to->meta().elements())};
   if (params.n == 0) return;
   encoder.dispatch(
       *shader,
       {encoder.plain_group()},
-      {read(x), write(y)},
+      {read(x), write(to)},
       params,
       grid_for(params.n, encoder.plain_group()));
+}
+
+template <>
+void Kernel<Cast>::encode(Encoder& encoder, const Cast&) {
+  encode_cast(encoder, encoder.in(0), encoder.out(0));
 }
 
 template <>

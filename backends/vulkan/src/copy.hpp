@@ -13,4 +13,8 @@ void encode_copy(Encoder& encoder, const Value& from, const Value& to);
 void encode_copy(
     Encoder& encoder, const Value& from, const Value& to, const Dims& strides, std::int64_t offset);
 
+/// The same numbers in another dtype, whatever the layout of `from`; `to` is contiguous and has the
+/// same shape.
+void encode_cast(Encoder& encoder, const Value& from, const Value& to);
+
 }  // namespace troupe::vulkan

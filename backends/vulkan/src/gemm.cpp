@@ -28,50 +28,15 @@ struct Params {
   std::uint32_t slice_depth;
 };
 
-/// Joins neighbouring axes that both operands pass through evenly, and drops those of size 1.
-void collapse_batch(Product& p) {
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < p.batch_rank; ++i) {
-    const BatchAxis axis = p.batch[i];
-    if (axis.size == 1) continue;
-    if (kept > 0) {
-      BatchAxis& outer = p.batch[kept - 1];
-      if (outer.left == axis.left * axis.size && outer.right == axis.right * axis.size) {
-        outer = {outer.size * axis.size, axis.left, axis.right};
-        continue;
-      }
-    }
-    p.batch[kept++] = axis;
-  }
-  p.batch_rank = kept;
-}
-
-/// The matrices that are in `digits`, the batch's innermost three axes, innermost first.
-struct Batch {
-  BatchAxis digits[3];
-  [[nodiscard]] std::uint32_t count() const noexcept {
-    return digits[0].size * digits[1].size * digits[2].size;
-  }
-};
-
-/// What is done at once: matrices of one batch, which starts so far into the operands.
-struct Part {
-  Batch batch;
-  std::uint32_t left = 0;
-  std::uint32_t right = 0;
-  std::uint32_t c = 0;
-};
-
 class ProductEncoder final : public TiledLaunch {
  public:
   ProductEncoder(Encoder& encoder, Product& p) noexcept : encoder_(encoder), p_(p) {}
 
-  /// @param whole  the part is the whole product
-  void encode(const Part& part, bool whole) {
+  void encode(const Part& part) {
     part_ = part;
     choose_way();
-    const TiledOperands operands{p_.left, p_.right, p_.bias, encoder_.out(0)};
-    if (integers() || !whole) return encode(reference_, operands);
+    const TiledOperands operands{p_.left, p_.right, p_.bias, p_.c};
+    if (integers() || !part.whole) return encode(reference_, operands);
     encode_tiled(encoder_, key(), *this, operands, p_.depth, work() * part.batch.count());
   }
 
@@ -309,6 +274,23 @@ class ProductEncoder final : public TiledLaunch {
 
 }  // namespace
 
+void collapse_batch(Product& p) noexcept {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < p.batch_rank; ++i) {
+    const BatchAxis axis = p.batch[i];
+    if (axis.size == 1) continue;
+    if (kept > 0) {
+      BatchAxis& outer = p.batch[kept - 1];
+      if (outer.left == axis.left * axis.size && outer.right == axis.right * axis.size) {
+        outer = {outer.size * axis.size, axis.left, axis.right};
+        continue;
+      }
+    }
+    p.batch[kept++] = axis;
+  }
+  p.batch_rank = kept;
+}
+
 std::uint32_t tile_rows(std::uint32_t rows) noexcept {
   // A tile costs its rows, and some ten more for what it loads.
   std::uint32_t best = 2;
@@ -423,29 +405,10 @@ void sum_slices(
 
 void encode_product(Encoder& encoder, Product product) {
   if (encoder.out(0)->meta().elements() == 0) return;
+  if (!product.c) product.c = encoder.out(0);
   ProductEncoder products(encoder, product);
   products.turn();
-  collapse_batch(product);
-  // Shaders take three digits of the batch; what is left is done part by part.
-  Part part;
-  const std::size_t digits = std::min<std::size_t>(product.batch_rank, 3);
-  for (std::size_t i = 0; i < digits; ++i)
-    part.batch.digits[i] = product.batch[product.batch_rank - 1 - i];
-  const std::size_t outer = product.batch_rank - digits;
-  std::uint32_t parts = 1;
-  for (std::size_t i = 0; i < outer; ++i) parts *= product.batch[i].size;
-  for (std::uint32_t index = 0; index < parts; ++index) {
-    part.left = part.right = 0;
-    std::uint32_t rest = index;
-    for (std::size_t i = outer; i-- > 0;) {
-      const BatchAxis& axis = product.batch[i];
-      part.left += rest % axis.size * axis.left;
-      part.right += rest % axis.size * axis.right;
-      rest /= axis.size;
-    }
-    part.c = index * part.batch.count() * product.rows * product.columns;
-    products.encode(part, parts == 1);
-  }
+  for_each_part(product, [&](const Part& part) { products.encode(part); });
 }
 
 }  // namespace troupe::vulkan

@@ -2,6 +2,7 @@
 
 #include "epilogue.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace troupe::vulkan {
@@ -26,6 +27,7 @@ struct Product {
   Value right;
   Value bias;  ///< contiguous, or null
   const Epilogue* epilogue = nullptr;
+  Value c;     ///< null: the launch's first output
   std::uint32_t rows = 0;
   std::uint32_t columns = 0;
   std::uint32_t depth = 0;
@@ -35,9 +37,55 @@ struct Product {
   std::size_t batch_rank = 0;
 };
 
-/// Encodes a product into the launch's first output. Every element is a sum over k in rising order;
-/// where there are few elements and many k, of slices of k, whose number the shape alone gives
-/// unless tuning is free.
+/// The matrices that are in `digits`, the batch's innermost three axes, innermost first.
+struct Batch {
+  BatchAxis digits[3];
+  [[nodiscard]] std::uint32_t count() const noexcept {
+    return digits[0].size * digits[1].size * digits[2].size;
+  }
+};
+
+/// What is done at once: matrices of one batch, which starts so far into the operands.
+struct Part {
+  Batch batch;
+  std::uint32_t left = 0;
+  std::uint32_t right = 0;
+  std::uint32_t c = 0;
+  bool whole = false;  ///< it is the whole product
+};
+
+/// Joins neighbouring axes that both operands pass through evenly, and drops those of size 1.
+void collapse_batch(Product& product) noexcept;
+
+/// Calls `encode` with each part of a product: shaders take three digits of the batch, and what is
+/// left is done part by part.
+template <class Encode>
+void for_each_part(Product& product, Encode encode) {
+  collapse_batch(product);
+  Part part;
+  const std::size_t digits = std::min<std::size_t>(product.batch_rank, 3);
+  for (std::size_t i = 0; i < digits; ++i)
+    part.batch.digits[i] = product.batch[product.batch_rank - 1 - i];
+  const std::size_t outer = product.batch_rank - digits;
+  std::uint32_t parts = 1;
+  for (std::size_t i = 0; i < outer; ++i) parts *= product.batch[i].size;
+  part.whole = parts == 1;
+  for (std::uint32_t index = 0; index < parts; ++index) {
+    part.left = part.right = 0;
+    std::uint32_t rest = index;
+    for (std::size_t i = outer; i-- > 0;) {
+      const BatchAxis& axis = product.batch[i];
+      part.left += rest % axis.size * axis.left;
+      part.right += rest % axis.size * axis.right;
+      rest /= axis.size;
+    }
+    part.c = index * part.batch.count() * product.rows * product.columns;
+    encode(part);
+  }
+}
+
+/// Encodes a product into C. Every element is a sum over k in rising order; where there are few
+/// elements and many k, of slices of k, whose number the shape alone gives unless tuning is free.
 void encode_product(Encoder& encoder, Product product);
 
 /// What gemm_pack.comp takes: an operand of matrices, whose rows become panels.

@@ -1,19 +1,19 @@
-#include "gemm.hpp"
+#include "cooperative.hpp"
 
 #include <troupe/tensor/ops/linear.hpp>
 
 namespace troupe::vulkan {
 
-template <>
-void Kernel<Linear>::encode(Encoder& encoder, const Linear&) {
-  const Value& x = encoder.in(0);
-  const Value& weight = encoder.in(1);
+namespace {
+
+/// @param bias  contiguous, or null
+Product product_of(const Value& x, const Value& weight, const Value& bias) {
   const std::size_t rank = x->shape().size();
   const auto size = [](std::int64_t n) { return static_cast<std::uint32_t>(n); };
   Product p;
   p.left = x;
   p.right = weight;
-  if (encoder.inputs() > 2) p.bias = encoder.contiguous(encoder.in(2));
+  p.bias = bias;
   p.depth = size(x->shape().back());
   p.columns = size(weight->shape()[0]);
   p.left_layout.k = size(x->strides().back());
@@ -34,7 +34,21 @@ void Kernel<Linear>::encode(Encoder& encoder, const Linear&) {
   }
   for (std::size_t i = 0; i + 1 < rank && axis < rank && i <= axis; ++i)
     p.batch[p.batch_rank++] = {size(x->shape()[i]), size(x->strides()[i]), 0};
-  encode_product(encoder, p);
+  return p;
+}
+
+}  // namespace
+
+template <>
+void Kernel<Linear>::encode(Encoder& encoder, const Linear&) {
+  const Value& x = encoder.in(0);
+  const Value& weight = encoder.in(1);
+  const Value bias = encoder.inputs() > 2 ? encoder.contiguous(encoder.in(2)) : Value();
+  const Product product = product_of(x, weight, bias);
+  if (is_computable(x->dtype())) return encode_product(encoder, product);
+  if (encoder.out(0)->meta().elements() == 0 || encode_cooperative(encoder, product)) return;
+  const Value wide_x = widened(encoder, x), wide_weight = widened(encoder, weight);
+  encode_rounded(encoder, product_of(wide_x, wide_weight, widened(encoder, bias)));
 }
 
 }  // namespace troupe::vulkan

@@ -1,4 +1,4 @@
-#include "gemm.hpp"
+#include "cooperative.hpp"
 
 #include <troupe/tensor/ops/matmul.hpp>
 
@@ -6,10 +6,10 @@
 
 namespace troupe::vulkan {
 
-template <>
-void Kernel<Matmul>::encode(Encoder& encoder, const Matmul&) {
-  const Value& a = encoder.in(0);
-  const Value& b = encoder.in(1);
+namespace {
+
+/// The product of two operands in whatever layout; the batch is that of `shape`.
+Product product_of(const Value& a, const Value& b, const Shape& shape) {
   const std::size_t a_rank = a->shape().size();
   const std::size_t b_rank = b->shape().size();
   const auto size = [](std::int64_t n) { return static_cast<std::uint32_t>(n); };
@@ -35,7 +35,7 @@ void Kernel<Matmul>::encode(Encoder& encoder, const Matmul&) {
       if (value->shape().size() < 2 || axis < missing) return 0;
       return value->shape()[axis - missing] == 1 ? 0 : size(value->strides()[axis - missing]);
     };
-    p.batch[axis] = {size(encoder.out(0)->shape()[axis]), step(a), step(b)};
+    p.batch[axis] = {size(shape[axis]), step(a), step(b)};
     one_b = one_b && (p.batch[axis].size == 1 || p.batch[axis].right == 0);
   }
   // One B for all: the rows of all matrices are the rows of one, where they lie evenly.
@@ -50,7 +50,20 @@ void Kernel<Matmul>::encode(Encoder& encoder, const Matmul&) {
     }
     --p.batch_rank;
   }
-  encode_product(encoder, p);
+  return p;
+}
+
+}  // namespace
+
+template <>
+void Kernel<Matmul>::encode(Encoder& encoder, const Matmul&) {
+  const Value& a = encoder.in(0);
+  const Value& b = encoder.in(1);
+  const Shape& shape = encoder.out(0)->shape();
+  const Product product = product_of(a, b, shape);
+  if (is_computable(a->dtype())) return encode_product(encoder, product);
+  if (encoder.out(0)->meta().elements() == 0 || encode_cooperative(encoder, product)) return;
+  encode_rounded(encoder, product_of(widened(encoder, a), widened(encoder, b), shape));
 }
 
 }  // namespace troupe::vulkan

@@ -8,7 +8,7 @@ namespace troupe {
 
 /// The type of a tensor's elements. The numbers are wire ids, never renumbered.
 ///
-/// float32 … bool compute; bfloat16 and float16 are stored and converted only.
+/// float32 … bool compute; bfloat16 and float16 are stored, converted and multiplied as matrices.
 enum class DType : std::uint8_t {
   float32 = 0,
   float64 = 1,
@@ -41,7 +41,7 @@ inline constexpr std::size_t dtype_count = 8;
 [[nodiscard]] constexpr bool is_integer(DType dtype) noexcept {
   return dtype == DType::int32 || dtype == DType::int64 || dtype == DType::uint8;
 }
-/// Whether ops compute on it; the others must be cast first.
+/// Whether ops compute on it; the others must be cast first, but for products of matrices.
 [[nodiscard]] constexpr bool is_computable(DType dtype) noexcept {
   return dtype != DType::bfloat16 && dtype != DType::float16;
 }
@@ -58,11 +58,12 @@ inline constexpr std::size_t dtype_count = 8;
   return rank[static_cast<std::size_t>(a)] > rank[static_cast<std::size_t>(b)] ? a : b;
 }
 
-/// A 16-bit float with float32's exponent range; a storage type: convert to compute.
+/// A 16-bit float with float32's exponent range; a storage type: convert to compute, but for
+/// products of matrices.
 struct BFloat16 {
   std::uint16_t bits;
 };
-/// An IEEE 754 binary16; a storage type: convert to compute.
+/// An IEEE 754 binary16; a storage type: convert to compute, but for products of matrices.
 struct Float16 {
   std::uint16_t bits;
 };

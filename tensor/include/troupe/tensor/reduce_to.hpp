@@ -8,4 +8,8 @@ namespace troupe {
 /// the gradient itself when nothing differs.
 [[nodiscard]] Tensor reduce_to(const Tensor& gradient, const Meta& like);
 
+/// The sum of two gradients for one tensor. As in `reduce_to`, 16-bit floats are added in float32,
+/// and the sum is rounded.
+[[nodiscard]] Tensor add_gradients(const Tensor& a, const Tensor& b);
+
 }  // namespace troupe

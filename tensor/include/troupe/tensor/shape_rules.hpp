@@ -22,6 +22,9 @@ void require_rank_at_least(
 void require_shape(const Meta& meta, const Shape& expected, std::string_view input);
 /// Throws `dtype_mismatch` unless the dtype is float32 or float64.
 void require_floating(const Meta& meta, std::string_view input);
+/// Throws `dtype_mismatch` unless the dtype is a floating one, of 16 bits or more: what products of
+/// matrices take.
+void require_factor(const Meta& meta, std::string_view input);
 /// Throws `dtype_mismatch` unless the dtype is int64 or int32.
 void require_index(const Meta& meta, std::string_view input);
 /// Throws `dtype_mismatch` unless the dtype is `like`'s.

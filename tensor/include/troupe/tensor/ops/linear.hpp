@@ -2,6 +2,7 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/shape_rules.hpp>
 
 namespace troupe {
@@ -9,7 +10,8 @@ namespace troupe {
 /// y = x · weightᵀ + bias.
 ///
 /// Shape    x [..., K], weight [M, K], bias [M] or none → y [..., M].
-/// Dtype    float32 or float64, all the same.
+/// Dtype    floating, all the same; 16-bit floats as in `matmul`, the bias added before the sum is
+///          rounded.
 /// Saves    x, weight.
 /// Errors   `shape_mismatch` naming the sizes that differ; `dtype_mismatch` for integers or mixed
 ///          dtypes.
@@ -21,7 +23,11 @@ struct Linear : OpDefaults {
 
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 3);
-    require_all_floating(in, {"input", "weight", "bias"});
+    constexpr std::string_view names[] = {"input", "weight", "bias"};
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      require_factor(in[i], names[i]);
+      require_same_dtype(in[i], names[i], in[0], names[0]);
+    }
     require_rank_at_least(in[0], 1, "input", "[..., in_features]");
     require_rank(in[1], 2, "weight", "[out_features, in_features]");
     const Shape& x = in[0].shape;
@@ -61,7 +67,10 @@ struct Linear : OpDefaults {
       const auto x = x_shape.size() == 2 ? v.input(0) : reshape(v.input(0), Shape{rows, features});
       gradients[1] = matmul(transpose(dy, 0, 1), x);
     }
-    if (v.input_count() == 3 && v.needs(2)) gradients[2] = sum(dy, Dims{0}, false);
+    if (v.input_count() == 3 && v.needs(2)) {
+      const Meta& bias = v.input_meta(2);
+      gradients[2] = is_computable(bias.dtype) ? sum(dy, Dims{0}, false) : reduce_to(dy, bias);
+    }
     return gradients;
   }
 };

@@ -12,7 +12,9 @@ namespace troupe {
 /// Shape    [K]·[K] → []; [R, K]·[K] → [R]; [K]·[K, C] → [C]; [..., R, K]·[..., K, C] → [..., R,
 ///          C], the leading sizes broadcast; a vector stands for a row on the left, a column on the
 ///          right.
-/// Dtype    float32, float64 or an integer, which wraps around; both the same; y as a.
+/// Dtype    any but bool and uint8; both the same; y as a. Integers wrap around. 16-bit floats are
+///          multiplied exactly, added in float32, and the sum is rounded to 16 bits once: y is off
+///          by half a unit in its last place, besides what K sums in float32 are, in any order.
 /// Saves    a, b.
 /// Errors   `shape_mismatch` for inner sizes that differ or batches that do not broadcast, or a
 ///          scalar; `dtype_mismatch` for bool or mixed dtypes.
@@ -25,7 +27,7 @@ struct Matmul : OpDefaults {
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 2);
     require_same_dtype(in[1], "b", in[0], "a");
-    if (!is_integer(in[0].dtype)) require_floating(in[0], "a");
+    if (!is_integer(in[0].dtype)) require_factor(in[0], "a");
     const Shape& a = in[0].shape;
     const Shape& b = in[1].shape;
     require_rank_at_least(in[0], 1, "a", "[..., R, K]");
