@@ -94,7 +94,8 @@ bool knows_extensions(const std::string& text, const std::string& variant) {
   const std::string begin = "\n// newer: ";
   const std::size_t at = text.find(begin);
   if (at == std::string::npos) return true;
-  std::istringstream line(text.substr(at + begin.size(), text.find('\n', at + 1) - at - begin.size()));
+  std::istringstream line(
+      text.substr(at + begin.size(), text.find('\n', at + 1) - at - begin.size()));
   for (std::string entry; std::getline(line, entry, ',');) {
     std::istringstream words(entry);
     std::string extension, of_variant;

@@ -1,8 +1,8 @@
 // 909281da808eb537d2218fffffe883cea0c70d23e681c89aa296b9cfc4b3df53  float_bits.glsl
-// 45eed8fe8fc7e61671e2908ef5765b510c5aa2fb1f535903656189dd17c61f35  matmul.glsl
+// 851a9da9fee3005e718d8068fb840df190ae3daf34d389a4c657446a6a79af73  matmul.glsl
 // 258ba1cdb7f4d27ffadef1543f84f1d6dc343db33426721e55cd5bd5abd609e4  matmul_cooperative.comp
 // 422ad34440de33edcb0b180714ce1ef25935b08f405966ac1666de40d97b0199  matmul_cooperative.glsl
-// 7a20198640039d401447c18ecd14d17a994741c53b6366722cab3cfe5b9d7dde  troupe.glsl
+// c936c74134da14edaaa4759b7754931d523401a9f6d99c5b0d24c826d0a467b7  troupe.glsl
 	// 1116.6.0
 	 #pragma once
 const uint32_t matmul_cooperative_float16_address[] = {

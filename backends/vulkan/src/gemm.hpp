@@ -27,7 +27,7 @@ struct Product {
   Value right;
   Value bias;  ///< contiguous, or null
   const Epilogue* epilogue = nullptr;
-  Value c;     ///< null: the launch's first output
+  Value c;  ///< null: the launch's first output
   std::uint32_t rows = 0;
   std::uint32_t columns = 0;
   std::uint32_t depth = 0;
