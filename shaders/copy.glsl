@@ -7,7 +7,7 @@ layout(constant_id = 1) const uint rank = 1;
 layout(constant_id = 2) const uint turns = 1;
 
 #ifndef ALIGNMENT
-#define ALIGNMENT 4
+#define ALIGNMENT ALIGNMENT_OF(T)
 #endif
 BINDING_BY(ALIGNMENT, 0, readonly, T, x)
 BINDING_BY(ALIGNMENT, 1, writeonly, T, y)

@@ -62,7 +62,22 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
   } push;
 #endif
 
-#define BINDING(NUMBER, ACCESS, TYPE, NAME) BINDING_BY(4, NUMBER, ACCESS, TYPE, NAME)
+// Tensors begin at a multiple of their elements' size, views at any element.
+#define ALIGNMENT_uint8_t 1
+#define ALIGNMENT_uint16_t 2
+#define ALIGNMENT_float16_t 2
+#define ALIGNMENT_float 4
+#define ALIGNMENT_int 4
+#define ALIGNMENT_uint 4
+#define ALIGNMENT_vec2 4
+#define ALIGNMENT_uvec2 4
+#define ALIGNMENT_uvec4 4
+#define ALIGNMENT_double 8
+#define ALIGNMENT_int64_t 8
+#define JOINED_WORDS(A, B) A##B
+#define ALIGNMENT_OF(TYPE) JOINED_WORDS(ALIGNMENT_, TYPE)
+#define BINDING(NUMBER, ACCESS, TYPE, NAME)                                  \
+  BINDING_BY(ALIGNMENT_OF(TYPE), NUMBER, ACCESS, TYPE, NAME)
 
 // A launch has at most 65,535 groups along an axis: what is longer goes on along y.
 #define GROUP (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x)

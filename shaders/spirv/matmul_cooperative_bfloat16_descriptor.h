@@ -2,7 +2,7 @@
 // 851a9da9fee3005e718d8068fb840df190ae3daf34d389a4c657446a6a79af73  matmul.glsl
 // 258ba1cdb7f4d27ffadef1543f84f1d6dc343db33426721e55cd5bd5abd609e4  matmul_cooperative.comp
 // 422ad34440de33edcb0b180714ce1ef25935b08f405966ac1666de40d97b0199  matmul_cooperative.glsl
-// c936c74134da14edaaa4759b7754931d523401a9f6d99c5b0d24c826d0a467b7  troupe.glsl
+// b3d6196e67998d4e6a1bcda4cc4bb829aca75d59cb22f8078034a3396aa7dd33  troupe.glsl
 	// 1116.6.0
 	 #pragma once
 const uint32_t matmul_cooperative_bfloat16_descriptor[] = {

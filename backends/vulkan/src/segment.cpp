@@ -187,9 +187,8 @@ class Writer {
 
   void write_bindings() {
     const auto binding = [&](std::size_t at, const char* access, DType dtype, bool by_four) {
-      const bool sixteen = by_four && size_of(dtype) == 4;
-      text_ += "BINDING_BY(" + std::string(sixteen ? "16, " : "4, ") + number(at) + ", " + access +
-               ", " +
+      const auto alignment = size_of(dtype) * (by_four ? 4u : 1u);
+      text_ += "BINDING_BY(" + number(alignment) + ", " + number(at) + ", " + access + ", " +
                std::string(
                    !by_four        ? glsl_type(dtype)
                    : paired(dtype) ? "u64vec2"
