@@ -48,6 +48,9 @@ function(troupe_vulkan_test name program)
   elseif(NOT installed)
     return()
   endif()
+  if("address" IN_LIST TROUPE_SANITIZE)
+    target_sources(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/keep_loaded.cpp)
+  endif()
   list(JOIN arg_HOW "," how)
   # What drivers and we compile is kept from one test to the next, and out of the user's own cache.
   list(APPEND environment TROUPE_TEST_VULKAN=${how} TROUPE_CACHE=${PROJECT_BINARY_DIR}/vulkan-cache

@@ -4,6 +4,7 @@
 
 #include <troupe/tensor/creation.hpp>
 #include <troupe/tensor/ops/add.hpp>
+#include <troupe/tensor/ops/maximum.hpp>
 #include <troupe/tensor/ops/mul.hpp>
 #include <troupe/tensor/ops/permute.hpp>
 #include <troupe/tensor/ops/slice.hpp>
@@ -11,8 +12,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <thread>
 #include <vector>
 
 namespace troupe::vulkan {
@@ -159,6 +165,43 @@ TEST_CASE("a device that cannot be attached leaves the system as it was", "[vulk
   CHECK(system.actors_alive() == 0);
   const Scope scope(system, cpu);
   CHECK(full({2}, 1.0f).to_vector<float>() == std::vector<float>{1, 1});
+}
+
+// Goal: a device may be used by any thread. Method: several upload, launch and read side by side,
+// with pipelines, memory and queue begun by whoever comes first; ThreadSanitizer sees the rest.
+TEST_CASE("threads upload, launch and read side by side", "[vulkan]") {
+  const bool hidden = GENERATE(false, true);
+  Machine machine(
+      test::vulkan_options(), [&](Context& context) { context.hidden_memory = hidden; });
+  const std::vector<OpRef> ops = {make_op(Add{}), make_op(Mul{}), make_op(Maximum{})};
+  constexpr std::size_t threads = 4;
+  constexpr std::size_t rounds = 30;
+  std::atomic<std::size_t> right{0};
+  std::vector<std::vector<Ticket>> tickets(threads);
+  std::vector<std::thread> all;
+  for (std::size_t thread = 0; thread < threads; ++thread)
+    all.emplace_back([&, thread] {
+      for (std::size_t round = 0; round < rounds; ++round) {
+        const std::size_t which = (thread + round) % ops.size();
+        const auto number = static_cast<float>(thread * rounds + round);
+        const float expected[] = {number + number, number * number, number};
+        const std::vector<float> numbers(1000 + 100 * round, number);
+        const Meta meta{DType::float32, {static_cast<std::int64_t>(numbers.size())}};
+        const Value x = machine.gpu.upload(meta, std::as_bytes(std::span(numbers)));
+        const Value inputs[] = {x, x};
+        const Value y = ValueBody::make(meta, machine.gpu.allocate(meta.bytes()));
+        (void)machine.gpu.launch(Launch{ops[which].get(), inputs, {&y, 1}, 0, 0});
+        tickets[thread].push_back(machine.gpu.read(
+            y, [&right, want = std::vector<float>(numbers.size(), expected[which])](auto bytes) {
+              right += std::ranges::equal(bytes, std::as_bytes(std::span(want)));
+            }));
+      }
+    });
+  for (std::thread& thread : all) thread.join();
+  for (const std::vector<Ticket>& of_thread : tickets)
+    for (const Ticket& ticket : of_thread)
+      machine.system.wait_until([&] { return ticket->complete(); }, "a read");
+  CHECK(right == threads * rounds);
 }
 
 TEST_CASE("an op without a kernel is refused with a way out", "[vulkan]") {
