@@ -209,10 +209,15 @@ bool ProgramActor::run_recorded() {
   }
   misfits_ = 0;
   try {
-    std::vector<Value>& outputs =
+    std::vector<Value>* const outputs =
         recorded_->run(cells_, current_->random.seed, current_->random.calls);
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      cells_[tables_->outputs[i]] = std::move(outputs[i]);
+    if (!outputs) {  // memory is short: recorded again, it would be taken again
+      may_record_ = false;
+      recorded_.reset();
+      return false;
+    }
+    for (std::size_t i = 0; i < outputs->size(); ++i)
+      cells_[tables_->outputs[i]] = std::move((*outputs)[i]);
   } catch (...) {
     failure_ = ValueBody::failed(system(), std::move(current_error().step(current_->step)));
   }

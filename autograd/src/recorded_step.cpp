@@ -16,7 +16,7 @@ std::unique_ptr<RecordedStep> RecordedStep::record(
   for (const auto& [cell, source] : tables.scalars)
     count += static_cast<std::size_t>(tables.metas[cell].elements());
   std::unique_ptr<RecordedStep> step(new RecordedStep(device, tables));
-  step->recording_ = device.record(count, 0);
+  step->recording_ = device.record(count);
   if (!step->recording_) return nullptr;
   Device& into = step->recording_->device();
   step->copy_ = make_op(Copy{});
@@ -123,13 +123,13 @@ void RecordedStep::begin(
     at = std::copy(numbers.begin(), numbers.end(), at);
 }
 
-std::vector<Value>& RecordedStep::run(
+std::vector<Value>* RecordedStep::run(
     std::span<const Value> cells, std::uint64_t random_seed, std::uint64_t random_call) {
   std::vector<Value> written;
   for (const Tables::Cell cell : written_) written.push_back(cells[cell]);
-  recording_->replay(numbers_, random_seed, random_call, written);
+  if (!recording_->replay(numbers_, random_seed, random_call, written)) return nullptr;
   for (std::size_t i = 0; i < outputs_.size(); ++i) copy(outputs_[i], results_[i]);
-  return results_;
+  return &results_;
 }
 
 }  // namespace troupe

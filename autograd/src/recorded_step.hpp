@@ -30,8 +30,9 @@ class RecordedStep {
 
   /// Takes in a step: the inputs in `cells`, and the scalars. What it throws has changed nothing.
   void begin(std::span<const Value> cells, std::span<const std::vector<double>> scalars);
-  /// Runs it, writing what was lent in place; returns the outputs, in memory of their own.
-  [[nodiscard]] std::vector<Value>& run(
+  /// Runs it, writing what was lent in place; returns the outputs, in memory of their own. Null,
+  /// and nothing has changed, where the device has needed the recording's memory elsewhere.
+  [[nodiscard]] std::vector<Value>* run(
       std::span<const Value> cells, std::uint64_t random_seed, std::uint64_t random_call);
 
  private:

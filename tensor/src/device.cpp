@@ -2,7 +2,7 @@
 
 namespace troupe {
 
-std::unique_ptr<Recording> Device::record(std::size_t, std::uint64_t) { return nullptr; }
+std::unique_ptr<Recording> Device::record(std::size_t) { return nullptr; }
 
 Devices& Devices::of(System& system) {
   if (auto* devices = system.find<Devices>()) return *devices;

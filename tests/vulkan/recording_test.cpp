@@ -206,6 +206,34 @@ TEST_CASE("a program that memory does not suffice to record runs as it did", "[v
   CHECK(machine.counts().replays == 0);
 }
 
+TEST_CASE("a recording gives its memory up to what else needs it", "[vulkan]") {
+  constexpr std::int64_t n = 4 << 20;  // 16 MiB
+  Options options = test::vulkan_options();
+  options.memory_bytes_max = std::size_t{160} << 20;
+  Machine machine(options);
+  const Meta metas[] = {{DType::float32, {n}}};
+  Program program = Program::capture(
+      [](std::span<const Tensor> inputs) {
+        Tensor x = inputs[0];
+        for (int i = 0; i < 4; ++i) x = relu(x + inputs[0]);
+        return std::vector<Tensor>{sum(x)};
+      },
+      metas);
+  const std::vector<Tensor> inputs{full({n}, 1.0f)};
+  const auto run = [&] { return program.run(inputs)[0].item(); };
+  for (int i = 0; i < 3; ++i) CHECK(run() == 5.0f * n);
+  CHECK(machine.counts().replays == 2);
+  // The inputs, their copy and what the step computes in leave no room for this beside them.
+  const std::uint64_t held = machine.counts().in_use_bytes;
+  const std::uint64_t left = options.memory_bytes_max - held;
+  std::vector<Tensor> others;
+  for (std::uint64_t bytes = 0; bytes <= left; bytes += n * 4) others.push_back(full({n}, 2.0f));
+  for (const Tensor& other : others) CHECK(other.to_vector<float>()[n - 1] == 2.0f);
+  others.clear();
+  for (int i = 0; i < 3; ++i) CHECK(run() == 5.0f * n);
+  CHECK(machine.counts().replays == 2);
+}
+
 TEST_CASE("an index out of range in a replay is told by the next download", "[vulkan]") {
   Machine machine;
   const Meta metas[] = {{DType::float32, {3}}, {DType::int64, {2}}};
@@ -244,7 +272,7 @@ TEST_CASE("a lost device fails the steps that it was to replay", "[vulkan]") {
 
 TEST_CASE("a recording refuses what needs elements", "[vulkan]") {
   Machine machine;
-  const std::unique_ptr<Recording> recording = machine.gpu.record(2, 0);
+  const std::unique_ptr<Recording> recording = machine.gpu.record(2);
   CHECK(recording->numbers()->meta() == Meta{DType::float64, {2}});
   Device& device = recording->device();
   CHECK(device.name() == machine.gpu.name());

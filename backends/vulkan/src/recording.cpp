@@ -44,12 +44,15 @@ RecordedCommands::~RecordedCommands() {
   context->vk.vkDestroyCommandPool(context->handle, pool, nullptr);
 }
 
-Arena::~Arena() {
+Arena::~Arena() { release(); }
+
+void Arena::release() noexcept {
   const std::uint64_t sent = device_.queue().sent();
   for (auto& [bytes, allocation] : free_) {
     allocation.used_until = sent;
     device_.memory().free(allocation);
   }
+  free_.clear();
 }
 
 Allocation Arena::allocate(std::uint64_t bytes) {
@@ -69,19 +72,17 @@ void Arena::free(const Allocation& allocation) noexcept {
 // --- recording
 // ---------------------------------------------------------------------------------------
 
-VulkanRecording::VulkanRecording(
-    VulkanDevice& device, std::size_t numbers, std::uint64_t random_call)
+VulkanRecording::VulkanRecording(VulkanDevice& device, std::size_t numbers)
     : Device(device.system()),
       device_(device),
       arena_(device),
       commands_(std::make_shared<RecordedCommands>(device.shared_context())),
       recorder_(
           device.context(),
-          [this](std::uint64_t bytes) {  // Not of the arena: what waits to be joined still reads
-                                         // memory that is free there.
+          // Not of the arena: what waits to be joined still reads memory that is free there.
+          [this](std::uint64_t bytes) {
             return tables_.emplace_back(device_.memory().allocate(bytes));
-          }),
-      random_call_(random_call) {
+          }) {
   recorder_.begin(commands_->commands);
   const auto count = static_cast<std::int64_t>(numbers);
   block_ = device.allocate(state_bytes + numbers * sizeof(double));
@@ -93,6 +94,7 @@ VulkanRecording::VulkanRecording(
 }
 
 VulkanRecording::~VulkanRecording() {
+  device_.remove(*this);
   for (Allocation& table : tables_) {
     table.used_until = device_.queue().sent();
     device_.memory().free(table);
@@ -116,15 +118,17 @@ void VulkanRecording::finish() {
   check(
       device_.context().vk.vkEndCommandBuffer(commands_->commands),
       "recording for " + device_.context().info.name);
+  device_.add(*this);
 }
 
-void VulkanRecording::replay(
+bool VulkanRecording::replay(
     std::span<const double> numbers,
     std::uint64_t random_seed,
     std::uint64_t random_call,
     std::span<const Value> written) {
   Queue& queue = device_.queue();
   const std::size_t bytes = state_bytes + numbers.size_bytes();
+  // Before the lock: where memory is short, this asks recordings for theirs.
   Transfer block;
   block.staging = device_.staging().allocate(bytes);
   std::byte* const to = block.staging.mapped();
@@ -133,10 +137,23 @@ void VulkanRecording::replay(
   if (!numbers.empty()) std::memcpy(to + state_bytes, numbers.data(), numbers.size_bytes());
   block.from = Bound::of(block.staging, 0, bytes, false);
   block.to = Bound::of(static_cast<VulkanBuffer&>(*block_).allocation(), 0, bytes, true);
+  const std::lock_guard lock(in_use_);
+  if (released_) {
+    device_.staging().free(block.staging);
+    return false;
+  }
   queue.send(std::move(block));
   const std::uint64_t count = queue.send(Replay{commands_});
   for (const Value& value : written)
     static_cast<VulkanBuffer&>(*value->buffer()).set_written_until(count);
+  return true;
+}
+
+void VulkanRecording::release() noexcept {
+  const std::unique_lock lock(in_use_, std::try_to_lock);
+  if (!lock) return;
+  arena_.release();
+  released_ = true;
 }
 
 std::uint64_t VulkanRecording::place_of(const Value& value) const noexcept {

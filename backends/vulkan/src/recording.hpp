@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct RecordedCommands {
 };
 
 /// Memory that only one recording uses: what is freed while it records is used again in it, and all
-/// of it goes back when the recording goes.
+/// of it goes back when the recording goes, or when it is needed elsewhere.
 class Arena final : public Memory {
  public:
   explicit Arena(VulkanDevice& device) noexcept : device_(device) {}
@@ -40,6 +41,8 @@ class Arena final : public Memory {
 
   [[nodiscard]] Allocation allocate(std::uint64_t bytes) override;
   void free(const Allocation& allocation) noexcept override;
+  /// Gives back what no value lies in.
+  void release() noexcept;
 
  private:
   VulkanDevice& device_;
@@ -48,20 +51,24 @@ class Arena final : public Memory {
 
 /// A step of a program on a GPU: a secondary command buffer, and a small block of memory with what
 /// changes from step to step.
+///
+/// Threads   one at a time; `release` from any.
 class VulkanRecording final : public Recording, private Sink, private Device {
  public:
-  VulkanRecording(VulkanDevice& device, std::size_t numbers, std::uint64_t random_call);
+  VulkanRecording(VulkanDevice& device, std::size_t numbers);
   ~VulkanRecording() override;
 
   [[nodiscard]] Device& device() noexcept override { return *this; }
   [[nodiscard]] const Value& numbers() const noexcept override { return numbers_; }
   void finish() override;
-  void replay(
+  [[nodiscard]] bool replay(
       std::span<const double> numbers,
       std::uint64_t random_seed,
       std::uint64_t random_call,
       std::span<const Value> written) override;
   [[nodiscard]] std::uint64_t place_of(const Value& value) const noexcept override;
+  /// Gives its memory back, if it is not in use just now: it does not replay again.
+  void release() noexcept;
 
  private:
   // What encoders make.
@@ -69,7 +76,7 @@ class VulkanRecording final : public Recording, private Sink, private Device {
   std::uint64_t send(Transfer transfer) override;
   [[nodiscard]] Memory& memory() noexcept override { return arena_; }
   [[nodiscard]] RandomSource random(const Launch& launch) const noexcept override {
-    return {0, launch.random_call - random_call_, state_};
+    return {0, launch.random_call, state_};
   }
   // What launches ask of a device.
   [[nodiscard]] std::string_view name() const noexcept override;
@@ -92,11 +99,12 @@ class VulkanRecording final : public Recording, private Sink, private Device {
   std::vector<Allocation> tables_;  // of joined dispatches
   std::shared_ptr<RecordedCommands> commands_;
   CommandRecorder recorder_;
-  std::uint64_t random_call_;
   // The block: the random state's four words, then the numbers.
   Ref<Buffer> block_;
   Value state_;
   Value numbers_;
+  std::mutex in_use_;  // held while it is sent
+  bool released_ = false;
 };
 
 }  // namespace troupe::vulkan

@@ -56,7 +56,10 @@ Tuning tuning_for(const Context& context) {
 VulkanDevice::VulkanDevice(System& system, std::shared_ptr<Context> context)
     : Device(system), context_(std::move(context)) {
   queue_ = std::make_unique<Queue>(system, context_);
-  const auto settle = [this] { return queue_->settle(); };
+  const auto settle = [this] {
+    release_recordings();
+    return queue_->settle();
+  };
   staging_ = std::make_unique<Allocator>(*context_, Purpose::staging, settle);
   memory_ = std::make_unique<Allocator>(*context_, Purpose::device, settle);
   queue_->set_memory(*memory_, *staging_);
@@ -247,8 +250,23 @@ Ticket VulkanDevice::launch(const Launch& launch) {
   return nullptr;
 }
 
-std::unique_ptr<Recording> VulkanDevice::record(std::size_t numbers, std::uint64_t random_call) {
-  return std::make_unique<VulkanRecording>(*this, numbers, random_call);
+std::unique_ptr<Recording> VulkanDevice::record(std::size_t numbers) {
+  return std::make_unique<VulkanRecording>(*this, numbers);
+}
+
+void VulkanDevice::add(VulkanRecording& recording) {
+  const std::lock_guard lock(recordings_lock_);
+  recordings_.push_back(&recording);
+}
+
+void VulkanDevice::remove(VulkanRecording& recording) noexcept {
+  const std::lock_guard lock(recordings_lock_);
+  std::erase(recordings_, &recording);
+}
+
+void VulkanDevice::release_recordings() noexcept {
+  const std::lock_guard lock(recordings_lock_);
+  for (VulkanRecording* recording : recordings_) recording->release();
 }
 
 void VulkanDevice::encode(const Launch& launch, Sink& sink) {

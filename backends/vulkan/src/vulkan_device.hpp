@@ -16,10 +16,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace troupe::vulkan {
+
+class VulkanRecording;
 
 /// A GPU. A launch encodes dispatches on the caller's thread and sends them to the queue's actor;
 /// its outputs may be used by later launches at once, and by the host once they are done.
@@ -40,8 +44,7 @@ class VulkanDevice final : public Device {
   void write(const Value& to, std::span<const std::byte> bytes) override;
   [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
-  [[nodiscard]] std::unique_ptr<Recording> record(
-      std::size_t numbers, std::uint64_t random_call) override;
+  [[nodiscard]] std::unique_ptr<Recording> record(std::size_t numbers) override;
   /// Makes dispatches of a launch.
   void encode(const Launch& launch, Sink& sink);
   [[nodiscard]] std::uint64_t launches_on_trial() const noexcept override { return on_trial_; }
@@ -49,6 +52,9 @@ class VulkanDevice final : public Device {
   void stop() noexcept override;
 
   [[nodiscard]] const Context& context() const noexcept { return *context_; }
+  /// Recordings that hold memory: asked to give it up when there is no other.
+  void add(VulkanRecording& recording);
+  void remove(VulkanRecording& recording) noexcept;
   [[nodiscard]] const std::shared_ptr<Context>& shared_context() const noexcept { return context_; }
   [[nodiscard]] Allocator& memory() noexcept { return *memory_; }
   [[nodiscard]] Allocator& staging() noexcept { return *staging_; }
@@ -78,6 +84,7 @@ class VulkanDevice final : public Device {
   void done_with(const HostView& view) noexcept;
   [[nodiscard]] Value in_rows(const Value& value);
   void check_fault();
+  void release_recordings() noexcept;
   [[nodiscard]] std::string cache_file(std::string_view ending) const;
   static constexpr std::size_t own_ids_max = 1024;
 
@@ -94,6 +101,8 @@ class VulkanDevice final : public Device {
   std::unique_ptr<Trials> trials_;
   Value fault_;
   std::uint64_t pipelines_saved_ = 0;
+  std::mutex recordings_lock_;
+  std::vector<VulkanRecording*> recordings_;
   std::atomic<std::uint64_t> on_trial_{0};
 };
 

@@ -35,19 +35,20 @@ class Recording {
   virtual ~Recording() = default;
 
   /// Where to allocate and to launch: what is launched here is kept, and not run; what is allocated
-  /// lives as long as the recording, and is used again when its values are gone.
+  /// is used again in it when its values are gone, and kept for it.
   [[nodiscard]] virtual Device& device() noexcept = 0;
   /// float64 [numbers], which each replay brings along.
   [[nodiscard]] virtual const Value& numbers() const noexcept = 0;
   /// Nothing is added any more.
   virtual void finish() = 0;
 
-  /// Runs what was recorded, after whatever the device was given before.
+  /// Runs what was recorded, after whatever the device was given before. False, and nothing is run,
+  /// once its memory was needed elsewhere.
   ///
   /// @param numbers       as many as were asked for
-  /// @param random_call   the number from which the recorded calls count
+  /// @param random_call   the number from which those of the recorded launches count
   /// @param written       values from outside of the recording that it writes
-  virtual void replay(
+  [[nodiscard]] virtual bool replay(
       std::span<const double> numbers,
       std::uint64_t random_seed,
       std::uint64_t random_call,
@@ -102,12 +103,11 @@ class Device {
   /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
   [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
 
-  /// Begins a recording; null where a device runs ops from the host anyway.
+  /// Begins a recording, of whose launches `Launch::random_call` counts from 0; null where a device
+  /// runs ops from the host anyway.
   ///
-  /// @param numbers      how many numbers each replay brings along
-  /// @param random_call  the number from which the launches' own, `Launch::random_call`, count
-  [[nodiscard]] virtual std::unique_ptr<Recording> record(
-      std::size_t numbers, std::uint64_t random_call);
+  /// @param numbers  how many numbers each replay brings along
+  [[nodiscard]] virtual std::unique_ptr<Recording> record(std::size_t numbers);
 
   /// How many launches so far may be done another way when they come again, for the device is still
   /// finding out which way is best: not the time to record them.
