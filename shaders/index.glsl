@@ -11,5 +11,5 @@ layout(constant_id = 1) const uint index_words = 2;  // of one index: 1 for int3
 uint index_of_int32(uint word) { return int(word) < 0 ? ~0u : word; }
 uint index_of_int64(uint low, uint high) { return high != 0u ? ~0u : low; }
 
-// Says that the op met an index out of range; the first op to say so stays.
+// Says that the call met an index out of range; the first to say so stays.
 #define REPORT_FAULT() atomicCompSwap(AT(fault, 0u), 0u, push.op)

@@ -283,6 +283,7 @@ void ProgramActor::launch(std::uint32_t number) {
         {tables.metas.data() + op.first_output, op.output_count},
         current_->random.seed,
         current_->random.calls + op.random,
+        op.where,
         {outputs.data(), op.output_count});
   } catch (...) {
     // What was to be written over is still what it was, and goes back.

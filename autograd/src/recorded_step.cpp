@@ -71,6 +71,7 @@ std::unique_ptr<RecordedStep> RecordedStep::record(
           {tables.metas.data() + op.first_output, op.output_count},
           0,
           op.random,
+          op.where,
           outputs);
       if (ticket) return nullptr;
       for (std::uint32_t k = 0; k < op.output_count; ++k)

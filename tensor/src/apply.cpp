@@ -290,7 +290,8 @@ class Call {
     SmallArray<Value, outputs_max> results(metas_.size());
     Ticket ticket;
     try {
-      ticket = launch_op(*device_, *op_, values, metas_, random.seed, random.calls, results.span());
+      ticket = launch_op(
+          *device_, *op_, values, metas_, random.seed, random.calls, where_, results.span());
     } catch (...) {
       const Error thrown = current_error();
       throw in_context(
@@ -488,7 +489,7 @@ bool apply_alike(const OpRef& op, std::span<const Operand> operands, Tensor& out
     info.infer(op->attributes(), {meta, 1}, metas);
     result = ValueBody::make(
         SharedMeta::like(*shared, *device, metas[0]), device->allocate(metas[0].bytes()));
-    ticket = device->launch(Launch{op.get(), {values, operands.size()}, {&result, 1}, 0, 0});
+    ticket = device->launch(Launch{op.get(), {values, operands.size()}, {&result, 1}, 0, 0, where});
   } catch (const Error& error) {
     throw in_context(error, info, where);
   }
@@ -563,7 +564,7 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
     for (std::size_t i = 0; i < count; ++i) values[i] = std::move(sources[i].value);
     Ticket ticket;
     try {
-      ticket = launch_op(device, *op, values.span(), metas, 0, 0, results.span());
+      ticket = launch_op(device, *op, values.span(), metas, 0, 0, where, results.span());
     } catch (...) {  // what was to be written over is the caller's again
       for (std::size_t i = 0; i < count; ++i) inputs[i] = Tensor::constant(std::move(values[i]));
       throw;

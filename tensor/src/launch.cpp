@@ -15,7 +15,7 @@ Ticket make_contiguous(Device& device, const Value& value, Value& out) {
   }
   const OpRef copy = make_op(Copy{});
   Value input = value;
-  return launch_op(device, *copy, {&input, 1}, {&value->meta(), 1}, 0, 0, {&out, 1});
+  return launch_op(device, *copy, {&input, 1}, {&value->meta(), 1}, 0, 0, {}, {&out, 1});
 }
 
 Ticket launch_op(
@@ -25,15 +25,16 @@ Ticket launch_op(
     std::span<const Meta> metas,
     std::uint64_t random_seed,
     std::uint64_t random_call,
+    Where where,
     std::span<Value> outputs) {
   const OpInfo& info = op.info();
   if (info.family == OpFamily::view) {
-    if (const auto where = info.view(op.attributes(), *inputs[0], metas[0])) {
+    if (const auto place = info.view(op.attributes(), *inputs[0], metas[0])) {
       const ValueBody& input = *inputs[0];
-      const bool same = where->offset == input.offset() && where->strides == input.strides() &&
+      const bool same = place->offset == input.offset() && place->strides == input.strides() &&
                         metas[0] == input.meta();
       outputs[0] =
-          same ? inputs[0] : ValueBody::view(inputs[0], metas[0], where->strides, where->offset);
+          same ? inputs[0] : ValueBody::view(inputs[0], metas[0], place->strides, place->offset);
       return nullptr;
     }
     // The layout forbids the view: the copy's memory, row-major, is the output.
@@ -70,7 +71,8 @@ Ticket launch_op(
       {inputs.data(), inputs.size()},
       {outputs.data(), outputs.size()},
       random_seed,
-      random_call});
+      random_call,
+      where});
 }
 
 bool may_be_written(const Value& value, const Meta& output, std::uint32_t holders) noexcept {

@@ -306,6 +306,7 @@ void Node::launch() {
                           : std::span(&outlets()[0].kept->meta(), 1),
         has_extra_ ? extra_->random_seed : 0,
         has_extra_ ? extra_->random_call : 0,
+        {file_, line_},
         outputs.span());
   } catch (...) {
     SmallArray<Meta> shapes(source_count_);

@@ -2,17 +2,20 @@
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
+#include <troupe/autograd/program.hpp>
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <random>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -312,6 +315,34 @@ TEST_CASE("an index out of range is an error on a GPU too", "[conformance][agree
     CHECK(refused([&] {
             return apply(EmbeddingBackward{{}, 50, -1}, numbers({2, 3}), index());
           }) == "embedding_backward");
+  }
+}
+
+TEST_CASE("an index out of range is told with the line of its call", "[conformance][agreement]") {
+  if (!test::on_vulkan()) return;
+  const bool program = GENERATE(false, true);
+  System system(System::Options{.threads = 1});
+  const Scope scope(system, test::attach_vulkan(system));
+  const auto index = Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{1, 50}, {2});
+  const Tensor x = numbers({50});
+  std::uint32_t line = 0;
+  const auto look_up = [&](std::span<const Tensor> inputs) {
+    (void)gather(x, 0, Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{1}, {1}));
+    line = __LINE__ + 1;
+    return std::vector<Tensor>{gather(x, 0, inputs[0])};
+  };
+  try {
+    if (program) {
+      const Meta meta = index.meta();
+      (void)Program::capture(look_up, {&meta, 1}).run({&index, 1})[0].to_vector<float>();
+    } else {
+      (void)look_up({&index, 1})[0].to_vector<float>();
+    }
+    FAIL("was taken");
+  } catch (const Error& error) {
+    CHECK(error.op() == "gather");
+    CHECK(error.file().ends_with("agreement_test.cpp"));
+    CHECK(error.line() == line);
   }
 }
 

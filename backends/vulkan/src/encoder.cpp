@@ -213,8 +213,8 @@ Operand Encoder::unwritten(const Value& value, std::uint32_t unit) const {
   return {value.get(), device_.context().options.descriptors, unit};
 }
 
-std::uint32_t Encoder::fault_code() const noexcept {
-  return static_cast<std::uint32_t>(launch_.op->info().id);
+std::uint32_t Encoder::fault_code() const {
+  return device_.fault_code(launch_.op->info(), launch_.where);
 }
 
 }  // namespace troupe::vulkan

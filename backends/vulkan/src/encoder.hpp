@@ -143,9 +143,9 @@ class Encoder {
   [[noreturn]] void refuse(DType dtype, std::string_view op) const;
 
   /// A binding through which a shader reports an index out of range: it writes, by
-  /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the op's number. Whoever downloads next gets
-  /// `invalid_argument` naming the op. Atomics need no barrier between them; the layers would ask
-  /// for one.
+  /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the number of the call. Whoever downloads next
+  /// gets `invalid_argument` naming the op and the line. Atomics need no barrier between them; the
+  /// layers would ask for one.
   [[nodiscard]] Operand fault() const;
   /// A tensor that the shader writes in other variants, but only reads in this one. Validation
   /// layers see the shader's text and not what its constants make of it, so for them it counts as
@@ -159,7 +159,7 @@ class Encoder {
   }
   /// For a binding that the shader does not touch in this variant: something must be bound.
   [[nodiscard]] Operand unused() const { return unwritten(out(0)); }
-  [[nodiscard]] std::uint32_t fault_code() const noexcept;
+  [[nodiscard]] std::uint32_t fault_code() const;
 
  private:
   VulkanDevice& device_;

@@ -2,9 +2,9 @@
 
 #include "recording.hpp"
 
-#include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
@@ -225,17 +225,26 @@ void VulkanDevice::write(const Value& to, std::span<const std::byte> bytes) {
   write(static_cast<VulkanBuffer&>(*to->buffer()), bytes);
 }
 
+std::uint32_t VulkanDevice::fault_code(const OpInfo& op, Where where) {
+  const std::lock_guard lock(calls_lock_);
+  auto call = std::find_if(calls_.begin(), calls_.end(), [&](const Call& known) {
+    return known.op == &op && known.where.file == where.file && known.where.line == where.line;
+  });
+  if (call == calls_.end()) call = calls_.insert(call, {&op, where});
+  return static_cast<std::uint32_t>(call - calls_.begin()) + 1;
+}
+
 void VulkanDevice::check_fault() {
-  const Allocation& where = static_cast<const VulkanBuffer&>(*fault_->buffer()).allocation();
+  const Allocation& word = static_cast<const VulkanBuffer&>(*fault_->buffer()).allocation();
   std::uint32_t code = 0;
-  std::memcpy(&code, where.mapped(), sizeof code);
+  std::memcpy(&code, word.mapped(), sizeof code);
   if (code == 0) return;
-  std::memset(where.mapped(), 0, sizeof code);
-  std::string_view name = "an op";
-  for (const OpInfo* op : all_ops())
-    if (static_cast<std::uint32_t>(op->id) == code) name = op->name;
+  std::memset(word.mapped(), 0, sizeof code);
+  const std::lock_guard lock(calls_lock_);
+  const Call& call = calls_[code - 1];
   throw Error(ErrorCode::invalid_argument, "an index is out of range")
-      .op(name)
+      .op(call.op->name)
+      .at(call.where.file, call.where.line)
       .hint("they go from 0 to the size of the axis less 1; on \"cpu\" the call itself says which");
 }
 

@@ -69,6 +69,8 @@ class VulkanDevice final : public Device {
   /// Four words that device and host both see, and where the host does.
   [[nodiscard]] Value host_words();
   [[nodiscard]] static const std::byte* host_bytes(const Value& words) noexcept;
+  /// A number other than 0 for an op called at a line, always the same one.
+  [[nodiscard]] std::uint32_t fault_code(const OpInfo& op, Where where);
   [[nodiscard]] Statistics statistics() const;
 
  private:
@@ -100,6 +102,12 @@ class VulkanDevice final : public Device {
   std::unique_ptr<Tuner> tuner_;
   std::unique_ptr<Trials> trials_;
   Value fault_;
+  struct Call {
+    const OpInfo* op;
+    Where where;
+  };
+  std::mutex calls_lock_;
+  std::vector<Call> calls_;  // that a shader may find a fault in: few, as lines of a program are
   std::uint64_t pipelines_saved_ = 0;
   std::mutex recordings_lock_;
   std::vector<VulkanRecording*> recordings_;

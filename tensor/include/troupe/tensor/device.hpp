@@ -3,6 +3,7 @@
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/value.hpp>
+#include <troupe/tensor/where.hpp>
 
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@ struct Launch {
   std::uint64_t random_seed =
       0;  ///< for random ops: what a `RandomState` held when the call was made
   std::uint64_t random_call = 0;
+  Where where{};  ///< of the call, for what only the device finds out, later
 };
 
 class Device;

@@ -24,6 +24,7 @@ namespace troupe {
     std::span<const Meta> metas,
     std::uint64_t random_seed,
     std::uint64_t random_call,
+    Where where,
     std::span<Value> outputs);
 
 /// Whether an op that donates may write its output over this input: nobody but the caller's

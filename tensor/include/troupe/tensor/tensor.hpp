@@ -4,6 +4,7 @@
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/number.hpp>
 #include <troupe/tensor/value.hpp>
+#include <troupe/tensor/where.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -17,17 +18,6 @@ namespace troupe {
 
 class Record;
 class Tensor;
-
-/// A line of the caller's source, for errors and traces.
-struct Where {
-  const char* file = "";
-  std::uint32_t line = 0;
-
-  [[nodiscard]] static constexpr Where here(
-      const char* file = __builtin_FILE(), std::uint32_t line = __builtin_LINE()) noexcept {
-    return {file, line};
-  }
-};
 
 /// The user's handle to one output of a node; its data may not be there yet. Copies share.
 ///
