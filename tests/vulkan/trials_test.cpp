@@ -268,9 +268,9 @@ TEST_CASE("products have the same bits tuned or not, and nobody waits for trials
   CHECK(recalled == 0);
 }
 
-// Goal: of what competes where bits count, all has the same. Method: each candidate in turn, taken
-// for every launch, at sizes and layouts that reach every edge of a tile.
-TEST_CASE("all candidates have the reference's bits", "[vulkan]") {
+// Goal: of what competes where bits count, all has the same. Method: candidates in turn, taken for
+// every launch, at sizes and layouts that reach every edge of a tile.
+TEST_CASE("candidates have the reference's bits", "[vulkan]") {
   const auto [gpu_kernels, dtype] = GENERATE(
       std::pair(false, DType::float32),
       std::pair(false, DType::float64),
@@ -287,10 +287,10 @@ TEST_CASE("all candidates have the reference's bits", "[vulkan]") {
     return all;
   };
   const auto expected = with(0);
-  // Of those in shared memory some, for time: more steps, a tall tile, a wide one.
-  const std::vector<std::size_t> some{2, 3, 8};
-  const std::vector<std::size_t> all{1, 2, 3, 4, 5, 6, 7, 8};
-  for (const std::size_t candidate : gpu_kernels ? some : all) {
+  // Some of each, for time; in shared memory one of more steps, a tall one, and a wide one.
+  const std::vector<std::size_t> in_shared{2, 3, 8};
+  const std::vector<std::size_t> in_registers{1, 4, 7};
+  for (const std::size_t candidate : gpu_kernels ? in_shared : in_registers) {
     CAPTURE(candidate);
     const auto got = with(candidate);
     REQUIRE(got.size() == expected.size());
