@@ -1,4 +1,5 @@
 #include "support/engine.hpp"
+#include "support/trainer_bits.hpp"
 
 #include <troupe/nn/activation.hpp>
 #include <troupe/nn/adam.hpp>
@@ -30,6 +31,7 @@ namespace troupe::nn {
 namespace {
 
 using Catch::Approx;
+using test::bits;
 
 /// Images of 4 × 4 in three classes: one bright row each, among noise.
 std::shared_ptr<const data::ImageSet> rows(std::int64_t count, std::uint64_t seed) {
@@ -86,23 +88,6 @@ struct Fixture {
   data::Loader train = loader(150, true);
   data::Loader test_set = loader(60, false);
 };
-
-/// Weights, buffers, optimizer state, metrics without times: what must be the same, bit by bit.
-std::string bits(Trainer& trainer) {
-  const io::Archive archive = trainer.archive();
-  std::string text;
-  for (const io::HostTensor& tensor : archive.tensors) {
-    text += tensor.name();
-    text.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
-  }
-  for (EpochMetrics line : trainer.metrics()) {
-    line.seconds = line.samples_per_second = 0;
-    text += io::to_json(line.tree());
-  }
-  for (const char* name : {"epoch", "batch", "step", "random", "optimizer", "schedule"})
-    text += io::to_json(archive.meta.at(name));
-  return text;
-}
 
 std::string bits_of_fit(unsigned threads, TrainerOptions options) {
   Fixture fixture(threads);

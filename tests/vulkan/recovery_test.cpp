@@ -1,4 +1,5 @@
 #include "machine.hpp"
+#include "support/trainer_bits.hpp"
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/program.hpp>
@@ -55,21 +56,7 @@ struct Fit {
         trainer(task(), std::move(options)) {}
 
   bool operator()() { return trainer.fit(train, &test_set); }
-  [[nodiscard]] std::string bits() {
-    const io::Archive archive = trainer.archive();
-    std::string text;
-    for (const io::HostTensor& tensor : archive.tensors) {
-      text += tensor.name();
-      text.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
-    }
-    for (EpochMetrics line : trainer.metrics()) {
-      line.seconds = line.samples_per_second = 0;
-      text += io::to_json(line.tree());
-    }
-    for (const char* name : {"epoch", "batch", "step", "random", "optimizer"})
-      text += io::to_json(archive.meta.at(name));
-    return text;
-  }
+  [[nodiscard]] std::string bits() { return test::bits(trainer); }
 
   data::Loader train;
   data::Loader test_set;

@@ -39,7 +39,7 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
   if (n == 0) return;
   const Spread spread = encoder.spread(n, 4);
   const auto dispatch = [&](const auto& params) {
-    encoder.dispatch_joined(
+    encoder.dispatch(
         shader,
         {spread.group,
          op.amsgrad ? 1u : 0u,
@@ -58,7 +58,8 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
          write(encoder.out(2)),
          write(encoder.out(states))},
         params,
-        spread);
+        spread.grid,
+        spread.groups);
   };
   if (dtype == DType::float64) {
     struct {

@@ -32,14 +32,18 @@ void CommandRecorder::begin(VkCommandBuffer commands) {
   barrier();
 }
 
-void CommandRecorder::barrier() {
-  hazards_.clear();
+void CommandRecorder::show_writes(VkPipelineStageFlags stages, VkAccessFlags readers) {
   VkMemoryBarrier memory{};
   memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
   memory.srcAccessMask = all_writes;
-  memory.dstAccessMask = all_access;
+  memory.dstAccessMask = readers;
   context_.vk.vkCmdPipelineBarrier(
-      commands_, all_stages, all_stages, 0, 1, &memory, 0, nullptr, 0, nullptr);
+      commands_, all_stages, stages, 0, 1, &memory, 0, nullptr, 0, nullptr);
+}
+
+void CommandRecorder::barrier() {
+  hazards_.clear();
+  show_writes(all_stages, all_access);
   ++counts_.barriers;
 }
 
@@ -132,12 +136,7 @@ void CommandRecorder::execute(VkCommandBuffer secondary) {
 
 void CommandRecorder::end(VkPipelineStageFlags stages, VkAccessFlags readers) {
   write_joined();
-  VkMemoryBarrier memory{};
-  memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
-  memory.srcAccessMask = all_writes;
-  memory.dstAccessMask = readers;
-  context_.vk.vkCmdPipelineBarrier(
-      commands_, all_stages, stages, 0, 1, &memory, 0, nullptr, 0, nullptr);
+  show_writes(stages, readers);
 }
 
 // --- joined dispatches

@@ -48,6 +48,7 @@ class CommandRecorder {
  private:
   void order(std::span<const Bound> ranges);
   void barrier();
+  void show_writes(VkPipelineStageFlags stages, VkAccessFlags readers);
   void run(
       const Pipeline& pipeline,
       std::span<const std::uint32_t> push,

@@ -12,17 +12,23 @@ namespace troupe::vulkan {
 
 namespace {
 
+struct Family {
+  std::uint32_t index = 0;
+  std::uint32_t timestamp_bits = 0;
+};
+
 /// A family that computes; one that does not draw too leaves a desktop's frames alone.
-std::uint32_t compute_family(VkPhysicalDevice device) {
+Family compute_family(VkPhysicalDevice device) {
   std::uint32_t count = 0;
   vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
   std::vector<VkQueueFamilyProperties> families(count);
   vkGetPhysicalDeviceQueueFamilyProperties(device, &count, families.data());
-  std::uint32_t chosen = count;
+  Family chosen{count, 0};
   for (std::uint32_t i = 0; i < count; ++i) {
     if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
-    if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) return i;
-    chosen = std::min(chosen, i);
+    const Family family{i, families[i].timestampValidBits};
+    if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) return family;
+    if (chosen.index == count) chosen = family;
   }
   return chosen;
 }
@@ -117,7 +123,9 @@ Context::Context(std::unique_ptr<Instance> made, std::size_t index, const Option
   features.bfloat16.shaderBFloat16CooperativeMatrix = has.bfloat16.shaderBFloat16CooperativeMatrix;
   if (offered.subgroup_size_control) subgroups = subgroups_of(physical, has, info);
 
-  queue_family = compute_family(physical);
+  const Family family = compute_family(physical);
+  queue_family = family.index;
+  timestamp_bits = family.timestamp_bits;
   const float priority = 1;
   VkDeviceQueueCreateInfo queues{};
   queues.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;

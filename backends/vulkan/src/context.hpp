@@ -34,6 +34,7 @@ struct Context {
   VkDevice handle = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE;
   std::uint32_t queue_family = 0;
+  std::uint32_t timestamp_bits = 0;  ///< of the time that the queue can tell; 0: it cannot
   VolkDeviceTable vk{};
   /// Leaves out the barriers that hazards ask for, so that tests see whether anybody would notice.
   bool without_hazard_barriers = false;

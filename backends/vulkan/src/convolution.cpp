@@ -8,8 +8,6 @@ namespace troupe::vulkan {
 
 namespace {
 
-constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
-
 class ConvolutionEncoder final : public TiledLaunch {
  public:
   ConvolutionEncoder(Encoder& encoder, const Convolution& convolution)

@@ -181,9 +181,9 @@ Spread Encoder::spread(std::uint64_t elements, std::uint32_t turns) const {
     const bool many = elements >= stretches_min * turns_long * result.group;
     result.turns = many ? turns_long : turns_short;
   }
-  const std::uint64_t invocations = (elements + result.turns - 1) / result.turns;
+  const std::uint64_t invocations = ceil_div(elements, result.turns);
   result.grid = grid_for(invocations, result.group);
-  result.groups = static_cast<std::uint32_t>((invocations + result.group - 1) / result.group);
+  result.groups = static_cast<std::uint32_t>(ceil_div(invocations, result.group));
   return result;
 }
 

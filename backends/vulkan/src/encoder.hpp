@@ -79,20 +79,26 @@ class Encoder {
   /// @param constants  for constant_id 0 (the workgroup's size along x), 1, 2, …
   /// @param operands   for bindings 0, 1, …; as many as the shader's BINDINGS
   /// @param params     a struct of 32-bit numbers, laid out as the shader's PARAMS
+  /// @param joined_groups  of a shader that includes update.glsl, how many workgroups have work:
+  /// the
+  ///                   dispatch becomes one with those before and after it that differ in tensors
+  ///                   alone. The first of the params is the number of elements
   template <class Params>
   void dispatch(
       const Shader& shader,
       std::initializer_list<std::uint32_t> constants,
       std::initializer_list<Operand> operands,
       const Params& params,
-      Grid grid) {
+      Grid grid,
+      std::uint32_t joined_groups = 0) {
     static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) % 4 == 0);
     dispatch(
         shader,
         std::span<const std::uint32_t>(constants.begin(), constants.size()),
         std::span<const Operand>(operands.begin(), operands.size()),
         std::as_bytes(std::span<const Params, 1>(&params, 1)),
-        grid);
+        grid,
+        joined_groups);
   }
   void dispatch(
       const Shader& shader,
@@ -101,24 +107,6 @@ class Encoder {
       std::span<const std::byte> params,
       Grid grid,
       std::uint32_t joined_groups = 0);
-  /// As `dispatch`, of a shader that includes update.glsl: it becomes one with those before and
-  /// after it that differ in tensors alone. The first of the params is the number of elements.
-  template <class Params>
-  void dispatch_joined(
-      const Shader& shader,
-      std::initializer_list<std::uint32_t> constants,
-      std::initializer_list<Operand> operands,
-      const Params& params,
-      const Spread& spread) {
-    dispatch(
-        shader,
-        std::span<const std::uint32_t>(constants.begin(), constants.size()),
-        std::span<const Operand>(operands.begin(), operands.size()),
-        std::as_bytes(std::span<const Params, 1>(&params, 1)),
-        spread.grid,
-        spread.groups);
-  }
-
   /// The size of a workgroup whose invocations do not work together.
   [[nodiscard]] std::uint32_t plain_group() const noexcept;
   /// `turns` of the elements to each invocation of a GPU. A processor that plays one gets them in

@@ -9,8 +9,6 @@ namespace troupe::vulkan {
 
 namespace {
 
-constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
-
 /// Steps of k that register tiles take at a time.
 constexpr std::uint32_t block = 4;
 

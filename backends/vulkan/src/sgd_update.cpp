@@ -25,7 +25,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
       Number::of(dtype, 1 - op.dampening)};
   if (params.n == 0) return;
   const Spread spread = encoder.spread(params.n, 4);
-  encoder.dispatch_joined(
+  encoder.dispatch(
       shader,
       {spread.group,
        static_cast<std::uint32_t>(states),
@@ -40,7 +40,8 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
        write(encoder.out(0)),
        write(encoder.out(states))},
       params,
-      spread);
+      spread.grid,
+      spread.groups);
 }
 
 }  // namespace troupe::vulkan

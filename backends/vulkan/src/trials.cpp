@@ -43,13 +43,6 @@ double tolerance_of(DType dtype, std::uint64_t depth) {
   return 4 * unit * (static_cast<double>(depth) + 8);
 }
 
-VkQueueFamilyProperties family_of(const Context& context) {
-  std::uint32_t count = context.queue_family + 1;
-  std::vector<VkQueueFamilyProperties> families(count);
-  vkGetPhysicalDeviceQueueFamilyProperties(context.physical, &count, families.data());
-  return families[context.queue_family];
-}
-
 }  // namespace
 
 /// What the device writes while it runs one, and who asked.
@@ -72,9 +65,7 @@ struct Trials::Trial {
 Trials::Trials(VulkanDevice& device, Tuner& tuner) : device_(device), tuner_(tuner) {}
 Trials::~Trials() = default;
 
-bool Trials::measurable(const Context& context) {
-  return family_of(context).timestampValidBits != 0;
-}
+bool Trials::measurable(const Context& context) { return context.timestamp_bits != 0; }
 
 bool Trials::fits(const TiledOperands& operands) const {
   std::uint64_t bytes = 2 * operands.out->meta().bytes();
@@ -195,8 +186,7 @@ TileOutcome Trials::outcome_of(const Trial& trial) const {
   outcome.other_bits = differ[0];
   outcome.wrong = differ[1];
 
-  const std::uint32_t bits = family_of(context).timestampValidBits;
-  const std::uint64_t mask = ~std::uint64_t{0} >> (64 - bits);
+  const std::uint64_t mask = ~std::uint64_t{0} >> (64 - context.timestamp_bits);
   const auto between_ns = [&](std::uint32_t from, std::uint32_t to) {
     return static_cast<double>((times[to] - times[from]) & mask) *
            double{context.limits.timestampPeriod};

@@ -20,7 +20,7 @@ bool mostly_outside(
 
 Grid grid_of(std::uint64_t groups) {
   if (groups <= groups_max) return {static_cast<std::uint32_t>(groups), 1, 1};
-  const std::uint64_t y = (groups + groups_max - 1) / groups_max;
+  const std::uint64_t y = ceil_div(groups, groups_max);
   if (y > groups_max)
     throw Error(
         ErrorCode::unsupported,
@@ -35,7 +35,7 @@ Grid grid_for(std::uint64_t invocations, std::uint32_t group_size) {
         ErrorCode::unsupported,
         std::to_string(invocations) + " elements are more than kernels count")
         .hint("split the tensor along an axis");
-  return grid_of((invocations + group_size - 1) / group_size);
+  return grid_of(ceil_div(invocations, group_size));
 }
 
 std::uint32_t fold_group_for(

@@ -5,6 +5,10 @@
 
 namespace troupe::vulkan {
 
+[[nodiscard]] constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) noexcept {
+  return (a + b - 1) / b;
+}
+
 /// Workgroups along x, y, z.
 struct Grid {
   std::uint32_t x = 1;
