@@ -36,10 +36,10 @@ Tensor scalars_of(double rate) {
   return Tensor::copy_of<double>(numbers, {2});
 }
 
-void update(Machine& machine, const OpRef& op, const Weights& of, const Tensor& scalars) {
+void update(Device& device, const OpRef& op, const Weights& of, const Tensor& scalars) {
   const Value inputs[] = {of.w.value(), of.g.value(), scalars.value()};
   const Value out = inputs[0];
-  (void)machine.gpu.launch(Launch{op.get(), inputs, {&out, 1}, 0, 0});
+  (void)device.launch(Launch{op.get(), inputs, {&out, 1}, 0, 0});
 }
 
 std::uint64_t dispatches(Machine& machine, const std::function<void()>& work) {
@@ -62,7 +62,7 @@ TEST_CASE("updates of many tensors are one dispatch", "[vulkan]") {
   for (const std::int64_t n : {1, 7, 31, 32, 33, 255, 256, 257, 1000, 3, 1})
     weights.emplace_back(n, static_cast<unsigned>(n));
   const std::uint64_t count = dispatches(machine, [&] {
-    for (const Weights& one : weights) update(machine, op, one, scalars);
+    for (const Weights& one : weights) update(machine.gpu, op, one, scalars);
   });
   CHECK(count == (descriptors ? weights.size() : 1));
   for (const Weights& one : weights) CHECK(one.w.to_vector<float>() == one.wanted);
@@ -80,17 +80,17 @@ TEST_CASE("what differs, or depends on one another, is not joined", "[vulkan]") 
 
   // Another rate is another tensor, and no matter; another rule is another pipeline.
   CHECK(dispatches(machine, [&] {
-          update(machine, plain, a, scalars);
-          update(machine, plain, b, others);
+          update(machine.gpu, plain, a, scalars);
+          update(machine.gpu, plain, b, others);
         }) == 1);
   CHECK(dispatches(machine, [&] {
-          update(machine, plain, a, scalars);
-          update(machine, other, a, scalars);
+          update(machine.gpu, plain, a, scalars);
+          update(machine.gpu, other, a, scalars);
         }) == 2);
   // The same tensor twice: a's second update comes after its first.
   CHECK(dispatches(machine, [&] {
-          update(machine, plain, c, scalars);
-          update(machine, plain, c, scalars);
+          update(machine.gpu, plain, c, scalars);
+          update(machine.gpu, plain, c, scalars);
         }) == 2);
   std::vector<float> twice = c.wanted;
   const std::vector<float> gradient = c.g.to_vector<float>();
@@ -107,8 +107,8 @@ TEST_CASE("what reads an updated tensor comes after the update", "[vulkan]") {
   const Tensor scalars = scalars_of(0.5);
   const Value out = ValueBody::make(Meta{DType::float32, {64}}, machine.gpu.allocate(256));
   const Value read = a.w.value();
-  update(machine, op, a, scalars);
-  update(machine, op, b, scalars);
+  update(machine.gpu, op, a, scalars);
+  update(machine.gpu, op, b, scalars);
   (void)machine.gpu.launch(Launch{exp_op.get(), {&read, 1}, {&out, 1}, 0, 0});
   const Tensor expected = exp(Tensor::copy_of<float>(a.wanted, {64}));
   CHECK(Tensor::constant(out).to_vector<float>() == expected.to_vector<float>());
@@ -121,9 +121,11 @@ TEST_CASE("more updates than a table has rows are several dispatches", "[vulkan]
   const Tensor scalars = scalars_of(0.5);
   std::vector<Weights> weights;
   for (unsigned i = 0; i < 150; ++i) weights.emplace_back(5, i);
-  CHECK(dispatches(machine, [&] {
-          for (const Weights& one : weights) update(machine, op, one, scalars);
-        }) == 3);
+  // Recorded, for the queue submits what it has before a table is full.
+  const std::unique_ptr<Recording> recording = machine.gpu.record(0);
+  for (const Weights& one : weights) update(recording->device(), op, one, scalars);
+  recording->finish();
+  CHECK(dispatches(machine, [&] { CHECK(recording->replay({}, 0, 0, {})); }) == 3);
   for (const Weights& one : weights) CHECK(one.w.to_vector<float>() == one.wanted);
 }
 

@@ -149,9 +149,14 @@ TEST_CASE("updates that are joined read gradients whose memory is free already",
 
 TEST_CASE("a parameter that was moved, or is held by others, is not written over", "[vulkan]") {
   std::optional<Tensor> held;
+  std::vector<float> held_numbers;
   const auto disturb = [&](Net& net, int step) {
     if (step == 4) net.w1.set(filled({32, 8}, 99));
-    if (step == 7) held = net.w2.tensor();  // as it is after this step, for good
+    if (step == 7) {
+      held = net.w2.tensor();  // as it is after this step, for good
+      held_numbers = held->to_vector<float>();
+    }
+    if (step == 11) CHECK(held->to_vector<float>() == held_numbers);
   };
   const Run plain = train(test::vulkan_options(), false, disturb);
   held.reset();
