@@ -11,12 +11,13 @@
 #include <troupe/tensor/record.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace troupe {
 
 struct Program::Shared {
   Device* device;
-  std::shared_ptr<const Tables> tables;
+  std::shared_ptr<const Tables> compiled;
   std::shared_ptr<RequestPool> requests = std::make_shared<RequestPool>();
   Address<RunStep> actor;
 };
@@ -49,6 +50,7 @@ Program Program::capture(
   shared->device = &scope.device();
   // The numbers of random calls belong to the runs: what the capture would have drawn is not drawn.
   const RandomState random = scope.random();
+  std::optional<Graph> graph;
   {
     Capture capture(scope.device());
     std::vector<Tensor> given, returned;
@@ -63,18 +65,21 @@ Program Program::capture(
         throw Error(
             ErrorCode::invalid_argument, "the captured function returned an undefined tensor")
             .at(where.file, where.line);
-    shared->tables = std::make_shared<const Tables>(capture, returned);
+    graph.emplace(capture, returned);
   }
   scope.random() = random;
-  for (const Tables::Op& op : shared->tables->ops)
-    if (!shared->device->supports(op.op->info()))
+  for (const Graph::Op& op : graph->ops)
+    if (!shared->device->supports(op.info()))
       throw Error(
           ErrorCode::unsupported,
           std::string(shared->device->name()) + " has no kernel for an op that was captured")
-          .op(op.op->info().name)
-          .at(op.where.file, op.where.line);
+          .op(op.info().name)
+          .at(op.nodes.front().where.file, op.nodes.front().where.line);
+  auto plain = std::make_shared<const Tables>(*graph);
+  run_passes(*graph, options.passes, *shared->device);
+  shared->compiled = std::make_shared<const Tables>(*std::move(graph));
   shared->actor = scope.system().spawn<ProgramActor>(
-      scope.device(), shared->tables, shared->requests, options.record);
+      scope.device(), shared->compiled, std::move(plain), shared->requests, options.record);
   return Program(std::move(shared));
 }
 
@@ -86,12 +91,12 @@ std::vector<Tensor> Program::run(std::span<const Tensor> inputs, Where where) {
 
 void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Where where) {
   Scope& scope = Scope::current();
-  const Tables& tables = *shared_->tables;
-  if (inputs.size() != tables.inputs.size() || outputs.size() != tables.outputs.size())
+  const Graph& graph = shared_->compiled->graph;
+  if (inputs.size() != graph.inputs.size() || outputs.size() != graph.outputs.size())
     throw Error(
         ErrorCode::invalid_argument,
-        "a program of " + std::to_string(tables.inputs.size()) + " inputs and " +
-            std::to_string(tables.outputs.size()) + " outputs was run with " +
+        "a program of " + std::to_string(graph.inputs.size()) + " inputs and " +
+            std::to_string(graph.outputs.size()) + " outputs was run with " +
             std::to_string(inputs.size()) + " and " + std::to_string(outputs.size()))
         .at(where.file, where.line);
   if (scope.builder())
@@ -116,7 +121,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           "input " + std::to_string(i) + " is on ",
           where)
           .hint("to(tensor, device) copies it over");
-    const Meta& meta = tables.metas[tables.inputs[i]];
+    const Meta& meta = graph.metas[graph.inputs[i]];
     if (inputs[i].meta() != meta)
       throw Error(
           ErrorCode::shape_mismatch,
@@ -125,7 +130,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           .at(where.file, where.line)
           .hint("CompiledFunction captures anew for each signature");
   }
-  for (const Tables::Held& held : tables.held)
+  for (const Graph::Held& held : graph.held)
     if (&held.parameter.device() != shared_->device)
       throw elsewhere(
           *shared_->device,
@@ -136,36 +141,39 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   std::unique_ptr<StepRequest> request = shared_->requests->take();
   request->inputs.assign(inputs.begin(), inputs.end());
   request->random = scope.random();
-  scope.random().calls += tables.random_ops;
+  scope.random().calls += graph.random_ops;
   request->step = Engine::of(scope.system()).step.load(std::memory_order_relaxed);
-  request->scalars.resize(tables.scalars.size());
-  for (std::size_t i = 0; i < tables.scalars.size(); ++i) {
+  request->scalars.resize(graph.scalars.size());
+  for (std::size_t i = 0; i < graph.scalars.size(); ++i) {
     request->scalars[i].resize(
-        static_cast<std::size_t>(tables.metas[tables.scalars[i].first].elements()));
-    tables.scalars[i].second(request->scalars[i]);
+        static_cast<std::size_t>(graph.metas[graph.scalars[i].first].elements()));
+    graph.scalars[i].second(request->scalars[i]);
   }
   request->outputs.clear();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Awaiting awaiting =
-        make_awaiting(*shared_->device, tables.metas[tables.outputs[i]], nullptr, 0, where);
+        make_awaiting(*shared_->device, graph.metas[graph.outputs[i]], nullptr, 0, where);
     outputs[i] = std::move(awaiting.tensor);
     request->outputs.push_back(std::move(awaiting.cell));
   }
   // What the handles cached of the parameters is of before this step.
-  for (const Tables::Held& held : tables.held)
+  for (const Graph::Held& held : graph.held)
     if (held.written) held.parameter.forget_read();
   shared_->actor.send(RunStep{std::move(request)});
   // Asked for by the caller, not by the program when the step begins: a step of another program, or
   // a read, that is asked for later must not come to a parameter before this one.
-  for (const Tables::Held& held : tables.held)
+  for (const Graph::Held& held : graph.held)
     Address<Lend>(held.parameter.cell())
         .send(Lend{shared_->actor.cell(), held.first_cell, held.states});
   scope.system().run_ready();
 }
 
-std::size_t Program::output_count() const noexcept { return shared_->tables->outputs.size(); }
-std::size_t Program::op_count() const noexcept { return shared_->tables->ops.size(); }
-std::string Program::to_string() const { return shared_->tables->to_string(); }
+std::size_t Program::output_count() const noexcept {
+  return shared_->compiled->graph.outputs.size();
+}
+std::size_t Program::op_count() const noexcept { return shared_->compiled->ops.size(); }
+const Graph& Program::graph() const noexcept { return shared_->compiled->graph; }
+std::string Program::to_string() const { return shared_->compiled->graph.to_string(); }
 
 Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t key, Where where) {
   const bool grad_enabled = Scope::current().grad_enabled();

@@ -9,7 +9,6 @@
 #include <troupe/tensor/record.hpp>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <utility>
 
@@ -20,8 +19,6 @@ namespace {
 /// Outputs up to this size are kept from step to step; larger ones go back to the device's
 /// allocator, so that what is used next is what was used last and still lies in a cache.
 constexpr std::size_t spare_bytes_max = 4096;
-
-constexpr std::size_t operands_on_stack = 12;
 
 }  // namespace
 
@@ -42,20 +39,29 @@ void RequestPool::give_back(StepRequest* request) noexcept {
 
 ProgramActor::ProgramActor(
     Device& device,
-    std::shared_ptr<const Tables> tables,
+    std::shared_ptr<const Tables> compiled,
+    std::shared_ptr<const Tables> plain,
     std::shared_ptr<RequestPool> pool,
     bool may_record)
     : device_(&device),
-      tables_(std::move(tables)),
+      compiled_(std::move(compiled)),
+      plain_(std::move(plain)),
+      tables_(compiled_.get()),
       pool_(std::move(pool)),
       may_record_(may_record) {
-  cells_.resize(tables_->metas.size());
-  spare_.resize(tables_->metas.size());
-  lent_.resize(tables_->metas.size());
-  uses_ = tables_->uses;
-  awaited_ = tables_->awaited;
-  ready_.reserve(tables_->ops.size());
-  ready_late_.reserve(tables_->ops.size());
+  for (const Tables* tables : {compiled_.get(), plain_.get()}) {
+    const auto grow = [](auto& list, std::size_t size) {
+      if (list.size() < size) list.resize(size);
+    };
+    for (std::vector<Value>* cells : {&cells_, &spare_, &lent_})
+      grow(*cells, tables->graph.metas.size());
+    grow(uses_, tables->uses.size());
+    grow(awaited_, tables->awaited.size());
+    ready_.reserve(tables->ops.size());
+    ready_late_.reserve(tables->ops.size());
+    grow(launch_inputs_, tables->inputs_max);
+    grow(launch_outputs_, tables->outputs_most);
+  }
 }
 
 ProgramActor::~ProgramActor() {
@@ -76,6 +82,8 @@ void ProgramActor::on(RunStep&& run) {
 
 void ProgramActor::begin(StepRequest& request) {
   current_ = &request;
+  trapping_ = traps_nan(system());
+  tables_ = (trapping_ ? plain_ : compiled_).get();
   const Tables& tables = *tables_;
   std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
   std::copy(tables.awaited.begin(), tables.awaited.end(), awaited_.begin());
@@ -84,18 +92,17 @@ void ProgramActor::begin(StepRequest& request) {
   failure_.reset();
   failed_outside_ = false;
   writing_in_place_ = false;
-  trapping_ = traps_nan(system());
   next_op_ = 0;
-  for (const auto& [cell, value] : tables.constants) cells_[cell] = value;
+  for (const auto& [cell, value] : tables.graph.constants) cells_[cell] = value;
 
-  outside_left_ = static_cast<std::uint32_t>(tables.inputs.size());
-  for (const Tables::Held& held : tables.held) outside_left_ += 1 + held.states;
+  outside_left_ = static_cast<std::uint32_t>(tables.graph.inputs.size());
+  for (const Tables::Held& held : tables.graph.held) outside_left_ += 1 + held.states;
   // The first step is never recorded: what it compiles and allocates is not needed again.
   as_recorded_ = may_record_ && !trapping_ && worth_recording_;
   on_trial_before_ = device_->launches_on_trial();
   if (!as_recorded_) upload_scalars();
-  for (std::size_t i = 0; i < tables.inputs.size(); ++i)
-    subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.inputs[i]);
+  for (std::size_t i = 0; i < tables.graph.inputs.size(); ++i)
+    subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.graph.inputs[i]);
   for (Tensor& input : request.inputs) input = Tensor();
   // Ops that read constants alone wait for nothing.
   for (std::uint32_t o = 0; o < tables.ops.size(); ++o)
@@ -130,7 +137,7 @@ void ProgramActor::on(Completed&& completed) {
 }
 
 void ProgramActor::arrive(Tables::Cell cell, Value value) {
-  for (const Tables::Held& held : tables_->held)
+  for (const Tables::Held& held : tables_->graph.held)
     if (cell >= held.first_cell && cell <= held.first_cell + held.states) lent_[cell] = value;
   cells_[cell] = std::move(value);
   made(cell);
@@ -159,14 +166,14 @@ bool ProgramActor::may_launch_next() const noexcept {
 
 bool ProgramActor::may_write_in_place() const {
   const Tables& tables = *tables_;
-  if (!tables.late_in_place) return false;
+  if (!tables.graph.late_in_place) return false;
   for (const std::uint32_t number : ready_late_) {
     const Tables::Op& op = tables.ops[number];
     for (std::uint32_t k = 0; k < op.output_count; ++k) {
       const Tables::Cell cell =
-          tables.operands[op.first_input + k + static_cast<std::uint32_t>(op.op->info().donates)];
+          tables.inputs_of(op)[k + static_cast<std::uint32_t>(op.op->info().donates)];
       if (uses_[cell] != 1 ||
-          !may_be_written(cells_[cell], tables.metas[op.first_output + k], lent_[cell] ? 2 : 1))
+          !may_be_written(cells_[cell], tables.metas_of(op)[k], lent_[cell] ? 2 : 1))
         return false;
     }
   }
@@ -174,12 +181,12 @@ bool ProgramActor::may_write_in_place() const {
 }
 
 void ProgramActor::upload_scalars() {
-  for (std::size_t i = 0; i < tables_->scalars.size(); ++i) {
-    const Tables::Cell cell = tables_->scalars[i].first;
+  for (std::size_t i = 0; i < tables_->graph.scalars.size(); ++i) {
+    const Tables::Cell cell = tables_->graph.scalars[i].first;
     const std::span<const double> numbers = current_->scalars[i];
     Value scalars;
     try {
-      scalars = device_->upload(tables_->metas[cell], std::as_bytes(numbers));
+      scalars = device_->upload(tables_->graph.metas[cell], std::as_bytes(numbers));
     } catch (...) {  // the device is lost, or full
       failure_ = ValueBody::failed(system(), current_error().step(current_->step));
       break;
@@ -217,11 +224,11 @@ bool ProgramActor::run_recorded() {
       return false;
     }
     for (std::size_t i = 0; i < outputs->size(); ++i)
-      cells_[tables_->outputs[i]] = std::move((*outputs)[i]);
+      cells_[tables_->graph.outputs[i]] = std::move((*outputs)[i]);
   } catch (...) {
     failure_ = ValueBody::failed(system(), std::move(current_error().step(current_->step)));
   }
-  for (const Tables::Held& held : tables_->held)
+  for (const Tables::Held& held : tables_->graph.held)
     for (std::size_t i = 0; i < held.results.size(); ++i)
       cells_[held.results[i]] = lent_[held.first_cell + i];
   end();
@@ -248,7 +255,7 @@ void ProgramActor::run_ready_ops() {
     // If nothing can fail any more, what the parameters lent need not be kept and is written over.
     writing_in_place_ = may_write_in_place();
     if (writing_in_place_)
-      for (const Tables::Held& held : tables_->held)
+      for (const Tables::Held& held : tables_->graph.held)
         for (std::uint32_t i = 0; i <= held.states; ++i) lent_[held.first_cell + i].reset();
     ready_.swap(ready_late_);
     std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
@@ -259,19 +266,16 @@ void ProgramActor::run_ready_ops() {
 void ProgramActor::launch(std::uint32_t number) {
   const Tables& tables = *tables_;
   const Tables::Op& op = tables.ops[number];
-  std::array<Value, operands_on_stack> few;
-  std::vector<Value> many;
-  if (op.input_count > operands_on_stack) many.resize(op.input_count);
-  Value* inputs = many.empty() ? few.data() : many.data();
+  const std::span<Value> inputs(launch_inputs_.data(), op.input_count);
+  const std::span<Value> outputs(launch_outputs_.data(), op.output_count);
   for (std::uint32_t i = 0; i < op.input_count; ++i) {
-    const Tables::Cell cell = tables.operands[op.first_input + i];
+    const Tables::Cell cell = tables.inputs_of(op)[i];
     // The last reader takes the value along, so that its memory may be used again, or in place.
     // Under the trap it stays, to be looked at.
     inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
   }
-  std::array<Value, outputs_max> outputs;
   for (std::uint32_t k = 0; k < op.output_count; ++k) {
-    Value& spare = spare_[op.first_output + k];
+    Value& spare = spare_[tables.outputs_of(op)[k]];
     if (spare && spare->unique() && spare->buffer()->unique()) outputs[k] = std::move(spare);
   }
   Ticket ticket;
@@ -279,21 +283,24 @@ void ProgramActor::launch(std::uint32_t number) {
     ticket = launch_op(
         *device_,
         *op.op,
-        {inputs, op.input_count},
-        {tables.metas.data() + op.first_output, op.output_count},
+        inputs,
+        tables.metas_of(op),
         current_->random.seed,
         current_->random.calls + op.random,
-        op.where,
-        {outputs.data(), op.output_count});
+        op.node.where,
+        outputs);
   } catch (...) {
     // What was to be written over is still what it was, and goes back.
     for (std::uint32_t i = 0; op.late && i < op.input_count; ++i)
-      lent_[tables.operands[op.first_input + i]] = inputs[i];
+      lent_[tables.inputs_of(op)[i]] = inputs[i];
     fail(number);
-    return;
   }
-  for (std::uint32_t k = 0; k < op.output_count; ++k)
-    cells_[op.first_output + k] = std::move(outputs[k]);
+  for (Value& value : inputs) value.reset();
+  for (std::uint32_t k = 0; k < op.output_count; ++k) {
+    Value value = std::move(outputs[k]);
+    if (!failure_) cells_[tables.outputs_of(op)[k]] = std::move(value);
+  }
+  if (failure_) return;
   if (ticket) {
     ++under_way_;
     ticket->notify(Address<Completed>(Ref<ActorCell>::share(&cell())), number);
@@ -310,10 +317,9 @@ void ProgramActor::finish_op(std::uint32_t number) {
     check_nan(number);
     next_op_ = number + 1;
   }
-  for (std::uint32_t k = 0; k < op.output_count; ++k) {
-    const Tables::Cell cell = op.first_output + k;
+  for (const Tables::Cell cell : tables_->outputs_of(op)) {
     if (!op.late && op.op->info().family != OpFamily::view &&
-        tables_->metas[cell].bytes() <= spare_bytes_max)
+        tables_->graph.metas[cell].bytes() <= spare_bytes_max)
       spare_[cell] = cells_[cell];
     made(cell);
   }
@@ -321,20 +327,20 @@ void ProgramActor::finish_op(std::uint32_t number) {
 
 void ProgramActor::check_nan(std::uint32_t number) {
   const Tables::Op& op = tables_->ops[number];
-  for (std::uint32_t k = 0; k < op.output_count; ++k) {
-    const Value& value = cells_[op.first_output + k];
+  for (const Tables::Cell cell : tables_->outputs_of(op)) {
+    const Value& value = cells_[cell];
     if (!value || !has_nan(value)) continue;
     const std::string_view name = op.op->info().name;
     std::uint32_t giver = 0;
     Tables::Cell given = 0;
     for (; giver < op.input_count; ++giver) {
-      given = tables_->operands[op.first_input + giver];
+      given = tables_->inputs_of(op)[giver];
       if (cells_[given] && has_nan(cells_[given])) break;
     }
     Error error = giver < op.input_count
-                      ? nan_came_in(name, giver, tables_->source_of(given), op.vjp_of)
-                      : nan_made(name, value->meta(), op.vjp_of);
-    error.at(op.where.file, op.where.line).step(current_->step);
+                      ? nan_came_in(name, giver, tables_->graph.source_of(given), op.node.vjp_of)
+                      : nan_made(name, value->meta(), op.node.vjp_of);
+    error.at(op.node.where.file, op.node.where.line).step(current_->step);
     failure_ = ValueBody::failed(system(), std::move(error));
     return;
   }
@@ -346,13 +352,13 @@ void ProgramActor::fail(std::uint32_t number) {
   if (error.op().empty()) {
     std::string shapes;
     for (std::uint32_t i = 0; i < op.input_count; ++i)
-      shapes += (i ? ", " : "") + to_string(tables_->metas[tables_->operands[op.first_input + i]]);
+      shapes += (i ? ", " : "") + to_string(tables_->graph.metas[tables_->inputs_of(op)[i]]);
     error = Error(error.code(), error.message() + " (inputs: " + shapes + ")")
                 .hint(error.hint())
                 .at(error.file(), error.line())
-                .op(op.op->info().name);
+                .op(op.node.op);
   }
-  if (error.file().empty()) error.at(op.where.file, op.where.line);
+  if (error.file().empty()) error.at(op.node.where.file, op.node.where.line);
   if (error.step() < 0) error.step(current_->step);
   failure_ = ValueBody::failed(system(), std::move(error));
 }
@@ -368,18 +374,21 @@ void ProgramActor::end() {
   const Tables& tables = *tables_;
   StepRequest* done = std::exchange(current_, nullptr);
   // A result may stand in more than one place, so parameters come last and may take it along.
-  for (std::size_t i = 0; i < tables.outputs.size(); ++i)
+  for (std::size_t i = 0; i < tables.graph.outputs.size(); ++i)
     Address<Input>(done->outputs[i])
-        .send(Input{0, failure_ ? failure_ : cells_[tables.outputs[i]]});
+        .send(Input{0, failure_ ? failure_ : cells_[tables.graph.outputs[i]]});
   done->outputs.clear();
-  for (const Tables::Held& held : tables.held) {
+  std::size_t number = 0;
+  for (const Tables::Held& held : tables.graph.held) {
     GiveBack back;
     for (std::size_t i = 0; i < held.results.size(); ++i) {
       const Tables::Cell own = held.first_cell + static_cast<Tables::Cell>(i);
       Value& result = cells_[held.results[i]];
       // Should a step that could not fail have failed: a parameter never ends without a value.
       Value& kept = lent_[own] || !writing_in_place_ ? lent_[own] : result ? result : cells_[own];
-      back.values[i] = std::move(failure_ ? kept : result);
+      // Two parameters may have been set to one tensor: the last of them takes it along.
+      const bool last = tables.last_result[number++];
+      back.values[i] = failure_ ? std::move(kept) : last ? std::move(result) : result;
     }
     Address<GiveBack>(held.parameter.cell()).send(std::move(back));
   }

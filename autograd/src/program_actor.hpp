@@ -81,15 +81,16 @@ class RequestPool {
 /// Recorded  on a device that keeps launches (`Device::record`), after a first step that has left
 ///           nothing to find out: a step waits for all that comes from outside, and is then run as
 ///           a whole.
-/// NaNs      while they are trapped, ops run one after another in the order of the calls, so that
-///           the first to fail is the first in that order.
+/// NaNs      while they are trapped, the ops run as they were captured, one after another in the
+///           order of the calls, so that the first to fail is the first in that order.
 class ProgramActor final : public Actor<RunStep, Input, Completed> {
  public:
   static constexpr std::string_view name = "program";
 
   ProgramActor(
       Device& device,
-      std::shared_ptr<const Tables> tables,
+      std::shared_ptr<const Tables> compiled,
+      std::shared_ptr<const Tables> plain,
       std::shared_ptr<RequestPool> pool,
       bool may_record);
   ~ProgramActor();
@@ -117,7 +118,9 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   void end();
 
   Device* device_;
-  std::shared_ptr<const Tables> tables_;
+  std::shared_ptr<const Tables> compiled_;
+  std::shared_ptr<const Tables> plain_;  // as captured: its ops are looked at one by one
+  const Tables* tables_;                 // of the step
   std::shared_ptr<RequestPool> pool_;
   StepRequest* current_ = nullptr;
   StepRequest* waiting_first_ = nullptr;
@@ -130,7 +133,9 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   std::vector<std::uint32_t> ready_;       // a heap: the earliest call first
   std::vector<std::uint32_t> ready_late_;  // held back until all others are done
   std::vector<Value> lent_;                // for each held cell: what came from the parameter
-  std::vector<Value> spare_;    // for each cell: a small output of the last step, to use again
+  std::vector<Value> spare_;  // for each cell: a small output of the last step, to use again
+  std::vector<Value> launch_inputs_;  // of the op that is being launched
+  std::vector<Value> launch_outputs_;
   std::uint32_t ops_left_ = 0;  // not late
   std::uint32_t late_left_ = 0;
   std::uint32_t outside_left_ = 0;  // inputs and lent values still to come

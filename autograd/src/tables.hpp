@@ -1,8 +1,6 @@
 #pragma once
 
-#include <troupe/autograd/capture.hpp>
-#include <troupe/tensor/op.hpp>
-#include <troupe/tensor/value.hpp>
+#include <troupe/autograd/graph.hpp>
 
 #include <cstdint>
 #include <span>
@@ -13,58 +11,51 @@
 
 namespace troupe {
 
-/// A captured graph as dense tables: ops in the order of the calls, the values between them
-/// numbered as cells, and for each cell the ops that wait for it. What messages say in a live
-/// graph, countdowns over these tables say in a program.
+/// A graph as dense tables: ops in order, and for each cell the ops that wait for it. What messages
+/// say in a live graph, countdowns over these tables say in a program.
 class Tables {
  public:
-  using Cell = std::uint32_t;
+  using Cell = Graph::Cell;
+  using Held = Graph::Held;
 
   struct Op {
     OpRef op;
-    Where where;
-    std::uint32_t first_input, input_count;  // in `operands`
-    Cell first_output;
-    std::uint8_t output_count;
-    bool late;  // an update, or what reads what one made: runs when all other ops are done
-    std::uint32_t random;     // number among the random ops
-    std::string_view vjp_of;  // the op whose gradient it is part of, if any
+    std::uint32_t first_input, input_count;    // in `operands`
+    std::uint32_t first_output, output_count;  // in `results` and `result_metas`
+    std::uint32_t random;                      // number among the random ops
+    bool late;
+    Graph::Node node;  // the first of those that it computes
   };
   struct Range {
     std::uint32_t first = 0, count = 0;
   };
-  /// Where a parameter's value or state enters, and what it has become when the step ends.
-  struct Held {
-    Parameter parameter;
-    Cell first_cell;  // value, then states: consecutive
-    std::uint32_t states;
-    std::vector<Cell> results;  // for value and states; the entering cell where nothing was written
-    bool written;
-  };
 
-  Tables(Capture& capture, std::span<const Tensor> outputs);
+  explicit Tables(Graph graph);
 
+  [[nodiscard]] std::span<const Cell> inputs_of(const Op& op) const noexcept {
+    return {operands.data() + op.first_input, op.input_count};
+  }
+  [[nodiscard]] std::span<const Cell> outputs_of(const Op& op) const noexcept {
+    return {results.data() + op.first_output, op.output_count};
+  }
+  [[nodiscard]] std::span<const Meta> metas_of(const Op& op) const noexcept {
+    return {result_metas.data() + op.first_output, op.output_count};
+  }
+
+  const Graph graph;  // where metas, constants, inputs, outputs and the like are looked up
   std::vector<Op> ops;
   std::vector<Cell> operands;            // the inputs of all ops, one after another
+  std::vector<Cell> results;             // the outputs of all ops, likewise
+  std::vector<Meta> result_metas;        // of those
   std::vector<Range> consumers;          // for each cell: in `consuming`
   std::vector<std::uint32_t> consuming;  // op numbers
   std::vector<std::uint32_t> uses;       // for each cell: how often it is read in a step
-  std::vector<std::uint32_t> awaited;    // for each op: distinct operands that come within a step
-  std::vector<Meta> metas;               // for each cell
-  std::vector<std::pair<Cell, Value>> constants;
-  std::vector<Cell> inputs;
-  std::vector<std::pair<Cell, ScalarSource>> scalars;
-  std::vector<Held> held;
-  std::vector<Cell> outputs;
-  std::uint32_t random_ops = 0;
+  std::vector<std::uint32_t> awaited;    // for each op: distinct cells that come within a step
+  std::vector<bool>
+      last_result;  // for all `held` and their results: none after it is the same cell
   std::uint32_t late_ops = 0;
-  /// The late ops are Troupe's own updates alone, each of values from before it: written in place,
-  /// none can fail.
-  bool late_in_place = true;
-
-  /// For people: where a cell that no op makes gets its value from.
-  [[nodiscard]] std::string source_of(Cell cell) const;
-  [[nodiscard]] std::string to_string() const;
+  std::uint32_t inputs_max = 0;    // of an op
+  std::uint32_t outputs_most = 0;  // of an op
 };
 
 }  // namespace troupe

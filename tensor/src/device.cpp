@@ -2,6 +2,16 @@
 
 namespace troupe {
 
+FusionLimits Device::fusion_limits(std::int64_t) const noexcept { return {}; }
+bool Device::can_fuse(const OpInstance&, DType) const noexcept { return false; }
+bool Device::can_end_with(const Fused&, std::span<const Meta>, const Meta&) const noexcept {
+  return false;
+}
+std::shared_ptr<const Executable> Device::compile(
+    const Fused&, std::span<const Meta>, std::span<const Meta>) const {
+  return nullptr;
+}
+
 std::unique_ptr<Recording> Device::record(std::size_t) { return nullptr; }
 
 Devices& Devices::of(System& system) {

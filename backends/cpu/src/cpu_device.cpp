@@ -1,10 +1,15 @@
 #include "cpu_device.hpp"
 
 #include "host_buffer.hpp"
+#include "segment.hpp"
 #include "unsupported.hpp"
 
 #include <troupe/core/error.hpp>
+#include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/copy.hpp>
+#include <troupe/tensor/ops/linear.hpp>
+#include <troupe/tensor/ops/matmul.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -97,6 +102,11 @@ class CpuDevice::KernelWork final : public Work {
   KernelCall call;
   Plan plan;
 
+  /// Keeps what a fused launch is told of its segment.
+  void keep(const SegmentCall& segment) {
+    segment_ = new (device_.memory_.allocate(sizeof segment)) SegmentCall(segment);
+    call.segment = segment_;
+  }
   /// Takes memory for the plan, and counts its chunks.
   void prepare() {
     if (plan.scratch_bytes > 0) scratch_ = device_.memory_.allocate(plan.scratch_bytes);
@@ -109,8 +119,9 @@ class CpuDevice::KernelWork final : public Work {
       : Work(device.system()),
         device_(device),
         op_(OpRef::share(const_cast<OpInstance*>(launch.op))) {
-    for (std::size_t i = 0; i < launch.inputs.size(); ++i) inputs_[i] = launch.inputs[i];
-    for (std::size_t i = 0; i < launch.outputs.size(); ++i) outputs_[i] = launch.outputs[i];
+    Value* to = operands_;
+    for (const Value& value : launch.inputs) *to++ = value;
+    for (const Value& value : launch.outputs) *to++ = value;
   }
   ~KernelWork() override { drop(); }
 
@@ -119,6 +130,7 @@ class CpuDevice::KernelWork final : public Work {
   }
   /// The inputs go before those who wait are told: their memory may serve what runs next.
   void finished() noexcept override { drop(); }
+  [[nodiscard]] std::string_view trace_name() const noexcept override { return op_->info().name; }
   void destroy() noexcept override {
     Memory& memory = device_.memory_;
     this->~KernelWork();
@@ -127,14 +139,16 @@ class CpuDevice::KernelWork final : public Work {
   void drop() noexcept {
     if (scratch_) device_.memory_.free(scratch_, plan.scratch_bytes);
     scratch_ = nullptr;
-    for (Value& value : inputs_) value.reset();
-    for (Value& value : outputs_) value.reset();
+    if (segment_) device_.memory_.free(reinterpret_cast<std::byte*>(segment_), sizeof *segment_);
+    segment_ = nullptr;
+    for (Value& value : operands_) value.reset();
   }
 
   CpuDevice& device_;
   OpRef op_;
-  Value inputs_[operands_max];
-  Value outputs_[operands_max];
+  static_assert(segment_operands_max >= 2 * operands_max);
+  Value operands_[segment_operands_max];
+  SegmentCall* segment_ = nullptr;
   std::byte* scratch_ = nullptr;
 };
 
@@ -188,6 +202,12 @@ bool CpuDevice::supports(const OpInfo& op) const noexcept {
   return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
 }
 
+Expression CpuDevice::expression_of(const OpInstance& op, DType dtype) const noexcept {
+  const std::size_t index = index_of(op.info().id);
+  const Expressions* const expressions = index == none ? nullptr : table_.expressions[index];
+  return expressions ? expressions->by_dtype[static_cast<std::size_t>(dtype)] : nullptr;
+}
+
 void CpuDevice::plan(
     std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const {
   if (const Expressions* expressions = table_.expressions[index]) {
@@ -202,26 +222,47 @@ void CpuDevice::plan(
 
 namespace {
 
-void fill_call(KernelCall& call, const Launch& launch) {
-  if (launch.inputs.size() > operands_max || launch.outputs.size() > operands_max)
+void fill_call(
+    KernelCall& call,
+    const OpInstance& op,
+    const Launch& launch,
+    std::span<const Value> inputs,
+    std::span<const Value> outputs) {
+  if (inputs.size() > operands_max || outputs.size() > operands_max)
     throw Error(
         ErrorCode::unsupported,
         "the CPU takes at most " + std::to_string(operands_max) + " inputs, not " +
-            std::to_string(launch.inputs.size()))
-        .op(launch.op->info().name);
-  call.attributes = launch.op->attributes();
+            std::to_string(inputs.size()))
+        .op(op.info().name);
+  call.attributes = op.attributes();
   call.random_seed = launch.random_seed;
   call.random_call = launch.random_call;
-  call.in_count = static_cast<std::uint8_t>(launch.inputs.size());
-  call.out_count = static_cast<std::uint8_t>(launch.outputs.size());
-  for (std::size_t i = 0; i < launch.inputs.size(); ++i) call.in[i] = view_of(*launch.inputs[i]);
-  for (std::size_t i = 0; i < launch.outputs.size(); ++i) call.out[i] = view_of(*launch.outputs[i]);
+  call.in_count = static_cast<std::uint8_t>(inputs.size());
+  call.out_count = static_cast<std::uint8_t>(outputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) call.in[i] = view_of(*inputs[i]);
+  for (std::size_t i = 0; i < outputs.size(); ++i) call.out[i] = view_of(*outputs[i]);
+}
+
+void run_segment_chunk(
+    const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) noexcept {
+  const SegmentCall& segment = *call.segment;
+  const std::int64_t each = segment.kernel->chunk_elements();
+  const std::int64_t begin = chunk * each;
+  SegmentKernel::run(segment, begin, std::min(begin + each, elements_in(segment.shape)));
+}
+
+void add_segment_phase(const SegmentCall& segment, Plan& plan) noexcept {
+  const std::int64_t elements = elements_in(segment.shape);
+  const std::int64_t each = segment.kernel->chunk_elements();
+  plan.cost_ns += segment.kernel->cost_ns(elements);
+  plan.add(&run_segment_chunk, (elements + each - 1) / each);
 }
 
 }  // namespace
 
 Ticket CpuDevice::launch(const Launch& launch) {
   const OpInfo& op = launch.op->info();
+  if (op.family == OpFamily::fused) return launch_fused(launch);
   const std::size_t index = index_of(op.id);
   if (index == none) {
     run_host_kernel(launch);
@@ -232,8 +273,12 @@ Ticket CpuDevice::launch(const Launch& launch) {
 
   KernelCall call;
   Plan plan;
-  fill_call(call, launch);
+  fill_call(call, *launch.op, launch, launch.inputs, launch.outputs);
   this->plan(index, op, call, plan);
+  return run(launch, call, plan);
+}
+
+Ticket CpuDevice::run(const Launch& launch, const KernelCall& call, const Plan& plan) {
   if (plan.phase_count == 0) return nullptr;
   if (plan.cost_ns < at_once_ns || system().threads() == 1) {
     run_now(call, plan);
@@ -242,6 +287,7 @@ Ticket CpuDevice::launch(const Launch& launch) {
   Ref<KernelWork> work = KernelWork::make(*this, launch);
   work->call = call;
   work->plan = plan;
+  if (call.segment) work->keep(*call.segment);
   work->prepare();
   system().submit(Ref<Work>::share(work.get()));
   if (work->complete()) return nullptr;
@@ -264,6 +310,83 @@ void CpuDevice::run_now(const KernelCall& call, const Plan& plan) {
   memory_.free(scratch, plan.scratch_bytes);
 }
 
+// --- fused ops
+// ------------------------------------------------------------------------------------------
+
+FusionLimits CpuDevice::fusion_limits(std::int64_t elements) const noexcept {
+  return {
+      .operands_max = segment_operands_max,
+      .steps_max = 4096,
+      .values_max = SegmentKernel::values_max(elements)};
+}
+
+bool CpuDevice::can_fuse(const OpInstance& op, DType dtype) const noexcept {
+  return expression_of(op, dtype) != nullptr;
+}
+
+bool CpuDevice::can_end_with(
+    const Fused& fused, std::span<const Meta>, const Meta& result) const noexcept {
+  const OpId head = fused.head->info().id;
+  // Sums of 16-bit floats are rounded by a phase of their own.
+  return (head == Matmul::id || head == Linear::id || head == Conv2d::id ||
+          head == Conv2dBackwardInput::id) &&
+         (result.dtype == DType::float32 || result.dtype == DType::float64);
+}
+
+std::shared_ptr<const Executable> CpuDevice::compile(
+    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) const {
+  std::vector<DType> dtypes;
+  if (fused.head) {
+    Metas result;
+    fused.head->info().infer(fused.head->attributes(), inputs.first(fused.head_inputs), result);
+    dtypes.push_back(result[0].dtype);
+  }
+  for (const Meta& meta : inputs.subspan(fused.head_inputs)) dtypes.push_back(meta.dtype);
+  return std::make_shared<const SegmentKernel>(
+      fused.segment, dtypes, outputs[0].elements(), [this](const OpInstance& op, DType dtype) {
+        const Expression expression = expression_of(op, dtype);
+        if (!expression) throw_unsupported(op.info().name, dtype);
+        return expression;
+      });
+}
+
+Ticket CpuDevice::launch_fused(const Launch& launch) {
+  const Fused& fused = *static_cast<const Fused*>(launch.op->attributes());
+  const auto& kernel = static_cast<const SegmentKernel&>(*fused.executable);
+  if (launch.outputs[0]->meta().elements() == 0) return nullptr;
+  View inputs[segment_operands_max];
+  View outputs[segment_operands_max];
+  std::size_t in_count = 0;
+  std::size_t out_count = 0;
+  // A head's result that nothing else reads lies where the segment's last result will.
+  const Value* head_result = nullptr;
+  if (fused.head) {
+    head_result = &launch.outputs[fused.keeps_head ? 0 : fused.last_output()];
+    inputs[in_count++] = view_of(**head_result);
+  }
+  for (const Value& value : launch.inputs.subspan(fused.head_inputs))
+    inputs[in_count++] = view_of(*value);
+  for (const Value& value : launch.outputs.subspan(fused.keeps_head ? 1 : 0))
+    outputs[out_count++] = view_of(*value);
+  SegmentCall segment;
+  kernel.prepare(segment, {inputs, in_count}, {outputs, out_count});
+
+  KernelCall call;
+  Plan plan;
+  if (fused.head) {
+    const OpInstance& head = *fused.head;
+    fill_call(call, head, launch, launch.inputs.first(fused.head_inputs), {head_result, 1});
+    call.segment = &segment;
+    call.run_segment = &SegmentKernel::run;
+    this->plan(index_of(head.info().id), head.info(), call, plan);
+    if (!plan.ends_with_segment) add_segment_phase(segment, plan);
+  } else {
+    call.segment = &segment;
+    add_segment_phase(segment, plan);
+  }
+  return run(launch, call, plan);
+}
+
 // --- kernels of the user's own
 // ------------------------------------------------------------------------
 
@@ -284,7 +407,8 @@ void CpuDevice::run_host_kernel(const Launch& launch) {
   HostTensor outputs[operands_max];
   Ref<Buffer> copies[operands_max];
   KernelCall checked;
-  fill_call(checked, launch);  // the number of operands
+  // The number of operands.
+  fill_call(checked, *launch.op, launch, launch.inputs, launch.outputs);
   for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
     const Value& value = launch.inputs[i];
     inputs[i] = {data_of(*value), value->meta()};

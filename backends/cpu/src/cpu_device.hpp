@@ -30,6 +30,14 @@ class CpuDevice final : public Device {
   void write(const Value& to, std::span<const std::byte> bytes) override;
   [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
+  [[nodiscard]] FusionLimits fusion_limits(std::int64_t elements) const noexcept override;
+  [[nodiscard]] bool can_fuse(const OpInstance& op, DType dtype) const noexcept override;
+  [[nodiscard]] bool can_end_with(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
+  [[nodiscard]] std::shared_ptr<const Executable> compile(
+      const Fused& fused,
+      std::span<const Meta> inputs,
+      std::span<const Meta> outputs) const override;
 
   [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
@@ -44,6 +52,9 @@ class CpuDevice final : public Device {
     const auto number = static_cast<std::uint32_t>(id);
     return number < own_ids_max ? index_by_id_[number] : none;
   }
+  [[nodiscard]] Expression expression_of(const OpInstance& op, DType dtype) const noexcept;
+  [[nodiscard]] Ticket launch_fused(const Launch& launch);
+  [[nodiscard]] Ticket run(const Launch& launch, const KernelCall& call, const Plan& plan);
   void plan(std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const;
   void run_now(const KernelCall& call, const Plan& plan);
   void run_host_kernel(const Launch& launch);

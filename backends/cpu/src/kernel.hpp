@@ -26,6 +26,8 @@ struct View {
 
 inline constexpr std::size_t operands_max = 8;
 
+struct SegmentCall;
+
 /// What a kernel is asked to compute: an op's attributes and its operands. Lives, unmoved, until
 /// the last chunk of the launch has run.
 struct KernelCall {
@@ -36,6 +38,11 @@ struct KernelCall {
   std::uint8_t out_count = 0;
   View in[operands_max];
   View out[operands_max];  ///< always contiguous, allocated, uninitialized
+  /// What becomes of the elements of `out[0]`, if anything: a kernel that says `ends_with_segment`
+  /// calls `run_segment` for those that it has finished, while they are in a cache.
+  const SegmentCall* segment = nullptr;
+  void (*run_segment)(const SegmentCall& segment, std::int64_t begin, std::int64_t end) noexcept =
+      nullptr;
 
   template <class Op>
   [[nodiscard]] const Op& op() const noexcept {
@@ -65,6 +72,8 @@ struct Plan {
   /// A rough estimate of one thread's time for the whole launch. Below a few microseconds the
   /// launch runs at once on the calling thread instead of being handed to others.
   double cost_ns = 0;
+  /// The chunks call `run_segment` themselves; else a phase after them does.
+  bool ends_with_segment = false;
   /// Of a kernel that lends its operands, widened, to another: the phases of that one (wide.hpp).
   std::array<Run, 2> inner{};
   /// The kernel's own numbers (block sizes, counts), so that `run` need not derive them again.

@@ -42,6 +42,7 @@ void Kernel<Conv2d>::encode(Encoder& encoder, const Conv2d& op) {
   conv.panels.depth = conv.panels.k_inner = conv.panels.row_step = p.depth;
   conv.panels.sizes[0] = p.groups;
   conv.panels.steps[0] = p.rows * p.depth;
+  conv.epilogue = encoder.epilogue();
   encode_convolution(encoder, conv);
 }
 
@@ -87,6 +88,7 @@ void Kernel<Conv2dBackwardInput>::encode(Encoder& encoder, const Conv2dBackwardI
   conv.panels.k_outer_step = size(weight[1] * taps);
   conv.panels.sizes[0] = p.groups;
   conv.panels.steps[0] = size(channels * weight[1] * taps);
+  conv.epilogue = encoder.epilogue();
   encode_convolution(encoder, conv);
 }
 

@@ -49,8 +49,8 @@ std::uint64_t reach(const ValueBody& value) noexcept {
   return static_cast<std::uint64_t>(last + 1) * size_of(value.dtype());
 }
 
-Encoder::Encoder(VulkanDevice& device, const Launch& launch, Sink& sink)
-    : device_(device), launch_(launch), sink_(sink) {
+Encoder::Encoder(VulkanDevice& device, const Launch& launch, Sink& sink, const Epilogue* epilogue)
+    : device_(device), launch_(launch), sink_(sink), epilogue_(epilogue) {
   // Before any size becomes a number of 32 bits.
   for (const std::span<const Value> values : {launch.inputs, launch.outputs})
     for (const Value& value : values) {

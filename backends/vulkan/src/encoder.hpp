@@ -16,6 +16,7 @@
 namespace troupe::vulkan {
 
 class VulkanDevice;
+struct Epilogue;
 
 /// A tensor as a shader's binding: its elements from the first on.
 struct Operand {
@@ -48,7 +49,10 @@ struct Spread {
 class Encoder {
  public:
   /// Throws `unsupported` for a tensor of more elements than kernels count, 2^31.
-  Encoder(VulkanDevice& device, const Launch& launch, Sink& sink);
+  ///
+  /// @param epilogue  of a fused op: what its head, the launch, ends with
+  Encoder(
+      VulkanDevice& device, const Launch& launch, Sink& sink, const Epilogue* epilogue = nullptr);
 
   [[nodiscard]] VulkanDevice& device() const noexcept { return device_; }
   [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
@@ -57,6 +61,8 @@ class Encoder {
   /// Whether the work is kept and not done.
   [[nodiscard]] bool recording() const noexcept;
   [[nodiscard]] std::size_t inputs() const noexcept { return launch_.inputs.size(); }
+  /// Null for none; only heads that the device said yes to get one.
+  [[nodiscard]] const Epilogue* epilogue() const noexcept { return epilogue_; }
 
   /// The value itself if it lies in row-major order without gaps; else a copy that does.
   [[nodiscard]] Value contiguous(const Value& value);
@@ -153,6 +159,7 @@ class Encoder {
   VulkanDevice& device_;
   const Launch& launch_;
   Sink& sink_;
+  const Epilogue* epilogue_;
 };
 
 /// The kernel of one op: encodes a launch. Each structured op has one, in a file of its name.

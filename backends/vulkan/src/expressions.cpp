@@ -61,17 +61,6 @@ void write(const OpInstance& op, DType dtype, GlslExpression& out, OpList<Ops...
   (write<Ops>(op, dtype, out), ...);
 }
 
-template <class... Ops>
-std::size_t arity_among(OpId id, OpList<Ops...>) noexcept {
-  std::size_t arity = 0;
-  const auto ask = [&]<class Op>(const Op*) {
-    if constexpr (Op::family == OpFamily::elementwise)
-      if (Op::id == id) arity = Op::arity;
-  };
-  (ask(static_cast<const Ops*>(nullptr)), ...);
-  return arity;
-}
-
 }  // namespace
 
 GlslExpression expression_of(const OpInstance& op, DType dtype) {
@@ -79,7 +68,5 @@ GlslExpression expression_of(const OpInstance& op, DType dtype) {
   write(op, dtype, out, AllOps{});
   return out;
 }
-
-std::size_t elementwise_arity(OpId op) noexcept { return arity_among(op, AllOps{}); }
 
 }  // namespace troupe::vulkan

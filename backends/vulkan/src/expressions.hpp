@@ -20,7 +20,4 @@ struct GlslExpression {
 /// The expression of an op, its attributes written in; `dtype` is that of the last input.
 [[nodiscard]] GlslExpression expression_of(const OpInstance& op, DType dtype);
 
-/// Inputs of an elementwise op; 0 for any other op.
-[[nodiscard]] std::size_t elementwise_arity(OpId op) noexcept;
-
 }  // namespace troupe::vulkan

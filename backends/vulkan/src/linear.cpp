@@ -44,7 +44,8 @@ void Kernel<Linear>::encode(Encoder& encoder, const Linear&) {
   const Value& x = encoder.in(0);
   const Value& weight = encoder.in(1);
   const Value bias = encoder.inputs() > 2 ? encoder.contiguous(encoder.in(2)) : Value();
-  const Product product = product_of(x, weight, bias);
+  Product product = product_of(x, weight, bias);
+  product.epilogue = encoder.epilogue();
   if (is_computable(x->dtype())) return encode_product(encoder, product);
   if (encoder.out(0)->meta().elements() == 0 || encode_cooperative(encoder, product)) return;
   const Value wide_x = widened(encoder, x), wide_weight = widened(encoder, weight);

@@ -60,7 +60,8 @@ void Kernel<Matmul>::encode(Encoder& encoder, const Matmul&) {
   const Value& a = encoder.in(0);
   const Value& b = encoder.in(1);
   const Shape& shape = encoder.out(0)->shape();
-  const Product product = product_of(a, b, shape);
+  Product product = product_of(a, b, shape);
+  product.epilogue = encoder.epilogue();
   if (is_computable(a->dtype())) return encode_product(encoder, product);
   if (encoder.out(0)->meta().elements() == 0 || encode_cooperative(encoder, product)) return;
   encode_rounded(encoder, product_of(widened(encoder, a), widened(encoder, b), shape));

@@ -307,17 +307,6 @@ std::uint64_t hash_of(
 
 }  // namespace
 
-bool Segment::Step::operator==(const Step& other) const noexcept {
-  return std::equal(from, from + 3, other.from) &&
-         (op.get() == other.op.get() ||
-          (op->info().id == other.op->info().id &&
-           op->info().equal(op->attributes(), other.op->attributes())));
-}
-
-bool Segment::operator==(const Segment& other) const noexcept {
-  return inputs == other.inputs && steps == other.steps && outputs == other.outputs;
-}
-
 const Shader* SegmentShaders::find(
     const Segment& segment, std::span<const Value> inputs, std::uint64_t form) const noexcept {
   const std::shared_lock lock(lock_);

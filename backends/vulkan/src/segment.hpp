@@ -3,7 +3,7 @@
 #include "dispatch.hpp"
 #include "shader.hpp"
 
-#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/fused.hpp>
 #include <troupe/tensor/value.hpp>
 
 #include <cstdint>
@@ -17,30 +17,12 @@ namespace troupe::vulkan {
 
 class Encoder;
 
-/// Elementwise ops that one dispatch computes: what they give each other stays in registers.
-///
-/// Numbers  the inputs are 0, 1, …; then come the steps' results, in order.
-/// Bits     those of the ops launched one by one: each step rounds as the op does.
-/// Bound    inputs and outputs are `bindings_max` together, at most.
-struct Segment {
-  struct Step {
-    OpRef op;
-    std::uint16_t from[3] = {};  ///< the numbers of its inputs
-
-    [[nodiscard]] bool operator==(const Step& other) const noexcept;
-  };
-
-  std::uint16_t inputs = 0;
-  std::vector<Step> steps;
-  std::vector<std::uint16_t> outputs;  ///< numbers of results; empty: the last step's
-
-  [[nodiscard]] bool operator==(const Segment& other) const noexcept;
-};
-
-/// Encodes a segment.
+/// Encodes a segment as one dispatch.
 ///
 /// @param inputs   of shapes that broadcast to the outputs', with any strides
-/// @param outputs  contiguous, all of one shape, of the dtypes that the steps give
+/// @param outputs  contiguous, all of one shape, of the dtypes that the steps give; inputs and
+/// outputs
+///                 together at most `bindings_max`
 ///
 /// Throws `unsupported`, naming the op, where a step has no kernel in its dtype; `internal` for
 /// numbers, dtypes or shapes that do not fit together.

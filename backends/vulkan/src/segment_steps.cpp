@@ -12,7 +12,7 @@ namespace {
 std::string number(std::size_t n) { return std::to_string(n); }
 
 std::size_t arity_of(const Segment::Step& step) {
-  const std::size_t arity = elementwise_arity(step.op->info().id);
+  const std::size_t arity = step.op->info().arity;
   if (arity == 0) misfit(std::string(step.op->info().name) + " is not elementwise");
   return arity;
 }

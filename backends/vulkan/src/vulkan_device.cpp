@@ -1,5 +1,7 @@
 #include "vulkan_device.hpp"
 
+#include "expressions.hpp"
+#include "fused.hpp"
 #include "recording.hpp"
 
 #include <troupe/tensor/ops/copy.hpp>
@@ -278,13 +280,33 @@ void VulkanDevice::release_recordings() noexcept {
   for (VulkanRecording* recording : recordings_) recording->release();
 }
 
+FusionLimits VulkanDevice::fusion_limits(std::int64_t) const noexcept {
+  // What steps give each other lies in registers, of which there are some hundreds on most devices;
+  // a longer shader takes longer to compile than a few more dispatches take.
+  return {.operands_max = bindings_max, .steps_max = 64, .values_max = 32};
+}
+
+bool VulkanDevice::can_fuse(const OpInstance& op, DType dtype) const noexcept {
+  return supports(op.info()) && expression_of(op, dtype).there;
+}
+
+bool VulkanDevice::can_end_with(
+    const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept {
+  return has_room_for(fused, inputs, result);
+}
+
 void VulkanDevice::encode(const Launch& launch, Sink& sink) {
-  const OpInfo& op = launch.op->info();
+  if (launch.op->info().family == OpFamily::fused) return encode_fused(*this, launch, sink);
+  Encoder encoder(*this, launch, sink);
+  encode(encoder);
+}
+
+void VulkanDevice::encode(Encoder& encoder) {
+  const OpInfo& op = encoder.launch().op->info();
   if (!supports(op))
     throw Error(ErrorCode::unsupported, context_->info.name + " has no kernel for this op")
         .op(op.name)
         .hint("run it on the device \"cpu\"");
-  Encoder encoder(*this, launch, sink);
   kernels_[static_cast<std::size_t>(op.id)](encoder);
 }
 

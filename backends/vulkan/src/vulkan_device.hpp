@@ -45,8 +45,14 @@ class VulkanDevice final : public Device {
   [[nodiscard]] bool supports(const OpInfo& op) const noexcept override;
   [[nodiscard]] Ticket launch(const Launch& launch) override;
   [[nodiscard]] std::unique_ptr<Recording> record(std::size_t numbers) override;
+  [[nodiscard]] FusionLimits fusion_limits(std::int64_t elements) const noexcept override;
+  [[nodiscard]] bool can_fuse(const OpInstance& op, DType dtype) const noexcept override;
+  [[nodiscard]] bool can_end_with(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
   /// Makes dispatches of a launch.
   void encode(const Launch& launch, Sink& sink);
+  /// The same for an op that is not fused.
+  void encode(Encoder& encoder);
   [[nodiscard]] std::uint64_t launches_on_trial() const noexcept override { return on_trial_; }
   void count_on_trial() noexcept { on_trial_.fetch_add(1, std::memory_order_relaxed); }
   void stop() noexcept override;

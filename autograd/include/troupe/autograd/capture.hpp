@@ -13,6 +13,8 @@
 
 namespace troupe {
 
+struct Graph;
+
 /// Fills the numbers that change from step to step, such as a learning rate; called when a step is
 /// admitted.
 using ScalarSource = std::function<void(std::span<double> numbers)>;
@@ -62,7 +64,7 @@ class Capture final : public Builder {
   void check_gradients(Where where) const;
 
  private:
-  friend class Tables;
+  friend struct Graph;
 
   /// One parameter as the captured function sees it: place 0 is the value, then the states.
   struct Used {

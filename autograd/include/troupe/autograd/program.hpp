@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/autograd/passes.hpp>
 #include <troupe/tensor/scope.hpp>
 #include <troupe/tensor/tensor.hpp>
 
@@ -18,6 +19,8 @@ namespace troupe {
 using GraphFunction = std::function<std::vector<Tensor>(std::span<const Tensor> inputs)>;
 
 struct ProgramOptions {
+  /// What the compiler does to the graph; the bits are the same with all and with none.
+  Passes passes = Passes::all();
   /// On a device that can, the commands of a step are recorded once and submitted again for each
   /// step, in memory that the program then keeps. The bits are the same.
   bool record = true;
@@ -57,6 +60,8 @@ class Program {
   [[nodiscard]] std::size_t output_count() const noexcept;
   /// Ops in the tables.
   [[nodiscard]] std::size_t op_count() const noexcept;
+  /// What was captured, as the passes left it.
+  [[nodiscard]] const Graph& graph() const noexcept;
   /// One line an op: number, name, inputs, dtype and shape.
   [[nodiscard]] std::string to_string() const;
 

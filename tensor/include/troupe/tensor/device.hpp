@@ -26,6 +26,15 @@ struct Launch {
 };
 
 class Device;
+class Executable;
+struct Fused;
+
+/// What a device takes as one fused op.
+struct FusionLimits {
+  std::size_t operands_max = 0;  ///< inputs and outputs together; 0: it fuses nothing
+  std::size_t steps_max = 0;     ///< of a segment
+  std::size_t values_max = 0;    ///< results that are kept at once for later steps
+};
 
 /// Launches that a device keeps, to run them again as a whole: the same ops on the same memory.
 /// What may differ from one replay to the next are the elements of what they read, the numbers, and
@@ -104,6 +113,20 @@ class Device {
   [[nodiscard]] virtual bool supports(const OpInfo& op) const noexcept = 0;
   /// Runs an op; null when it was complete at once. Throws `unsupported` for what it lacks.
   [[nodiscard]] virtual Ticket launch(const Launch& launch) = 0;
+
+  /// What this device can fuse into a launch over so many elements.
+  [[nodiscard]] virtual FusionLimits fusion_limits(std::int64_t elements) const noexcept;
+  /// Whether an elementwise op that computes in `dtype` can be a step of a segment here.
+  [[nodiscard]] virtual bool can_fuse(const OpInstance& op, DType dtype) const noexcept;
+  /// Whether an op can be the head of a fused op with this segment and these operands.
+  ///
+  /// @param inputs  the head's, then the segment's less the head's result
+  [[nodiscard]] virtual bool can_end_with(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept;
+  /// What `launch` will want to have found out about a fused op; null for nothing. Throws
+  /// `unsupported` for one that the questions above would not let pass.
+  [[nodiscard]] virtual std::shared_ptr<const Executable> compile(
+      const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) const;
 
   /// Begins a recording, of whose launches `Launch::random_call` counts from 0; null where a device
   /// runs ops from the host anyway.

@@ -34,6 +34,7 @@ enum class OpFamily : std::uint8_t {
   elementwise,  ///< one expression, broadcast over the inputs
   view,         ///< no kernel: another look at the input's memory
   transfer,     ///< no kernel: the same elements in another device's memory
+  fused,        ///< several of the above, made into one launch by the compiler of programs
 };
 
 /// Where an elementwise op is tried out by the generated tests, and how near it must come.
@@ -85,6 +86,7 @@ struct OpInfo {
   std::uint32_t
       no_gradient;      ///< bit i: input i never gets a gradient (indices, running statistics)
   std::int8_t donates;  ///< output k may take the memory of input k + donates; −1: none may
+  std::uint8_t arity;   ///< inputs of an elementwise op; 0 for others
   std::uint32_t attributes_bytes;
   bool (*equal)(const void* a, const void* b);
   void (*visit)(void* attributes, FieldVisitor& visitor);

@@ -41,6 +41,14 @@ Gradients run_vjp(const void* attributes, const Vjp& vjp) {
 }
 
 template <class Op>
+void destroy_op(OpInstance& instance) noexcept {
+  auto& self = static_cast<OpInstanceOf<Op>&>(instance);
+  System* system = self.system();
+  self.~OpInstanceOf<Op>();
+  system->deallocate(&self, sizeof(OpInstanceOf<Op>));
+}
+
+template <class Op>
 constexpr OpInfo make_op_info() {
   OpInfo info{};
   info.id = Op::id;
@@ -53,6 +61,7 @@ constexpr OpInfo make_op_info() {
   info.saves_outputs = Op::saves_outputs;
   info.no_gradient = Op::no_gradient;
   info.donates = Op::donates;
+  if constexpr (Op::family == OpFamily::elementwise) info.arity = Op::arity;
   info.attributes_bytes = std::is_empty_v<Op> ? 0 : sizeof(Op);
   info.equal = [](const void* a, const void* b) {
     if constexpr (requires(const Op& x) { x == x; })
@@ -71,12 +80,7 @@ constexpr OpInfo make_op_info() {
     info.view = [](const void* attributes, const ValueBody& input, const Meta& output) {
       return std::optional<ViewOf>(attributes_of<Op>(attributes).view(input, output));
     };
-  info.destroy = [](OpInstance& instance) noexcept {
-    auto& self = static_cast<OpInstanceOf<Op>&>(instance);
-    System* system = self.system();
-    self.~OpInstanceOf<Op>();
-    system->deallocate(&self, sizeof(OpInstanceOf<Op>));
-  };
+  info.destroy = &destroy_op<Op>;
   return info;
 }
 

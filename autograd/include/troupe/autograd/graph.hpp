@@ -1,0 +1,80 @@
+#pragma once
+
+#include <troupe/autograd/capture.hpp>
+#include <troupe/tensor/op.hpp>
+#include <troupe/tensor/value.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace troupe {
+
+/// A captured step as data: ops, and the values between them, numbered as *cells*. What the
+/// compiler's passes change, and people look at.
+///
+/// Order  `ops` stand so that each comes after all that it reads; as captured, in the order of the
+///        calls.
+/// Cells  keep their numbers through all passes; a pass may add some, and leave some unused.
+struct Graph {
+  using Cell = std::uint32_t;
+
+  /// What one op was captured as: its identity in errors, traces and pictures, whatever it becomes
+  /// part of.
+  struct Node {
+    std::uint32_t number = 0;  ///< among all that were captured, in the order of the calls
+    std::string_view op;
+    std::string_view vjp_of;  ///< the op whose gradient it is part of, if any
+    Where where;
+  };
+  struct Op {
+    OpRef op;
+    std::vector<Cell> inputs;
+    std::vector<Cell> outputs;
+    std::vector<Cell>
+        after;  ///< cells that must be made before it may run, though it reads them not
+    std::vector<Node> nodes;   ///< what it computes: one; several, in order, once ops were fused
+    std::uint32_t random = 0;  ///< number among the random calls
+    bool late =
+        false;  ///< an update, or what reads what one made: runs when all other ops are done
+
+    [[nodiscard]] const OpInfo& info() const noexcept { return op->info(); }
+  };
+  /// Where a parameter's value or state enters, and what it has become when the step ends.
+  struct Held {
+    Parameter parameter;
+    Cell first_cell;  ///< value, then states: consecutive
+    std::uint32_t states;
+    std::vector<Cell> results;  ///< for value and states; the entering cell where none was written
+    bool written;
+  };
+
+  /// What a capture recorded, and the tensors that the captured function returned.
+  Graph(Capture& capture, std::span<const Tensor> outputs);
+
+  std::vector<Op> ops;
+  std::vector<Meta> metas;  ///< for each cell
+  std::vector<std::pair<Cell, Value>> constants;
+  std::vector<Cell> inputs;
+  std::vector<std::pair<Cell, ScalarSource>> scalars;
+  std::vector<Held> held;
+  std::vector<Cell> outputs;
+  std::uint32_t random_ops = 0;
+  /// The late ops are Troupe's own updates alone, each of values from before it: written in place,
+  /// none can fail.
+  bool late_in_place = true;
+
+  [[nodiscard]] Cell add_cell(const Meta& meta);
+  /// Where a cell that no op makes gets its value from.
+  [[nodiscard]] std::string source_of(Cell cell) const;
+  /// One line an op: number, name, inputs, dtype and shape; for a fused op its nodes as well.
+  [[nodiscard]] std::string to_string() const;
+};
+
+/// What a person calls an op: its name; "linear + relu" for a fused one.
+[[nodiscard]] std::string name_of(const Graph::Op& op);
+
+}  // namespace troupe

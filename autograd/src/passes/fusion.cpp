@@ -1,0 +1,245 @@
+#include "pass.hpp"
+
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/fused.hpp>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+namespace troupe {
+
+namespace {
+
+/// Which ops may share a segment, found in one walk.
+///
+/// An op's *stage* counts what lies before it that no segment can hold: along an edge between two
+/// elementwise ops of one shape it stays, along any other it grows. Ops of one shape and one stage
+/// that edges connect are a group: a path that leaves a group and comes back would have to cross an
+/// edge on which the stage grows, so no group waits for itself.
+class Groups {
+ public:
+  Groups(const Graph& graph, const Device& device)
+      : graph_(graph), producers_(producers_of(graph)), parent_(graph.ops.size()) {
+    std::vector<std::uint32_t> stage(graph.ops.size(), 0);
+    fusible_.resize(graph.ops.size());
+    for (std::uint32_t o = 0; o < graph.ops.size(); ++o) {
+      parent_[o] = o;
+      const Graph::Op& op = graph.ops[o];
+      fusible_[o] = may_be_fused(op, device);
+      const auto see = [&](Graph::Cell cell, bool reads) {
+        const std::uint32_t before = producers_[cell];
+        if (before == no_op) return;
+        stage[o] = std::max(stage[o], stage[before] + (reads && alike(before, o) ? 0 : 1));
+      };
+      for (const Graph::Cell cell : op.inputs) see(cell, true);
+      for (const Graph::Cell cell : op.after) see(cell, false);
+      if (!fusible_[o]) continue;
+      for (const Graph::Cell cell : op.inputs) {
+        const std::uint32_t before = producers_[cell];
+        if (before != no_op && alike(before, o) && stage[before] == stage[o]) join(before, o);
+      }
+    }
+  }
+
+  /// The groups of more than one op, each in order.
+  [[nodiscard]] std::vector<std::vector<std::uint32_t>> all() {
+    std::map<std::uint32_t, std::vector<std::uint32_t>> members;
+    for (std::uint32_t o = 0; o < parent_.size(); ++o)
+      if (fusible_[o]) members[root(o)].push_back(o);
+    std::vector<std::vector<std::uint32_t>> groups;
+    for (auto& [first, ops] : members)
+      if (ops.size() > 1) groups.push_back(std::move(ops));
+    return groups;
+  }
+
+ private:
+  [[nodiscard]] bool may_be_fused(const Graph::Op& op, const Device& device) const {
+    return op.info().family == OpFamily::elementwise && !op.late &&
+           graph_.metas[op.outputs[0]].elements() > 0 &&
+           device.can_fuse(*op.op, graph_.metas[op.inputs.back()].dtype);
+  }
+  [[nodiscard]] bool alike(std::uint32_t a, std::uint32_t b) const noexcept {
+    return fusible_[a] && fusible_[b] &&
+           graph_.metas[graph_.ops[a].outputs[0]].shape ==
+               graph_.metas[graph_.ops[b].outputs[0]].shape;
+  }
+  [[nodiscard]] std::uint32_t root(std::uint32_t o) noexcept {
+    while (parent_[o] != o) o = parent_[o] = parent_[parent_[o]];
+    return o;
+  }
+  void join(std::uint32_t a, std::uint32_t b) noexcept {
+    a = root(a);
+    b = root(b);
+    parent_[std::max(a, b)] = std::min(a, b);
+  }
+
+  const Graph& graph_;
+  std::vector<std::uint32_t> producers_;
+  std::vector<bool> fusible_;
+  std::vector<std::uint32_t> parent_;
+};
+
+/// Cuts a group into segments that the device takes: pieces of its order, so that none waits for a
+/// later one.
+class Cutter {
+ public:
+  Cutter(const Graph& graph, const Device& device)
+      : graph_(graph), device_(device), kept_(kept_cells(graph)) {
+    readers_.assign(graph.metas.size(), 0);
+    for (const Graph::Op& op : graph.ops)
+      for (const Graph::Cell cell : op.inputs) ++readers_[cell];
+  }
+
+  /// The group's pieces as [first, end) in its order.
+  [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> cut(
+      const std::vector<std::uint32_t>& group) {
+    const FusionLimits limits =
+        device_.fusion_limits(graph_.metas[graph_.ops[group[0]].outputs[0]].elements());
+    std::unordered_map<Graph::Cell, std::uint32_t> inside;  // readers within the group
+    for (const std::uint32_t o : group)
+      for (const Graph::Cell cell : graph_.ops[o].inputs) ++inside[cell];
+    std::vector<std::pair<std::size_t, std::size_t>> pieces;
+    std::size_t first = 0;
+    while (first < group.size()) {
+      const std::size_t end = piece(group, first, limits, inside);
+      pieces.emplace_back(first, end);
+      first = end;
+    }
+    return pieces;
+  }
+
+ private:
+  /// Where a piece that begins at `first` may end at best.
+  [[nodiscard]] std::size_t piece(
+      const std::vector<std::uint32_t>& group,
+      std::size_t first,
+      const FusionLimits& limits,
+      const std::unordered_map<Graph::Cell, std::uint32_t>& inside) const {
+    struct Made {
+      std::uint32_t readers_left;  // in the whole graph
+      std::uint32_t inside_left;   // in the group
+    };
+    std::unordered_map<Graph::Cell, Made> made;
+    std::unordered_map<Graph::Cell, bool> given;
+    std::size_t inputs = 0;
+    std::size_t open = 0;     // results that somebody outside, or later, reads
+    std::size_t waiting = 0;  // those of them that only later ops of the group read
+    std::size_t best = first + 1;
+    for (std::size_t i = first; i < group.size() && i - first < limits.steps_max; ++i) {
+      const Graph::Op& op = graph_.ops[group[i]];
+      for (const Graph::Cell cell : op.inputs) {
+        const auto found = made.find(cell);
+        if (found == made.end()) {
+          inputs += given.emplace(cell, true).second ? 1 : 0;
+          continue;
+        }
+        Made& one = found->second;
+        --one.readers_left;
+        const bool last_inside = --one.inside_left == 0;
+        const bool outside = one.readers_left > 0 || kept_[cell];
+        if (!last_inside) continue;
+        if (!outside) --open;
+        if (!escapes(cell, inside)) --waiting;
+      }
+      const Graph::Cell result = op.outputs[0];
+      const auto found = inside.find(result);
+      const std::uint32_t readers_inside = found == inside.end() ? 0 : found->second;
+      made[result] = {readers_[result], readers_inside};
+      const bool out = escapes(result, inside);
+      if (readers_inside > 0 || out) ++open;
+      if (readers_inside > 0 && !out) ++waiting;
+      // Beyond these, no end further on can fit either.
+      if (inputs + (open - waiting) > limits.operands_max || waiting > limits.values_max) break;
+      if (inputs + open <= limits.operands_max) best = i + 1;
+    }
+    return best;
+  }
+  /// Whether something outside of the group reads the cell.
+  [[nodiscard]] bool escapes(
+      Graph::Cell cell, const std::unordered_map<Graph::Cell, std::uint32_t>& inside) const {
+    const auto found = inside.find(cell);
+    return kept_[cell] || readers_[cell] > (found == inside.end() ? 0 : found->second);
+  }
+
+  const Graph& graph_;
+  const Device& device_;
+  std::vector<bool> kept_;
+  std::vector<std::uint32_t> readers_;  // of each cell, counted as often as they read it
+};
+
+/// One op of a piece of a group.
+Graph::Op fused(
+    const Graph& graph,
+    const Device& device,
+    std::span<const std::uint32_t> piece,
+    const std::vector<std::uint32_t>& readers,
+    const std::vector<bool>& kept) {
+  Graph::Op op;
+  Fused attributes;
+  std::unordered_map<Graph::Cell, std::uint16_t> number;
+  std::unordered_map<Graph::Cell, std::uint32_t> inside;
+  std::unordered_map<Graph::Cell, bool> made;
+  for (const std::uint32_t o : piece) made.emplace(graph.ops[o].outputs[0], true);
+  for (const std::uint32_t o : piece)
+    for (const Graph::Cell cell : graph.ops[o].inputs) {
+      ++inside[cell];
+      if (made.contains(cell)) continue;
+      if (number.emplace(cell, static_cast<std::uint16_t>(op.inputs.size())).second)
+        op.inputs.push_back(cell);
+    }
+  Segment& segment = attributes.segment;
+  segment.inputs = static_cast<std::uint16_t>(op.inputs.size());
+  for (const std::uint32_t o : piece) {
+    const Graph::Op& member = graph.ops[o];
+    Segment::Step step;
+    step.op = member.op;
+    for (std::size_t i = 0; i < member.inputs.size(); ++i) step.from[i] = number[member.inputs[i]];
+    const auto own = static_cast<std::uint16_t>(segment.inputs + segment.steps.size());
+    segment.steps.push_back(std::move(step));
+    const Graph::Cell result = member.outputs[0];
+    number[result] = own;
+    if (kept[result] || readers[result] > inside[result]) {
+      segment.outputs.push_back(own);
+      op.outputs.push_back(result);
+    }
+    op.after.insert(op.after.end(), member.after.begin(), member.after.end());
+    op.nodes.insert(op.nodes.end(), member.nodes.begin(), member.nodes.end());
+  }
+  std::vector<Meta> inputs, outputs;
+  for (const Graph::Cell cell : op.inputs) inputs.push_back(graph.metas[cell]);
+  for (const Graph::Cell cell : op.outputs) outputs.push_back(graph.metas[cell]);
+  attributes.executable = device.compile(attributes, inputs, outputs);
+  op.op = make_op(attributes);
+  return op;
+}
+
+}  // namespace
+
+void fuse_elementwise(Graph& graph, const Device& device) {
+  if (device.fusion_limits(1).operands_max == 0) return;
+  Groups groups(graph, device);
+  Cutter cutter(graph, device);
+  const std::vector<bool> kept = kept_cells(graph);
+  std::vector<std::uint32_t> readers(graph.metas.size(), 0);
+  for (const Graph::Op& op : graph.ops)
+    for (const Graph::Cell cell : op.inputs) ++readers[cell];
+  std::vector<bool> gone(graph.ops.size());
+  std::vector<std::pair<std::uint32_t, Graph::Op>> made;  // each in the place of its last member
+  for (const std::vector<std::uint32_t>& group : groups.all())
+    for (const auto& [first, end] : cutter.cut(group)) {
+      if (end - first < 2) continue;
+      const std::span<const std::uint32_t> piece(group.data() + first, end - first);
+      made.emplace_back(piece.back(), fused(graph, device, piece, readers, kept));
+      for (const std::uint32_t o : piece) gone[o] = true;
+    }
+  for (auto& [place, op] : made) {
+    graph.ops[place] = std::move(op);
+    gone[place] = false;
+  }
+  erase_ops(graph, gone);
+  sort_ops(graph);
+}
+
+}  // namespace troupe

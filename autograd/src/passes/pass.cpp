@@ -1,0 +1,162 @@
+#include "pass.hpp"
+
+#include <troupe/core/error.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <queue>
+#include <utility>
+
+namespace troupe {
+
+std::string_view name_of(Pass pass) noexcept {
+  switch (pass) {
+    case Pass::dead_code:
+      return "dead-code";
+    case Pass::views:
+      return "views";
+    case Pass::constant_folding:
+      return "constant-folding";
+    case Pass::common_subexpressions:
+      return "common-subexpressions";
+    case Pass::fusion:
+      return "fusion";
+    case Pass::epilogues:
+      return "epilogues";
+  }
+  return "";
+}
+
+Pass pass_named(std::string_view name) {
+  std::string known;
+  for (const Pass pass : all_passes) {
+    if (name_of(pass) == name) return pass;
+    known += (known.empty() ? "" : ", ") + std::string(name_of(pass));
+  }
+  throw Error(ErrorCode::invalid_argument, "no pass is called '" + std::string(name) + "'")
+      .hint("there are: " + known);
+}
+
+Passes Passes::parse(std::string_view text) {
+  Passes passes = none();
+  bool first = true;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    const std::string_view word = text.substr(0, comma);
+    if (first && word == "all")
+      passes = all();
+    else if (!(first && word == "none"))
+      passes = word.starts_with('-') ? passes.without(pass_named(word.substr(1)))
+                                     : passes.with(pass_named(word));
+    if (comma == std::string_view::npos) return passes;
+    text.remove_prefix(comma + 1);
+    first = false;
+  }
+}
+
+std::string Passes::to_string() const {
+  if (*this == all()) return "all";
+  std::string text;
+  for (const Pass pass : all_passes)
+    if (contains(pass)) text += (text.empty() ? "" : ",") + std::string(name_of(pass));
+  return text.empty() ? "none" : text;
+}
+
+void run_passes(Graph& graph, Passes passes, Device& device) {
+  for (const Pass pass : all_passes) {
+    if (!passes.contains(pass)) continue;
+    switch (pass) {
+      case Pass::dead_code:
+        remove_dead_code(graph);
+        break;
+      case Pass::views:
+        simplify_views(graph);
+        break;
+      case Pass::constant_folding:
+        fold_constants(graph, device);
+        break;
+      case Pass::common_subexpressions:
+        merge_common_subexpressions(graph, device);
+        break;
+      case Pass::fusion:
+        fuse_elementwise(graph, device);
+        break;
+      case Pass::epilogues:
+        add_epilogues(graph, device);
+        break;
+    }
+  }
+}
+
+std::vector<std::uint32_t> producers_of(const Graph& graph) {
+  std::vector<std::uint32_t> producers(graph.metas.size(), no_op);
+  for (std::uint32_t o = 0; o < graph.ops.size(); ++o)
+    for (const Graph::Cell cell : graph.ops[o].outputs) producers[cell] = o;
+  return producers;
+}
+
+std::vector<bool> kept_cells(const Graph& graph) {
+  std::vector<bool> kept(graph.metas.size());
+  for (const Graph::Cell cell : graph.outputs) kept[cell] = true;
+  for (const Graph::Held& held : graph.held)
+    for (const Graph::Cell cell : held.results) kept[cell] = true;
+  return kept;
+}
+
+Renaming::Renaming(const Graph& graph) : to_(graph.metas.size()) {
+  for (Graph::Cell cell = 0; cell < to_.size(); ++cell) to_[cell] = cell;
+}
+
+void Renaming::apply_to(Graph::Op& op) const noexcept {
+  for (Graph::Cell& cell : op.inputs) cell = to_[cell];
+  for (Graph::Cell& cell : op.after) cell = to_[cell];
+}
+
+void Renaming::apply_to_results(Graph& graph) const noexcept {
+  for (Graph::Cell& cell : graph.outputs) cell = to_[cell];
+  for (Graph::Held& held : graph.held)
+    for (Graph::Cell& cell : held.results) cell = to_[cell];
+}
+
+void erase_ops(Graph& graph, const std::vector<bool>& marked) {
+  std::size_t kept = 0;
+  for (std::size_t o = 0; o < graph.ops.size(); ++o) {
+    if (marked[o]) continue;
+    if (kept != o) graph.ops[kept] = std::move(graph.ops[o]);
+    ++kept;
+  }
+  graph.ops.resize(kept);
+}
+
+void sort_ops(Graph& graph) {
+  const std::size_t count = graph.ops.size();
+  const std::vector<std::uint32_t> producers = producers_of(graph);
+  std::vector<std::uint32_t> awaited(count, 0);
+  std::vector<std::vector<std::uint32_t>> readers(count);
+  for (std::uint32_t o = 0; o < count; ++o) {
+    const auto wait_for = [&](Graph::Cell cell) {
+      if (producers[cell] == no_op) return;
+      readers[producers[cell]].push_back(o);
+      ++awaited[o];
+    };
+    for (const Graph::Cell cell : graph.ops[o].inputs) wait_for(cell);
+    for (const Graph::Cell cell : graph.ops[o].after) wait_for(cell);
+  }
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
+  for (std::uint32_t o = 0; o < count; ++o)
+    if (awaited[o] == 0) ready.push(o);
+  std::vector<Graph::Op> sorted;
+  sorted.reserve(count);
+  while (!ready.empty()) {
+    const std::uint32_t o = ready.top();
+    ready.pop();
+    sorted.push_back(std::move(graph.ops[o]));
+    for (const std::uint32_t reader : readers[o])
+      if (--awaited[reader] == 0) ready.push(reader);
+  }
+  if (sorted.size() != count)
+    throw Error(ErrorCode::internal, "a pass made ops that wait for each other");
+  graph.ops = std::move(sorted);
+}
+
+}  // namespace troupe

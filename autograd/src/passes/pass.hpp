@@ -1,0 +1,50 @@
+#pragma once
+
+#include <troupe/autograd/graph.hpp>
+#include <troupe/autograd/passes.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace troupe {
+
+void remove_dead_code(Graph& graph);
+void simplify_views(Graph& graph);
+void fold_constants(Graph& graph, Device& device);
+void merge_common_subexpressions(Graph& graph, const Device& device);
+void fuse_elementwise(Graph& graph, const Device& device);
+void add_epilogues(Graph& graph, const Device& device);
+
+// --- what passes share ---------------------------------------------------------------------------
+
+inline constexpr std::uint32_t no_op = std::numeric_limits<std::uint32_t>::max();
+
+/// For each cell the op that makes it, or `no_op`.
+[[nodiscard]] std::vector<std::uint32_t> producers_of(const Graph& graph);
+/// For each cell whether the program hands it out, or gives it back to a parameter.
+[[nodiscard]] std::vector<bool> kept_cells(const Graph& graph);
+
+/// Cells that are to be read as others.
+class Renaming {
+ public:
+  explicit Renaming(const Graph& graph);
+  void rename(Graph::Cell from, Graph::Cell to) noexcept { to_[from] = to_[to]; }
+  [[nodiscard]] Graph::Cell of(Graph::Cell cell) const noexcept { return to_[cell]; }
+  /// An op's inputs; to be called in the order of the ops.
+  void apply_to(Graph::Op& op) const noexcept;
+  /// What the program hands out and gives back.
+  void apply_to_results(Graph& graph) const noexcept;
+
+ private:
+  std::vector<Graph::Cell> to_;
+};
+
+/// Takes out the ops that are marked.
+void erase_ops(Graph& graph, const std::vector<bool>& marked);
+
+/// Puts the ops in an order in which each comes after what it reads, near the order in which they
+/// stand: of those that may come next, the one that stands first.
+void sort_ops(Graph& graph);
+
+}  // namespace troupe

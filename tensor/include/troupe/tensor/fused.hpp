@@ -1,0 +1,64 @@
+#pragma once
+
+#include <troupe/tensor/op.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace troupe {
+
+/// Elementwise ops of one shape that run together: what they give each other is never written to
+/// memory.
+///
+/// Numbers  the inputs are 0, 1, …; then come the steps' results, in order.
+/// Bits     those of the ops launched one by one: each step rounds as the op does.
+struct Segment {
+  struct Step {
+    OpRef op;
+    std::uint16_t from[3] = {};  ///< the numbers of its inputs
+
+    [[nodiscard]] bool operator==(const Step& other) const noexcept;
+  };
+
+  std::uint16_t inputs = 0;
+  std::vector<Step> steps;
+  std::vector<std::uint16_t> outputs;  ///< numbers of results; empty: the last step's
+
+  [[nodiscard]] bool operator==(const Segment& other) const noexcept;
+};
+
+/// What a device has made of a fused op once, to launch it many times.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+};
+
+/// Ops that a program launches as one: a segment, alone or as the *epilogue* of a product, its
+/// *head*, whose elements it goes on with before they leave the cache. Made by the compiler of
+/// programs, never called by people.
+///
+/// Inputs   those of the head, then those of the segment, less the head's result, which is the
+///          segment's input 0.
+/// Outputs  the head's result, if something else reads it too; then the segment's.
+/// Shape    all outputs, and the head's result, have one shape; the segment's inputs broadcast to
+///          it.
+struct Fused {
+  static constexpr OpId id{990};
+  static constexpr std::string_view name = "fused";
+
+  OpRef head;                     ///< null: none
+  std::uint16_t head_inputs = 0;  ///< how many of the inputs are the head's
+  bool keeps_head = false;        ///< output 0 is the head's result
+  Segment segment;
+  std::shared_ptr<const Executable> executable;  ///< of the device that it was compiled for
+
+  /// The output that the segment's steps come to last.
+  [[nodiscard]] std::size_t last_output() const noexcept;
+  [[nodiscard]] bool operator==(const Fused& other) const noexcept;
+};
+
+template <>
+const OpInfo OpInfoOf<Fused>::info;
+
+}  // namespace troupe

@@ -1,0 +1,74 @@
+#include "graphs.hpp"
+
+#include <troupe/tensor/all_ops.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+using namespace troupe;
+
+namespace {
+const Passes passes = Passes::all();
+}
+
+TEST_CASE("a product goes on with what follows it", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {gelu(linear(in[0], in[1], in[2])) + in[3]};
+  };
+  for (const std::int64_t rows : {1, 5, 300}) {
+    const std::initializer_list<Shape> shapes{{rows, 40}, {70, 40}, {70}, {rows, 70}};
+    CHECK(
+        test::names(test::capture(function, shapes, passes)) ==
+        std::vector<std::string>{"linear + gelu + add"});
+    CHECK(test::same_bits(function, shapes, passes));
+  }
+}
+
+TEST_CASE("convolutions and their gradients have epilogues", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {relu(conv2d(in[0], in[1], in[2], {1, 1}, {1, 1})) * in[3]};
+  };
+  const std::initializer_list<Shape> shapes{{4, 3, 12, 12}, {8, 3, 3, 3}, {8}, {4, 8, 12, 12}};
+  CHECK(
+      test::names(test::capture(function, shapes, passes)) ==
+      std::vector<std::string>{"conv2d + relu + mul"});
+  CHECK(test::same_bits(function, shapes, passes));
+}
+
+TEST_CASE("a product that others read is handed out too", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor product = matmul(in[0], in[1]);
+    return {tanh(product), sum(product)};
+  };
+  const std::initializer_list<Shape> shapes{{33, 20}, {20, 50}};
+  const Program program = test::capture(function, shapes, passes);
+  CHECK(test::names(program) == std::vector<std::string>{"matmul + tanh", "sum"});
+  CHECK(static_cast<const Fused*>(program.graph().ops[0].op->attributes())->keeps_head);
+  CHECK(test::same_bits(function, shapes, passes));
+}
+
+TEST_CASE("no product waits for what was made of it", "[autograd][passes]") {
+  test::Engine engine;
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor product = matmul(in[0], in[1]);
+    return {product - mean(product, {1}, true)};
+  };
+  const std::initializer_list<Shape> shapes{{33, 20}, {20, 50}};
+  CHECK(
+      test::names(test::capture(function, shapes, passes)) ==
+      std::vector<std::string>{"matmul", "mean", "sub"});
+  CHECK(test::same_bits(function, shapes, passes));
+}
+
+TEST_CASE("answers of yes or no do not lie where a product did", "[autograd][passes]") {
+  test::Engine engine;
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {cast(matmul(in[0], in[1]) > 0, DType::float32)};
+  };
+  const std::initializer_list<Shape> shapes{{3, 20}, {20, 5}};
+  CHECK(test::capture(function, shapes, passes).op_count() == 3);
+  CHECK(test::same_bits(function, shapes, passes));
+}

@@ -1,0 +1,223 @@
+#include "case.hpp"
+#include "support/engine.hpp"
+#ifdef TROUPE_VULKAN
+#include "support/vulkan.hpp"
+#endif
+
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/graph.hpp>
+#include <troupe/autograd/parameter.hpp>
+#include <troupe/autograd/program.hpp>
+#include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/fused.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+// Goal: whatever the passes do, the bits are those of the graph as it was captured. Method: random
+// graphs over all elementwise ops and the ops that chains begin and end at, with their gradients,
+// run as captured, with all passes, and with each pass left out in turn.
+namespace troupe {
+namespace {
+
+#ifdef TROUPE_VULKAN
+bool on_gpu() { return test::on_vulkan(); }
+Device& attach(System& system) {
+  return on_gpu() ? test::attach_vulkan(system) : cpu::attach(system);
+}
+#else
+bool on_gpu() { return false; }
+Device& attach(System& system) { return cpu::attach(system); }
+#endif
+
+using Make = Tensor (*)(std::span<const Tensor> inputs);
+struct Known {
+  std::string_view name;
+  std::size_t arity;
+  bool condition;
+  Make make;
+};
+
+template <class Op>
+Tensor make(std::span<const Tensor> inputs) {
+  std::vector<Operand> operands;
+  for (const Tensor& input : inputs) operands.emplace_back(input);
+  return apply(make_op(Op{}), std::span<const Operand>(operands));
+}
+template <class Op>
+void add(std::vector<Known>& known) {
+  constexpr bool condition = requires { Op::first_is_condition; };
+  if constexpr (Op::family == OpFamily::elementwise)
+    known.push_back({Op::name, Op::arity, condition, &make<Op>});
+}
+template <class... Ops>
+std::vector<Known> elementwise_ops(OpList<Ops...>) {
+  std::vector<Known> known;
+  (add<Ops>(known), ...);
+  return known;
+}
+
+/// Draws graphs; the same ones for the same seed.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : random_(seed) {}
+
+  /// A function of three matrices [rows, columns] and a row [columns].
+  GraphFunction graph(bool differentiated) {
+    const std::uint64_t seed = random_();
+    const std::size_t steps = 3 + random_() % 14;
+    return [seed, steps, differentiated](std::span<const Tensor> inputs) {
+      Draw draw(seed);
+      return draw.call(inputs, steps, differentiated);
+    };
+  }
+  Shape shape() {
+    constexpr std::array<std::int64_t, 6> sizes{1, 3, 8, 17, 33, 70};
+    return {sizes[random_() % sizes.size()], sizes[random_() % sizes.size()]};
+  }
+  std::size_t below(std::size_t n) { return random_() % n; }
+
+ private:
+  std::vector<Tensor> call(std::span<const Tensor> inputs, std::size_t steps, bool differentiated) {
+    static const std::vector<Known> known = elementwise_ops(AllOps{});
+    pool_.assign(inputs.begin(), inputs.end());
+    for (std::size_t i = 0; i < steps; ++i) pool_.push_back(next(known));
+    std::vector<Tensor> results{pool_.back()};
+    // Some of what chains make inside is handed out as well.
+    if (below(2)) results.push_back(pool_[inputs.size() + below(steps)]);
+    if (!differentiated) return results;
+    Tensor total;
+    for (const Tensor& x : {pool_.back(), pool_[pool_.size() - 2]})
+      if (x.dtype() == DType::float32 && x.requires_grad()) total = total ? total + sum(x) : sum(x);
+    if (!total) return results;
+    for (const Tensor& gradient :
+         grad(std::span(&total, 1), inputs.first(2), {}, {.allow_unused = true}))
+      if (gradient) results.push_back(gradient);
+    return results;
+  }
+
+  /// One of the values so far; of a shape that matches, more often than not.
+  const Tensor& any() {
+    const std::size_t recent = std::min<std::size_t>(pool_.size(), 4);
+    return pool_[below(3) ? pool_.size() - 1 - below(recent) : below(pool_.size())];
+  }
+  Tensor like(const Tensor& x) {
+    for (int i = 0; i < 4; ++i) {
+      const Tensor& other = any();
+      if (other.shape() == x.shape() || broadcasts_to(other.shape(), x.shape())) return other;
+    }
+    return x;
+  }
+  static Tensor floating(const Tensor& x) {
+    return x.dtype() == DType::float32 ? x : cast(x, DType::float32);
+  }
+
+  Tensor next(const std::vector<Known>& known) {
+    const std::size_t kind = below(16);
+    const Tensor x = any();
+    if (kind < 10) {
+      const Known& op = known[below(known.size())];
+      std::vector<Tensor> operands;
+      operands.push_back(op.condition ? like(x) > 0 : floating(x));
+      while (operands.size() < op.arity) operands.push_back(floating(like(x)));
+      return op.make(operands);
+    }
+    const Tensor f = floating(x);
+    switch (kind) {
+      case 10:
+        return f.rank() == 2 ? linear(f, weight(f.shape()), bias(f.shape())) : f * 2;
+      case 11:
+        return f.rank() == 2 ? matmul(matmul(f, transpose(f, 0, 1)), f) : f + 1;
+      case 12:
+        return f.rank() == 2 ? transpose(transpose(f, 0, 1) * 2, 0, 1) : f - 1;
+      case 13:
+        return f - mean(f, {-1}, true);
+      case 14:
+        return softmax(f, -1);
+      default:
+        return reshape(reshape(f, {-1}) + 1, f.shape()) * f;
+    }
+  }
+  /// Constants of the graph: equal ones for equal shapes, so that there is something to merge.
+  static Tensor weight(const Shape& shape) {
+    return Tensor::copy_of<float>(
+        test::numbers(static_cast<std::size_t>(shape[1] * shape[1]), 7), {shape[1], shape[1]});
+  }
+  static Tensor bias(const Shape& shape) {
+    return Tensor::copy_of<float>(test::numbers(static_cast<std::size_t>(shape[1]), 8), {shape[1]});
+  }
+
+  std::mt19937_64 random_;
+  std::vector<Tensor> pool_;
+};
+
+std::vector<std::byte> bytes_of(const std::vector<Tensor>& tensors) {
+  std::vector<std::byte> all;
+  for (const Tensor& tensor : tensors) {
+    const Value value = tensor.value();
+    std::vector<std::byte> bytes(value->meta().bytes());
+    value->device().download(value, bytes);
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("passes change no bit of random graphs", "[conformance]") {
+  System system(System::Options{.threads = 2});
+  const Scope scope(system, attach(system));
+  // Each chain is a shader of its own on a GPU.
+  const std::uint64_t graphs = on_gpu() ? 30 : 10'000;
+  std::size_t fused = 0;
+  std::size_t with_heads = 0;
+  for (std::uint64_t i = 0; i < graphs; ++i) {
+    Draw draw(i);
+    const Shape shape = draw.shape();
+    const GraphFunction function = draw.graph(i % 2 == 1);
+    const Meta metas[] = {
+        {DType::float32, shape},
+        {DType::float32, shape},
+        {DType::float32, shape},
+        {DType::float32, {shape[1]}}};
+    std::vector<Tensor> inputs;
+    for (const Meta& meta : metas)
+      inputs.push_back(Tensor::copy_of<float>(
+          test::numbers(static_cast<std::size_t>(meta.elements()), 100 + i + inputs.size()),
+          meta.shape));
+    const auto run = [&](Passes passes) {
+      Parameter first(inputs[0]), second(inputs[1]);
+      Program program = Program::capture(
+          [&](std::span<const Tensor> given) {
+            const Tensor all[] = {first.tensor(), second.tensor(), given[0], given[1]};
+            return function(all);
+          },
+          std::span(metas).subspan(2),
+          {.passes = passes});
+      for (const Graph::Op& op : program.graph().ops) {
+        if (op.info().family != OpFamily::fused) continue;
+        ++fused;
+        if (static_cast<const Fused*>(op.op->attributes())->head) ++with_heads;
+      }
+      return bytes_of(program.run(std::span<const Tensor>(inputs).subspan(2)));
+    };
+    const std::vector<std::byte> expected = run(Passes::none());
+    INFO("graph " << i << " of shape " << to_string(shape));
+    REQUIRE(run(Passes::all()) == expected);
+    const Pass left_out = all_passes[i % all_passes.size()];
+    INFO("without " << name_of(left_out));
+    REQUIRE(run(Passes::all().without(left_out)) == expected);
+  }
+  // The test is about something.
+  CHECK(fused > graphs);
+  CHECK(with_heads > graphs / 10);
+}
+
+}  // namespace troupe
