@@ -19,6 +19,8 @@ std::string_view name_of(Pass pass) noexcept {
       return "constant-folding";
     case Pass::common_subexpressions:
       return "common-subexpressions";
+    case Pass::pooling:
+      return "pooling";
     case Pass::fusion:
       return "fusion";
     case Pass::epilogues:
@@ -77,6 +79,9 @@ void run_passes(Graph& graph, Passes passes, Device& device) {
         break;
       case Pass::common_subexpressions:
         merge_common_subexpressions(graph, device);
+        break;
+      case Pass::pooling:
+        move_activations_behind_pooling(graph);
         break;
       case Pass::fusion:
         fuse_elementwise(graph, device);

@@ -18,6 +18,7 @@ enum class Pass : std::uint8_t {
   views,                  ///< views of views become one; those that change nothing, none
   constant_folding,       ///< what depends on constants alone is computed once, now
   common_subexpressions,  ///< the same op on the same values is computed once; random ops never
+  pooling,                ///< a relu moves behind the max pooling that follows it: fewer elements
   fusion,                 ///< chains of elementwise ops of one shape become one launch each
   epilogues,              ///< a product goes on with the elementwise ops that follow it
 };
@@ -26,6 +27,7 @@ inline constexpr std::array all_passes{
     Pass::views,
     Pass::constant_folding,
     Pass::common_subexpressions,
+    Pass::pooling,
     Pass::fusion,
     Pass::epilogues};
 
