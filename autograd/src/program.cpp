@@ -1,4 +1,5 @@
 #include "parameter_actor.hpp"
+#include "passes/lifetimes.hpp"
 #include "program_actor.hpp"
 #include "tables.hpp"
 
@@ -17,6 +18,7 @@ namespace troupe {
 
 struct Program::Shared {
   Device* device;
+  std::uint64_t peak_bytes = 0;
   std::shared_ptr<const Tables> compiled;
   std::shared_ptr<RequestPool> requests = std::make_shared<RequestPool>();
   Address<RunStep> actor;
@@ -76,7 +78,8 @@ Program Program::capture(
           .op(op.info().name)
           .at(op.nodes.front().where.file, op.nodes.front().where.line);
   auto plain = std::make_shared<const Tables>(*graph);
-  run_passes(*graph, options.passes, *shared->device);
+  run_passes(*graph, options.passes, *shared->device, options.memory_bytes);
+  shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
   shared->compiled = std::make_shared<const Tables>(*std::move(graph));
   shared->actor = scope.system().spawn<ProgramActor>(
       scope.device(), shared->compiled, std::move(plain), shared->requests, options.record);
@@ -172,6 +175,7 @@ std::size_t Program::output_count() const noexcept {
   return shared_->compiled->graph.outputs.size();
 }
 std::size_t Program::op_count() const noexcept { return shared_->compiled->ops.size(); }
+std::uint64_t Program::peak_bytes() const noexcept { return shared_->peak_bytes; }
 const Graph& Program::graph() const noexcept { return shared_->compiled->graph; }
 std::string Program::to_string() const { return shared_->compiled->graph.to_string(); }
 

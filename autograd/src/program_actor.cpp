@@ -14,13 +14,7 @@
 
 namespace troupe {
 
-namespace {
-
-/// Outputs up to this size are kept from step to step; larger ones go back to the device's
-/// allocator, so that what is used next is what was used last and still lies in a cache.
-constexpr std::size_t spare_bytes_max = 4096;
-
-}  // namespace
+namespace {}  // namespace
 
 RequestPool::~RequestPool() {
   while (free_) delete std::exchange(free_, free_->next);
@@ -48,6 +42,7 @@ ProgramActor::ProgramActor(
       plain_(std::move(plain)),
       tables_(compiled_.get()),
       pool_(std::move(pool)),
+      arenas_(Arenas::of(device)),
       may_record_(may_record) {
   for (const Tables* tables : {compiled_.get(), plain_.get()}) {
     const auto grow = [](auto& list, std::size_t size) {
@@ -65,6 +60,7 @@ ProgramActor::ProgramActor(
 }
 
 ProgramActor::~ProgramActor() {
+  give_memory_back();
   while (waiting_first_) pool_->give_back(std::exchange(waiting_first_, waiting_first_->next));
   if (current_) pool_->give_back(current_);
 }
@@ -84,6 +80,7 @@ void ProgramActor::begin(StepRequest& request) {
   current_ = &request;
   trapping_ = traps_nan(system());
   tables_ = (trapping_ ? plain_ : compiled_).get();
+  if (trapping_) give_memory_back();  // which is for the compiled ops
   const Tables& tables = *tables_;
   std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
   std::copy(tables.awaited.begin(), tables.awaited.end(), awaited_.begin());
@@ -195,6 +192,32 @@ void ProgramActor::upload_scalars() {
   }
 }
 
+void ProgramActor::take_memory() {
+  const Graph& graph = tables_->graph;
+  if (graph.plan.bytes == 0 || arena_) return;
+  arena_ = arenas_->take(graph.plan.bytes);
+  const Value all =
+      ValueBody::make(Meta{DType::uint8, {static_cast<std::int64_t>(graph.plan.bytes)}}, arena_);
+  planned_.resize(graph.metas.size());
+  for (Tables::Cell cell = 0; cell < graph.metas.size(); ++cell) {
+    const std::uint64_t offset = graph.plan.offsets[cell];
+    if (offset == MemoryPlan::none) continue;
+    const Meta& meta = graph.metas[cell];
+    planned_[cell] = ValueBody::view(
+        all,
+        meta,
+        contiguous_strides(meta.shape),
+        static_cast<std::int64_t>(offset / size_of(meta.dtype)));
+  }
+}
+
+void ProgramActor::give_memory_back() noexcept {
+  if (!arena_) return;
+  planned_.clear();
+  arenas_->give_back(std::move(arena_));
+  arena_.reset();
+}
+
 bool ProgramActor::run_recorded() {
   constexpr std::uint32_t holders = 2;  // the cell, and `lent_`
   constexpr std::uint32_t misfits_max = 3;
@@ -274,12 +297,17 @@ void ProgramActor::launch(std::uint32_t number) {
     // Under the trap it stays, to be looked at.
     inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
   }
-  for (std::uint32_t k = 0; k < op.output_count; ++k) {
-    Value& spare = spare_[tables.outputs_of(op)[k]];
-    if (spare && spare->unique() && spare->buffer()->unique()) outputs[k] = std::move(spare);
-  }
   Ticket ticket;
   try {
+    take_memory();
+    for (std::uint32_t k = 0; k < op.output_count; ++k) {
+      const Tables::Cell cell = tables.outputs_of(op)[k];
+      Value& spare = spare_[cell];
+      if (cell < planned_.size() && planned_[cell])
+        outputs[k] = planned_[cell];
+      else if (spare && spare->unique() && spare->buffer()->unique())
+        outputs[k] = std::move(spare);
+    }
     ticket = launch_op(
         *device_,
         *op.op,
@@ -319,7 +347,7 @@ void ProgramActor::finish_op(std::uint32_t number) {
   }
   for (const Tables::Cell cell : tables_->outputs_of(op)) {
     if (!op.late && op.op->info().family != OpFamily::view &&
-        tables_->graph.metas[cell].bytes() <= spare_bytes_max)
+        tables_->graph.metas[cell].bytes() <= small_bytes_max)
       spare_[cell] = cells_[cell];
     made(cell);
   }
@@ -398,6 +426,7 @@ void ProgramActor::end() {
   ready_late_.clear();
   failure_.reset();
   pool_->give_back(done);
+  if (!waiting_first_) give_memory_back();
   if (waiting_first_) {
     StepRequest* next = std::exchange(waiting_first_, waiting_first_->next);
     if (!waiting_first_) waiting_last_ = nullptr;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "arenas.hpp"
 #include "parameter_actor.hpp"
 #include "recorded_step.hpp"
 #include "tables.hpp"
@@ -106,6 +107,8 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   void arrive(Tables::Cell cell, Value value);
   void made(Tables::Cell cell);
   void upload_scalars();
+  void take_memory();
+  void give_memory_back() noexcept;
   [[nodiscard]] bool run_recorded();
   void run_ready_ops();
   void launch(std::uint32_t op);
@@ -134,6 +137,9 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
   std::vector<std::uint32_t> ready_late_;  // held back until all others are done
   std::vector<Value> lent_;                // for each held cell: what came from the parameter
   std::vector<Value> spare_;  // for each cell: a small output of the last step, to use again
+  std::shared_ptr<Arenas> arenas_;
+  Ref<Buffer> arena_;                 // of the graph's plan; null until a step needs it
+  std::vector<Value> planned_;        // for each cell: its place there, if it has one
   std::vector<Value> launch_inputs_;  // of the op that is being launched
   std::vector<Value> launch_outputs_;
   std::uint32_t ops_left_ = 0;  // not late

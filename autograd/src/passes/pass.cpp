@@ -1,6 +1,7 @@
 #include "pass.hpp"
 
 #include <troupe/core/error.hpp>
+#include <troupe/tensor/device.hpp>
 
 #include <algorithm>
 #include <functional>
@@ -25,6 +26,10 @@ std::string_view name_of(Pass pass) noexcept {
       return "fusion";
     case Pass::epilogues:
       return "epilogues";
+    case Pass::recomputation:
+      return "recomputation";
+    case Pass::memory_plan:
+      return "memory-plan";
   }
   return "";
 }
@@ -64,7 +69,7 @@ std::string Passes::to_string() const {
   return text.empty() ? "none" : text;
 }
 
-void run_passes(Graph& graph, Passes passes, Device& device) {
+void run_passes(Graph& graph, Passes passes, Device& device, std::uint64_t memory_bytes) {
   for (const Pass pass : all_passes) {
     if (!passes.contains(pass)) continue;
     switch (pass) {
@@ -88,6 +93,13 @@ void run_passes(Graph& graph, Passes passes, Device& device) {
         break;
       case Pass::epilogues:
         add_epilogues(graph, device);
+        break;
+      case Pass::recomputation:
+        if (memory_bytes > 0) recompute_within(graph, memory_bytes);
+        break;
+      case Pass::memory_plan:
+        // A device that records steps plans their memory while it does.
+        if (device.reads_at_once()) plan_memory(graph);
         break;
     }
   }

@@ -4,6 +4,7 @@
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/value.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,6 +13,17 @@
 #include <vector>
 
 namespace troupe {
+
+/// Results up to this size have no place in a step's plan: a program keeps them from step to step.
+inline constexpr std::size_t small_bytes_max = 4096;
+
+/// Where in one stretch of memory a step keeps what it computes.
+struct MemoryPlan {
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  /// For each cell, in bytes; `none`: memory of its own. Empty where there is no plan.
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t bytes = 0;  ///< of all
+};
 
 /// A captured step as data: ops, and the values between them, numbered as *cells*. What the
 /// compiler's passes change, and people look at.
@@ -66,6 +78,7 @@ struct Graph {
   /// The late ops are Troupe's own updates alone, each of values from before it: written in place,
   /// none can fail.
   bool late_in_place = true;
+  MemoryPlan plan;
 
   [[nodiscard]] Cell add_cell(const Meta& meta);
   /// Where a cell that no op makes gets its value from.

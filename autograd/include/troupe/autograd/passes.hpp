@@ -21,6 +21,8 @@ enum class Pass : std::uint8_t {
   pooling,                ///< a relu moves behind the max pooling that follows it: fewer elements
   fusion,                 ///< chains of elementwise ops of one shape become one launch each
   epilogues,              ///< a product goes on with the elementwise ops that follow it
+  recomputation,          ///< under a budget, what would wait too long is computed again
+  memory_plan,            ///< a step's results get places in one stretch of memory
 };
 inline constexpr std::array all_passes{
     Pass::dead_code,
@@ -29,7 +31,9 @@ inline constexpr std::array all_passes{
     Pass::common_subexpressions,
     Pass::pooling,
     Pass::fusion,
-    Pass::epilogues};
+    Pass::epilogues,
+    Pass::recomputation,
+    Pass::memory_plan};
 
 /// "dead-code"
 [[nodiscard]] std::string_view name_of(Pass pass) noexcept;
@@ -71,7 +75,10 @@ class Passes {
   std::uint32_t bits_;
 };
 
-/// Runs the passes on a graph that is to be run on the device.
-void run_passes(Graph& graph, Passes passes, Device& device);
+/// Runs the passes on a graph that is to be run on the device. Throws `out_of_memory`, naming the
+/// largest holders, for a budget that no plan fits in.
+///
+/// @param memory_bytes  what a step's results may take together; 0: no budget
+void run_passes(Graph& graph, Passes passes, Device& device, std::uint64_t memory_bytes = 0);
 
 }  // namespace troupe

@@ -24,6 +24,11 @@ struct ProgramOptions {
   /// On a device that can, the commands of a step are recorded once and submitted again for each
   /// step, in memory that the program then keeps. The bits are the same.
   bool record = true;
+  /// What a step computes in may take so many bytes, besides its inputs, outputs, parameters and
+  /// results of 4 KiB and less; 0: as many as it likes. Where they would not do, some results are
+  /// let go of and computed again, with the same bits. `capture` throws `out_of_memory`, naming the
+  /// largest holders, where nothing helps.
+  std::uint64_t memory_bytes = 0;
 };
 
 /// A captured graph, compiled once, driven by messages many times. Each run gives the same bits as
@@ -60,6 +65,8 @@ class Program {
   [[nodiscard]] std::size_t output_count() const noexcept;
   /// Ops in the tables.
   [[nodiscard]] std::size_t op_count() const noexcept;
+  /// Bytes that a step computes in, as `ProgramOptions::memory_bytes` counts them.
+  [[nodiscard]] std::uint64_t peak_bytes() const noexcept;
   /// What was captured, as the passes left it.
   [[nodiscard]] const Graph& graph() const noexcept;
   /// One line an op: number, name, inputs, dtype and shape.
