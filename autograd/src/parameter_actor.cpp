@@ -423,9 +423,11 @@ void ParameterActor::lend(const Lend& lend) {
   } catch (...) {
     if (!failure) failure = failure_of_current_exception("parameter", {}, 0);
   }
-  lent_ = true;
+  lent_ = !lend.only_read;
   if (failure)
     Address<Input>(lend.to).send(Input{lend.first_slot, failure});
+  else if (lend.only_read)
+    subscribe_input(value_, lend.to, lend.first_slot);
   else
     lend_one(value_, lend.to, lend.first_slot);
   for (std::uint32_t i = 0; i < lend.states; ++i) {

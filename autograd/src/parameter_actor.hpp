@@ -108,17 +108,19 @@ struct SetStates {
 };
 /// Lends value and states to a program for one step: each comes as an `Input` of `to`, from
 /// `first_slot` on. The actor lets go of them, so that the step may end by writing in place; nobody
-/// else is served until they come back.
+/// else is served until they come back. A value that is only read it keeps, and serves on.
 struct Lend {
   static constexpr MessageId id{208};
   static constexpr std::string_view name = "lend";
   Ref<ActorCell> to;
   std::uint32_t first_slot = 0;
   std::uint32_t states = 0;
+  bool only_read = false;
   template <class V>
   void fields(V& visit) {
     visit.field("first_slot", first_slot);
     visit.field("states", states);
+    visit.field("only_read", only_read);
   }
 };
 /// A parameter's value and at most this many states.

@@ -20,7 +20,7 @@ struct Program::Shared {
   Device* device;
   std::uint64_t peak_bytes = 0;
   std::shared_ptr<const Tables> compiled;
-  std::shared_ptr<RequestPool> requests = std::make_shared<RequestPool>();
+  std::shared_ptr<RequestPool> requests;
   Address<RunStep> actor;
 };
 
@@ -81,8 +81,15 @@ Program Program::capture(
   run_passes(*graph, options.passes, *shared->device, options.memory_bytes);
   shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
   shared->compiled = std::make_shared<const Tables>(*std::move(graph));
+  shared->requests = std::make_shared<RequestPool>(
+      std::max(plain->graph.metas.size(), shared->compiled->graph.metas.size()));
   shared->actor = scope.system().spawn<ProgramActor>(
-      scope.device(), shared->compiled, std::move(plain), shared->requests, options.record);
+      scope.device(),
+      shared->compiled,
+      std::move(plain),
+      shared->requests,
+      options.record,
+      std::max(options.steps_in_flight, 1u));
   return Program(std::move(shared));
 }
 
@@ -141,7 +148,8 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           "a parameter " + troupe::to_string(held.parameter.meta()) + " has moved to ",
           where)
           .hint("capture the function anew where the model is");
-  std::unique_ptr<StepRequest> request = shared_->requests->take();
+  StepRequest* const request = shared_->requests->take();
+  request->context = nullptr;
   request->inputs.assign(inputs.begin(), inputs.end());
   request->random = scope.random();
   scope.random().calls += graph.random_ops;
@@ -162,12 +170,14 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   // What the handles cached of the parameters is of before this step.
   for (const Graph::Held& held : graph.held)
     if (held.written) held.parameter.forget_read();
-  shared_->actor.send(RunStep{std::move(request)});
+  const std::uint32_t first_slot = request->first_slot;
+  shared_->actor.send(RunStep{request->index});
   // Asked for by the caller, not by the program when the step begins: a step of another program, or
   // a read, that is asked for later must not come to a parameter before this one.
   for (const Graph::Held& held : graph.held)
     Address<Lend>(held.parameter.cell())
-        .send(Lend{shared_->actor.cell(), held.first_cell, held.states});
+        .send(Lend{
+            shared_->actor.cell(), first_slot + held.first_cell, held.states, held.only_read()});
   scope.system().run_ready();
 }
 

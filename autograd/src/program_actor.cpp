@@ -1,34 +1,40 @@
 #include "program_actor.hpp"
 
-#include "parameter_actor.hpp"
-
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
-#include <troupe/tensor/launch.hpp>
-#include <troupe/tensor/record.hpp>
 
 #include <algorithm>
-#include <functional>
+#include <limits>
 #include <utility>
 
 namespace troupe {
 
-namespace {}  // namespace
-
-RequestPool::~RequestPool() {
-  while (free_) delete std::exchange(free_, free_->next);
-}
-
-std::unique_ptr<StepRequest> RequestPool::take() {
+StepRequest* RequestPool::take() {
   const std::lock_guard lock(mutex_);
-  if (!free_) return std::make_unique<StepRequest>();
-  return std::unique_ptr<StepRequest>(std::exchange(free_, free_->next));
+  if (free_) return std::exchange(free_, free_->next);
+  const std::size_t index = all_.size();
+  if ((index + 1) * cells_ > std::numeric_limits<std::uint32_t>::max())
+    throw Error(
+        ErrorCode::out_of_memory,
+        std::to_string(index) + " steps of a program were asked for before the first had ended")
+        .hint("read an output now and then");
+  all_.push_back(std::make_unique<StepRequest>());
+  StepRequest* const request = all_.back().get();
+  request->index = static_cast<std::uint32_t>(index);
+  request->first_slot = static_cast<std::uint32_t>(index * cells_);
+  return request;
 }
 
 void RequestPool::give_back(StepRequest* request) noexcept {
   const std::lock_guard lock(mutex_);
-  request->next = std::exchange(free_, request);
+  request->next = free_;
+  free_ = request;
+}
+
+StepRequest& RequestPool::at(std::uint32_t index) noexcept {
+  const std::lock_guard lock(mutex_);
+  return *all_[index];
 }
 
 ProgramActor::ProgramActor(
@@ -36,402 +42,64 @@ ProgramActor::ProgramActor(
     std::shared_ptr<const Tables> compiled,
     std::shared_ptr<const Tables> plain,
     std::shared_ptr<RequestPool> pool,
-    bool may_record)
-    : device_(&device),
-      compiled_(std::move(compiled)),
-      plain_(std::move(plain)),
-      tables_(compiled_.get()),
-      pool_(std::move(pool)),
-      arenas_(Arenas::of(device)),
-      may_record_(may_record) {
-  for (const Tables* tables : {compiled_.get(), plain_.get()}) {
-    const auto grow = [](auto& list, std::size_t size) {
-      if (list.size() < size) list.resize(size);
-    };
-    for (std::vector<Value>* cells : {&cells_, &spare_, &lent_})
-      grow(*cells, tables->graph.metas.size());
-    grow(uses_, tables->uses.size());
-    grow(awaited_, tables->awaited.size());
-    ready_.reserve(tables->ops.size());
-    ready_late_.reserve(tables->ops.size());
-    grow(launch_inputs_, tables->inputs_max);
-    grow(launch_outputs_, tables->outputs_most);
-  }
+    bool may_record,
+    std::uint32_t steps_in_flight)
+    : state_{.device = device, .compiled = std::move(compiled), .plain = std::move(plain), .pool = std::move(pool), .arenas = Arenas::of(device), .actor = nullptr, .may_record = may_record, .recorded = nullptr},
+      contexts_max_(steps_in_flight) {
+  contexts_.reserve(steps_in_flight);
 }
 
-ProgramActor::~ProgramActor() {
-  give_memory_back();
-  while (waiting_first_) pool_->give_back(std::exchange(waiting_first_, waiting_first_->next));
-  if (current_) pool_->give_back(current_);
-}
+ProgramActor::~ProgramActor() = default;
 
 void ProgramActor::on(RunStep&& run) {
-  StepRequest* request = run.request.release();
+  StepRequest* request = &state_.pool->at(run.request);
   request->next = nullptr;
-  if (current_) {
-    (waiting_last_ ? waiting_last_->next : waiting_first_) = request;
-    waiting_last_ = request;
-  } else {
-    begin(*request);
-  }
+  (state_.waiting_last ? state_.waiting_last->next : state_.waiting_first) = request;
+  state_.waiting_last = request;
+  begin_steps();
 }
 
-void ProgramActor::begin(StepRequest& request) {
-  current_ = &request;
-  trapping_ = traps_nan(system());
-  tables_ = (trapping_ ? plain_ : compiled_).get();
-  if (trapping_) give_memory_back();  // which is for the compiled ops
-  const Tables& tables = *tables_;
-  std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
-  std::copy(tables.awaited.begin(), tables.awaited.end(), awaited_.begin());
-  late_left_ = tables.late_ops;
-  ops_left_ = static_cast<std::uint32_t>(tables.ops.size()) - late_left_;
-  failure_.reset();
-  failed_outside_ = false;
-  writing_in_place_ = false;
-  next_op_ = 0;
-  for (const auto& [cell, value] : tables.graph.constants) cells_[cell] = value;
-
-  outside_left_ = static_cast<std::uint32_t>(tables.graph.inputs.size());
-  for (const Tables::Held& held : tables.graph.held) outside_left_ += 1 + held.states;
-  // The first step is never recorded: what it compiles and allocates is not needed again.
-  as_recorded_ = may_record_ && !trapping_ && worth_recording_;
-  on_trial_before_ = device_->launches_on_trial();
-  if (!as_recorded_) upload_scalars();
-  for (std::size_t i = 0; i < tables.graph.inputs.size(); ++i)
-    subscribe_input(request.inputs[i], Ref<ActorCell>::share(&cell()), tables.graph.inputs[i]);
-  for (Tensor& input : request.inputs) input = Tensor();
-  // Ops that read constants alone wait for nothing.
-  for (std::uint32_t o = 0; o < tables.ops.size(); ++o)
-    if (awaited_[o] == 0 && tables.awaited[o] == 0)
-      (tables.ops[o].late && !trapping_ ? ready_late_ : ready_).push_back(o);
-  std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
-  run_ready_ops();
+void ProgramActor::begin_steps() {
+  while (state_.waiting_first) {
+    std::size_t busy = 0;
+    StepContext* free = nullptr;
+    bool trapping = traps_nan(system());
+    for (const auto& context : contexts_) {
+      busy += context->busy() ? 1 : 0;
+      trapping = trapping || (context->busy() && context->trapping());
+      if (!context->busy()) free = context.get();
+    }
+    // Which op is the first to make a NaN can be told of one step at a time.
+    if (busy == contexts_max_ || (busy > 0 && trapping)) return;
+    if (!free) free = contexts_.emplace_back(std::make_unique<StepContext>(state_)).get();
+    StepRequest* const next = std::exchange(state_.waiting_first, state_.waiting_first->next);
+    if (!state_.waiting_first) state_.waiting_last = nullptr;
+    // Held while steps run: what they wait for comes here.
+    if (!state_.actor) state_.actor = Ref<ActorCell>::share(&cell());
+    next->context = free;
+    free->begin(*next);
+  }
+  const bool idle = std::none_of(
+      contexts_.begin(), contexts_.end(), [](const auto& context) { return context->busy(); });
+  if (idle) state_.actor.reset();
 }
 
 void ProgramActor::on(Input&& input) {
-  --outside_left_;
-  if (input.value && input.value->error()) {
-    // What came in failed earlier than any op here; of several, neither does arrival decide.
-    const auto place = [](const Value& failure, Tables::Cell cell) {
-      return std::pair(failure->failure_order(), cell);
-    };
-    if (!failed_outside_ || place(input.value, input.slot) < place(failure_, failed_input_)) {
-      failure_ = std::move(input.value);
-      failed_input_ = input.slot;
-      failed_outside_ = true;
-    }
-  } else {
-    arrive(input.slot, std::move(input.value));
+  const std::size_t cells = state_.pool->cells();
+  StepRequest& request = state_.pool->at(static_cast<std::uint32_t>(input.slot / cells));
+  const auto cell = static_cast<Tables::Cell>(input.slot % cells);
+  if (!request.context) {
+    request.early.emplace_back(cell, std::move(input.value));
+    return;
   }
-  run_ready_ops();
+  request.context->receive(cell, std::move(input.value));
+  begin_steps();
 }
 
 void ProgramActor::on(Completed&& completed) {
-  --under_way_;
-  finish_op(static_cast<std::uint32_t>(completed.token));
-  run_ready_ops();
-}
-
-void ProgramActor::arrive(Tables::Cell cell, Value value) {
-  for (const Tables::Held& held : tables_->graph.held)
-    if (cell >= held.first_cell && cell <= held.first_cell + held.states) lent_[cell] = value;
-  cells_[cell] = std::move(value);
-  made(cell);
-}
-
-void ProgramActor::made(Tables::Cell cell) {
-  const Tables& tables = *tables_;
-  const Tables::Range range = tables.consumers[cell];
-  for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
-    const std::uint32_t op = tables.consuming[i];
-    if (--awaited_[op] != 0) continue;
-    if (tables.ops[op].late && !trapping_) {
-      ready_late_.push_back(op);
-    } else {
-      ready_.push_back(op);
-      std::push_heap(ready_.begin(), ready_.end(), std::greater<>{});
-    }
-  }
-  if (uses_[cell] == 0) cells_[cell].reset();
-}
-
-bool ProgramActor::may_launch_next() const noexcept {
-  if (ready_.empty() || failure_) return false;
-  return !trapping_ || (under_way_ == 0 && ready_.front() == next_op_);
-}
-
-bool ProgramActor::may_write_in_place() const {
-  const Tables& tables = *tables_;
-  if (!tables.graph.late_in_place) return false;
-  for (const std::uint32_t number : ready_late_) {
-    const Tables::Op& op = tables.ops[number];
-    for (std::uint32_t k = 0; k < op.output_count; ++k) {
-      const Tables::Cell cell =
-          tables.inputs_of(op)[k + static_cast<std::uint32_t>(op.op->info().donates)];
-      if (uses_[cell] != 1 ||
-          !may_be_written(cells_[cell], tables.metas_of(op)[k], lent_[cell] ? 2 : 1))
-        return false;
-    }
-  }
-  return true;
-}
-
-void ProgramActor::upload_scalars() {
-  for (std::size_t i = 0; i < tables_->graph.scalars.size(); ++i) {
-    const Tables::Cell cell = tables_->graph.scalars[i].first;
-    const std::span<const double> numbers = current_->scalars[i];
-    Value scalars;
-    try {
-      scalars = device_->upload(tables_->graph.metas[cell], std::as_bytes(numbers));
-    } catch (...) {  // the device is lost, or full
-      failure_ = ValueBody::failed(system(), current_error().step(current_->step));
-      break;
-    }
-    arrive(cell, std::move(scalars));
-  }
-}
-
-void ProgramActor::take_memory() {
-  const Graph& graph = tables_->graph;
-  if (graph.plan.bytes == 0 || arena_) return;
-  arena_ = arenas_->take(graph.plan.bytes);
-  const Value all =
-      ValueBody::make(Meta{DType::uint8, {static_cast<std::int64_t>(graph.plan.bytes)}}, arena_);
-  planned_.resize(graph.metas.size());
-  for (Tables::Cell cell = 0; cell < graph.metas.size(); ++cell) {
-    const std::uint64_t offset = graph.plan.offsets[cell];
-    if (offset == MemoryPlan::none) continue;
-    const Meta& meta = graph.metas[cell];
-    planned_[cell] = ValueBody::view(
-        all,
-        meta,
-        contiguous_strides(meta.shape),
-        static_cast<std::int64_t>(offset / size_of(meta.dtype)));
-  }
-}
-
-void ProgramActor::give_memory_back() noexcept {
-  if (!arena_) return;
-  planned_.clear();
-  arenas_->give_back(std::move(arena_));
-  arena_.reset();
-}
-
-bool ProgramActor::run_recorded() {
-  constexpr std::uint32_t holders = 2;  // the cell, and `lent_`
-  constexpr std::uint32_t misfits_max = 3;
-  try {
-    if (!recorded_) recorded_ = RecordedStep::record(*device_, *tables_, cells_);
-    if (recorded_ && recorded_->fits(cells_, holders)) {
-      recorded_->begin(cells_, current_->scalars);
-    } else {
-      // No such device or program; or parameters moved, and are perhaps at rest after this step.
-      may_record_ = recorded_ && ++misfits_ < misfits_max;
-      recorded_.reset();
-      return false;
-    }
-  } catch (...) {
-    // Whatever it was, a lack of memory say, the step itself may do without.
-    may_record_ = false;
-    recorded_.reset();
-    return false;
-  }
-  misfits_ = 0;
-  try {
-    std::vector<Value>* const outputs =
-        recorded_->run(cells_, current_->random.seed, current_->random.calls);
-    if (!outputs) {  // memory is short: recorded again, it would be taken again
-      may_record_ = false;
-      recorded_.reset();
-      return false;
-    }
-    for (std::size_t i = 0; i < outputs->size(); ++i)
-      cells_[tables_->graph.outputs[i]] = std::move((*outputs)[i]);
-  } catch (...) {
-    failure_ = ValueBody::failed(system(), std::move(current_error().step(current_->step)));
-  }
-  for (const Tables::Held& held : tables_->graph.held)
-    for (std::size_t i = 0; i < held.results.size(); ++i)
-      cells_[held.results[i]] = lent_[held.first_cell + i];
-  end();
-  return true;
-}
-
-void ProgramActor::run_ready_ops() {
-  if (as_recorded_) {
-    if (outside_left_ != 0) return;
-    as_recorded_ = false;
-    if (!failure_) {
-      if (run_recorded()) return;
-      upload_scalars();
-    }
-  }
-  while (true) {
-    while (may_launch_next()) {
-      std::pop_heap(ready_.begin(), ready_.end(), std::greater<>{});
-      const std::uint32_t op = ready_.back();
-      ready_.pop_back();
-      launch(op);
-    }
-    if (failure_ || ops_left_ != 0 || under_way_ != 0 || ready_late_.empty()) break;
-    // If nothing can fail any more, what the parameters lent need not be kept and is written over.
-    writing_in_place_ = may_write_in_place();
-    if (writing_in_place_)
-      for (const Tables::Held& held : tables_->graph.held)
-        for (std::uint32_t i = 0; i <= held.states; ++i) lent_[held.first_cell + i].reset();
-    ready_.swap(ready_late_);
-    std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
-  }
-  end_if_done();
-}
-
-void ProgramActor::launch(std::uint32_t number) {
-  const Tables& tables = *tables_;
-  const Tables::Op& op = tables.ops[number];
-  const std::span<Value> inputs(launch_inputs_.data(), op.input_count);
-  const std::span<Value> outputs(launch_outputs_.data(), op.output_count);
-  for (std::uint32_t i = 0; i < op.input_count; ++i) {
-    const Tables::Cell cell = tables.inputs_of(op)[i];
-    // The last reader takes the value along, so that its memory may be used again, or in place.
-    // Under the trap it stays, to be looked at.
-    inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
-  }
-  Ticket ticket;
-  try {
-    take_memory();
-    for (std::uint32_t k = 0; k < op.output_count; ++k) {
-      const Tables::Cell cell = tables.outputs_of(op)[k];
-      Value& spare = spare_[cell];
-      if (cell < planned_.size() && planned_[cell])
-        outputs[k] = planned_[cell];
-      else if (spare && spare->unique() && spare->buffer()->unique())
-        outputs[k] = std::move(spare);
-    }
-    ticket = launch_op(
-        *device_,
-        *op.op,
-        inputs,
-        tables.metas_of(op),
-        current_->random.seed,
-        current_->random.calls + op.random,
-        op.node.where,
-        outputs);
-  } catch (...) {
-    // What was to be written over is still what it was, and goes back.
-    for (std::uint32_t i = 0; op.late && i < op.input_count; ++i)
-      lent_[tables.inputs_of(op)[i]] = inputs[i];
-    fail(number);
-  }
-  for (Value& value : inputs) value.reset();
-  for (std::uint32_t k = 0; k < op.output_count; ++k) {
-    Value value = std::move(outputs[k]);
-    if (!failure_) cells_[tables.outputs_of(op)[k]] = std::move(value);
-  }
-  if (failure_) return;
-  if (ticket) {
-    ++under_way_;
-    ticket->notify(Address<Completed>(Ref<ActorCell>::share(&cell())), number);
-  } else {
-    finish_op(number);
-  }
-}
-
-void ProgramActor::finish_op(std::uint32_t number) {
-  const Tables::Op& op = tables_->ops[number];
-  --(op.late ? late_left_ : ops_left_);
-  if (failure_) return;
-  if (trapping_) {
-    check_nan(number);
-    next_op_ = number + 1;
-  }
-  for (const Tables::Cell cell : tables_->outputs_of(op)) {
-    if (!op.late && op.op->info().family != OpFamily::view &&
-        tables_->graph.metas[cell].bytes() <= small_bytes_max)
-      spare_[cell] = cells_[cell];
-    made(cell);
-  }
-}
-
-void ProgramActor::check_nan(std::uint32_t number) {
-  const Tables::Op& op = tables_->ops[number];
-  for (const Tables::Cell cell : tables_->outputs_of(op)) {
-    const Value& value = cells_[cell];
-    if (!value || !has_nan(value)) continue;
-    const std::string_view name = op.op->info().name;
-    std::uint32_t giver = 0;
-    Tables::Cell given = 0;
-    for (; giver < op.input_count; ++giver) {
-      given = tables_->inputs_of(op)[giver];
-      if (cells_[given] && has_nan(cells_[given])) break;
-    }
-    Error error = giver < op.input_count
-                      ? nan_came_in(name, giver, tables_->graph.source_of(given), op.node.vjp_of)
-                      : nan_made(name, value->meta(), op.node.vjp_of);
-    error.at(op.node.where.file, op.node.where.line).step(current_->step);
-    failure_ = ValueBody::failed(system(), std::move(error));
-    return;
-  }
-}
-
-void ProgramActor::fail(std::uint32_t number) {
-  const Tables::Op& op = tables_->ops[number];
-  Error error = current_error();
-  if (error.op().empty()) {
-    std::string shapes;
-    for (std::uint32_t i = 0; i < op.input_count; ++i)
-      shapes += (i ? ", " : "") + to_string(tables_->graph.metas[tables_->inputs_of(op)[i]]);
-    error = Error(error.code(), error.message() + " (inputs: " + shapes + ")")
-                .hint(error.hint())
-                .at(error.file(), error.line())
-                .op(op.node.op);
-  }
-  if (error.file().empty()) error.at(op.node.where.file, op.node.where.line);
-  if (error.step() < 0) error.step(current_->step);
-  failure_ = ValueBody::failed(system(), std::move(error));
-}
-
-void ProgramActor::end_if_done() {
-  if (!current_ || outside_left_ != 0 || under_way_ != 0) return;
-  if (!failure_ && (ops_left_ != 0 || late_left_ != 0)) return;
-  end();
-}
-
-void ProgramActor::end() {
-  worth_recording_ = device_->launches_on_trial() == on_trial_before_;
-  const Tables& tables = *tables_;
-  StepRequest* done = std::exchange(current_, nullptr);
-  // A result may stand in more than one place, so parameters come last and may take it along.
-  for (std::size_t i = 0; i < tables.graph.outputs.size(); ++i)
-    Address<Input>(done->outputs[i])
-        .send(Input{0, failure_ ? failure_ : cells_[tables.graph.outputs[i]]});
-  done->outputs.clear();
-  std::size_t number = 0;
-  for (const Tables::Held& held : tables.graph.held) {
-    GiveBack back;
-    for (std::size_t i = 0; i < held.results.size(); ++i) {
-      const Tables::Cell own = held.first_cell + static_cast<Tables::Cell>(i);
-      Value& result = cells_[held.results[i]];
-      // Should a step that could not fail have failed: a parameter never ends without a value.
-      Value& kept = lent_[own] || !writing_in_place_ ? lent_[own] : result ? result : cells_[own];
-      // Two parameters may have been set to one tensor: the last of them takes it along.
-      const bool last = tables.last_result[number++];
-      back.values[i] = failure_ ? std::move(kept) : last ? std::move(result) : result;
-    }
-    Address<GiveBack>(held.parameter.cell()).send(std::move(back));
-  }
-  for (Value& value : cells_) value.reset();
-  for (Value& value : lent_) value.reset();
-  ready_.clear();
-  ready_late_.clear();
-  failure_.reset();
-  pool_->give_back(done);
-  if (!waiting_first_) give_memory_back();
-  if (waiting_first_) {
-    StepRequest* next = std::exchange(waiting_first_, waiting_first_->next);
-    if (!waiting_first_) waiting_last_ = nullptr;
-    begin(*next);
-  }
+  const auto index = static_cast<std::uint32_t>(completed.token >> 32);
+  state_.pool->at(index).context->complete(static_cast<std::uint32_t>(completed.token));
+  begin_steps();
 }
 
 }  // namespace troupe

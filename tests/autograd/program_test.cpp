@@ -569,3 +569,59 @@ TEST_CASE("the first NaN is named alike through both doors", "[autograd]") {
     }
   }
 }
+
+TEST_CASE("steps on their way at once give the bits of one after another", "[autograd]") {
+  const unsigned threads = GENERATE(1u, 2u, 4u);
+  const auto run = [&](std::uint32_t steps_in_flight) {
+    test::Engine engine(threads);
+    Net net;
+    const Meta metas[] = {{DType::float32, {128, 8}}, {DType::float32, {128, 1}}};
+    const ProgramOptions options{.steps_in_flight = steps_in_flight};
+    Program train =
+        Program::capture([&](std::span<const Tensor> in) { return net.step(in); }, metas, options);
+    Program predict = Program::capture(
+        [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+          const NoGrad no_grad;
+          return {dropout(tanh(linear(in[0], net.w1.tensor(), net.b1.tensor())), 0.5)};
+        },
+        std::span(metas, 1),
+        options);
+    std::vector<Tensor> results;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const Tensor inputs[] = {batch(128, 8, i), batch(128, 1, 50 + i)};
+      results.push_back(train.run(inputs)[0]);
+      for (int k = 0; k < 3; ++k) results.push_back(predict.run(std::span(inputs, 1))[0]);
+    }
+    std::vector<std::vector<std::uint32_t>> seen;
+    for (const Tensor& result : results) seen.push_back(bits(result));
+    seen.push_back(bits(net.w1.tensor()));
+    return seen;
+  };
+  const auto expected = run(1);
+  REQUIRE(run(2) == expected);
+  REQUIRE(run(5) == expected);
+}
+
+TEST_CASE("a step goes on while another waits for its input", "[autograd]") {
+  test::Engine engine;
+  Parameter weight(Tensor::copy_of<float>(std::vector<float>{1, 2, 3, 4}, {4}));
+  const Meta meta{DType::float32, {4}};
+  for (const std::uint32_t steps_in_flight : {1u, 2u}) {
+    Program program = Program::capture(
+        [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+          const NoGrad no_grad;
+          return {in[0] + weight.tensor()};
+        },
+        std::span(&meta, 1),
+        {.steps_in_flight = steps_in_flight});
+    Awaiting later = make_awaiting(engine.device, meta, nullptr, 0, Where::here());
+    const Tensor given = Tensor::copy_of<float>(std::vector<float>{1, 1, 1, 1}, {4});
+    const Tensor first = program.run(std::span(&later.tensor, 1))[0];
+    const Tensor second = program.run(std::span(&given, 1))[0];
+    CHECK_FALSE(first.ready());
+    CHECK(second.ready() == (steps_in_flight == 2));
+    Address<Input>(later.cell).send(Input{0, (given * 10).value()});
+    CHECK(first.to_vector<float>() == std::vector<float>{11, 12, 13, 14});
+    CHECK(second.to_vector<float>() == std::vector<float>{2, 3, 4, 5});
+  }
+}

@@ -62,6 +62,9 @@ struct Graph {
     std::uint32_t states;
     std::vector<Cell> results;  ///< for value and states; the entering cell where none was written
     bool written;
+
+    /// Then the parameter may lend its value to several steps at once, and need not get it back.
+    [[nodiscard]] bool only_read() const noexcept { return !written && states == 0; }
   };
 
   /// What a capture recorded, and the tensors that the captured function returned.

@@ -24,6 +24,9 @@ struct ProgramOptions {
   /// On a device that can, the commands of a step are recorded once and submitted again for each
   /// step, in memory that the program then keeps. The bits are the same.
   bool record = true;
+  /// Steps that may be on their way at once, each in memory of its own: where one waits, another
+  /// goes on. A step that updates parameters begins with what the one before it left all the same.
+  std::uint32_t steps_in_flight = 1;
   /// What a step computes in may take so many bytes, besides its inputs, outputs, parameters and
   /// results of 4 KiB and less; 0: as many as it likes. Where they would not do, some results are
   /// let go of and computed again, with the same bits. `capture` throws `out_of_memory`, naming the
