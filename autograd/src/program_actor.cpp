@@ -44,7 +44,7 @@ ProgramActor::ProgramActor(
     std::shared_ptr<RequestPool> pool,
     bool may_record,
     std::uint32_t steps_in_flight)
-    : state_{.device = device, .compiled = std::move(compiled), .plain = std::move(plain), .pool = std::move(pool), .arenas = Arenas::of(device), .actor = nullptr, .may_record = may_record, .recorded = nullptr},
+    : state_(device, std::move(compiled), std::move(plain), std::move(pool), may_record),
       contexts_max_(steps_in_flight) {
   contexts_.reserve(steps_in_flight);
 }

@@ -3,6 +3,7 @@
 #include "parameter_actor.hpp"
 
 #include <troupe/core/system.hpp>
+#include <troupe/core/trace.hpp>
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/launch.hpp>
@@ -13,6 +14,19 @@
 #include <utility>
 
 namespace troupe {
+
+ProgramState::ProgramState(
+    Device& device,
+    std::shared_ptr<const Tables> compiled,
+    std::shared_ptr<const Tables> plain,
+    std::shared_ptr<RequestPool> pool,
+    bool may_record)
+    : device(device),
+      compiled(std::move(compiled)),
+      plain(std::move(plain)),
+      pool(std::move(pool)),
+      arenas(Arenas::of(device)),
+      may_record(may_record) {}
 
 StepContext::StepContext(ProgramState& program) : program_(program) {
   for (const Tables* tables : {program.compiled.get(), program.plain.get()}) {
@@ -262,6 +276,8 @@ void StepContext::launch(std::uint32_t number) {
     // Under the trap it stays, to be looked at.
     inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
   }
+  Tracer& tracer = program_.device.system().tracer();
+  const std::uint64_t began = tracer.on() ? tracer.now() : 0;
   Ticket ticket;
   try {
     take_memory();
@@ -288,6 +304,7 @@ void StepContext::launch(std::uint32_t number) {
       lent_[tables.inputs_of(op)[i]] = inputs[i];
     fail(number);
   }
+  if (began) tracer.span(trace_name(number), began);
   for (Value& value : inputs) value.reset();
   for (std::uint32_t k = 0; k < op.output_count; ++k) {
     Value value = std::move(outputs[k]);
@@ -301,6 +318,21 @@ void StepContext::launch(std::uint32_t number) {
   } else {
     finish_op(number);
   }
+}
+
+std::string_view StepContext::trace_name(std::uint32_t number) {
+  const Graph::Op& op = tables_->graph.ops[number];
+  if (tables_ != program_.compiled.get()) return op.nodes.front().op;
+  if (trace_names_.empty()) trace_names_.resize(tables_->ops.size());
+  std::string_view& name = trace_names_[number];
+  if (name.empty()) {
+    std::string text;
+    for (const Graph::Node& node : op.nodes)
+      text +=
+          (text.empty() ? "" : " + ") + std::string(node.op) + " #" + std::to_string(node.number);
+    name = program_.device.system().tracer().keep(text);
+  }
+  return name;
 }
 
 void StepContext::finish_op(std::uint32_t number) {

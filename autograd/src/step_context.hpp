@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,13 @@ class RequestPool {
 
 /// What all steps of a program share.
 struct ProgramState {
+  ProgramState(
+      Device& device,
+      std::shared_ptr<const Tables> compiled,
+      std::shared_ptr<const Tables> plain,
+      std::shared_ptr<RequestPool> pool,
+      bool may_record);
+
   Device& device;
   std::shared_ptr<const Tables> compiled;
   std::shared_ptr<const Tables> plain;  ///< as captured: its ops are looked at one by one
@@ -83,6 +91,8 @@ struct ProgramState {
 /// NaNs      while they are trapped, the ops run as they were captured, one after another in the
 ///           order of the calls, so that the first to fail is the first in that order.
 ///
+/// Traced    each launch as a span, by the names and numbers of the nodes that it computes.
+///
 /// Threads   in the turns of the program's actor.
 class StepContext {
  public:
@@ -102,6 +112,7 @@ class StepContext {
 
  private:
   void take_in(Tables::Cell cell, Value value);
+  [[nodiscard]] std::string_view trace_name(std::uint32_t op);
   void arrive(Tables::Cell cell, Value value);
   void made(Tables::Cell cell);
   void upload_scalars();
@@ -132,7 +143,8 @@ class StepContext {
   std::vector<Value> planned_;  // for each cell: its place there, if it has one
   std::vector<Value> launch_inputs_;  // of the op that is being launched
   std::vector<Value> launch_outputs_;
-  std::uint32_t ops_left_ = 0;  // not late
+  std::vector<std::string_view> trace_names_;  // of the compiled ops, once they were traced
+  std::uint32_t ops_left_ = 0;                 // not late
   std::uint32_t late_left_ = 0;
   std::uint32_t outside_left_ = 0;  // inputs and lent values still to come
   std::uint32_t under_way_ = 0;

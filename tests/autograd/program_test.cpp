@@ -2,7 +2,10 @@
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/capture.hpp>
+#include <troupe/autograd/graph.hpp>
 #include <troupe/autograd/program.hpp>
+#include <troupe/core/sim.hpp>
+#include <troupe/core/trace.hpp>
 #include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/engine.hpp>
@@ -624,4 +627,28 @@ TEST_CASE("a step goes on while another waits for its input", "[autograd]") {
     CHECK(first.to_vector<float>() == std::vector<float>{11, 12, 13, 14});
     CHECK(second.to_vector<float>() == std::vector<float>{2, 3, 4, 5});
   }
+}
+
+TEST_CASE("a fused op is traced by the names and numbers of its nodes", "[autograd]") {
+  sim::MemoryDisk disk;
+  test::Engine engine(2);
+  Net net;
+  const Meta metas[] = {{DType::float32, {32, 8}}, {DType::float32, {32, 1}}};
+  Program program = Program::capture([&](auto in) { return net.step(in); }, metas);
+  engine.system.tracer().start();
+  const Tensor inputs[] = {batch(32, 8, 1), batch(32, 1, 2)};
+  (void)program.run(inputs)[0].item();
+  REQUIRE(engine.system.tracer().write(disk, "/trace.json"));
+  const auto bytes = disk.read_all("/trace.json").value();
+  const std::string trace(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::size_t fused = 0;
+  for (const Graph::Op& op : program.graph().ops) {
+    std::string name;
+    for (const Graph::Node& node : op.nodes)
+      name +=
+          (name.empty() ? "" : " + ") + std::string(node.op) + " #" + std::to_string(node.number);
+    CHECK(trace.find("\"" + name + "\"") != std::string::npos);
+    fused += op.nodes.size() > 1 ? 1 : 0;
+  }
+  CHECK(fused > 1);
 }

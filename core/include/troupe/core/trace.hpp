@@ -56,6 +56,8 @@ class Tracer {
   /// nothing while tracing is off or when this thread runs no actors; `name` must outlive the
   /// system.
   void span(std::string_view name, std::uint64_t began) noexcept;
+  /// The same text, for as long as the system lives.
+  [[nodiscard]] std::string_view keep(std::string_view name);
 
  private:
   friend class ActorCell;
@@ -74,7 +76,6 @@ class Tracer {
       std::uint64_t began) noexcept;
 
   TraceRing* ring_of(Seat& seat) noexcept;
-  std::string_view keep(std::string_view name);
 
   System& system_;
   const bool simulated_;
@@ -84,7 +85,7 @@ class Tracer {
   std::atomic<std::size_t> events_max_{0};
   std::mutex mutex_;
   std::vector<std::unique_ptr<TraceRing>> rings_;
-  std::set<std::string, std::less<>> names_;  // of actors that had a name of their own
+  std::set<std::string, std::less<>> names_;  // kept: of actors with a name of their own, of spans
 };
 
 }  // namespace troupe
