@@ -15,7 +15,8 @@
 namespace troupe::cpu::bench {
 
 /// Runs plans on the calling thread and `threads` − 1 others that spin between launches, so that
-/// the kernels are measured and not the waking of threads.
+/// the kernels are measured and not the waking of threads. What the device would run at once runs
+/// on the calling thread alone.
 class Runner {
  public:
   explicit Runner(int threads) {
@@ -35,24 +36,23 @@ class Runner {
     }
     call_ = &call;
     plan_ = &plan;
+    const bool at_once = plan.cost_ns < at_once_ns;
     for (std::size_t phase = 0; phase < plan.phase_count; ++phase) {
+      if (at_once || others_.empty()) {
+        for (std::uint32_t i = 0; i < plan.phases[phase].chunks; ++i)
+          plan.phases[phase].run(call, plan, i, scratch_.get());
+        continue;
+      }
       next_ = finished_ = 0;
-      work(phase);
+      phase_ = phase;
+      round_.fetch_add(1);
+      take(phase);
       const auto all = static_cast<int>(others_.size());
       while (finished_ < all) _mm_pause();
     }
   }
 
  private:
-  void work(std::size_t phase) {
-    if (others_.empty()) {
-      take(phase);
-      return;
-    }
-    phase_ = phase;
-    round_.fetch_add(1);
-    take(phase);
-  }
   void take(std::size_t phase) {
     const Plan::Phase& work = plan_->phases[phase];
     for (std::uint32_t i = next_++; i < work.chunks; i = next_++)

@@ -23,8 +23,6 @@ namespace troupe::cpu {
 
 namespace {
 
-/// A launch below this runs in the caller's turn: handing it over costs about as much.
-constexpr double at_once_ns = 10'000;
 /// Launches on so few elements take the shortest way.
 constexpr std::int64_t direct_elements_max = 1024;
 constexpr std::size_t stack_scratch_max = 4096;

@@ -84,6 +84,9 @@ struct Plan {
   }
 };
 
+/// A launch below this cost runs in the caller's turn: handing it over costs about as much.
+inline constexpr double at_once_ns = 10'000;
+
 /// Cuts the work of one op on one instruction set. Shapes and dtypes were checked by the op's shape
 /// rule; throws `Error{unsupported}` for a dtype the kernel does not have.
 using PlanFunction = void (*)(const KernelCall& call, Plan& plan);
