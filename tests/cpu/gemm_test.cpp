@@ -2,6 +2,8 @@
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <limits>
@@ -228,6 +230,33 @@ void check_layouts(std::int64_t m, std::int64_t n, std::int64_t k) {
   }
 }
 
+/// Elements whose last one is followed by a page that may not be touched.
+template <class T>
+class AtPageEnd {
+ public:
+  explicit AtPageEnd(std::int64_t count) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+    pages_ = (bytes + page - 1) / page * page;
+    bytes_ = pages_ + page;
+    base_ = static_cast<std::byte*>(
+        ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(base_ != MAP_FAILED);
+    REQUIRE(::mprotect(base_ + pages_, page, PROT_NONE) == 0);
+    data_ = reinterpret_cast<T*>(base_ + pages_ - bytes);
+  }
+  ~AtPageEnd() { ::munmap(base_, bytes_); }
+  AtPageEnd(const AtPageEnd&) = delete;
+  AtPageEnd& operator=(const AtPageEnd&) = delete;
+  [[nodiscard]] T* data() const noexcept { return data_; }
+
+ private:
+  std::byte* base_;
+  std::size_t pages_;
+  std::size_t bytes_;
+  T* data_;
+};
+
 }  // namespace
 
 // Goal: products of any shape, layout and batch agree with a plain sum in long double, and bits do
@@ -290,6 +319,37 @@ TEST_CASE("empty products are zeros, empty results nothing", "[cpu][gemm]") {
     check<Matmul>(matmul_problem<float>(random, {}, {}, m, n, k), 1);
   check<Linear>(linear_problem<float>(random, {4}, 10, 0, true), 1);
   check<Matmul>(matmul_problem<std::int32_t>(random, {}, {}, 3, 4, 0), 1);
+}
+
+// Goal: whole vectors that reach over the edge of a matrix never leave its memory. Method: behind
+// each operand begins a page that may not be touched.
+TEMPLATE_TEST_CASE("products touch nothing behind their operands", "[cpu][gemm]", float, double) {
+  using T = TestType;
+  const int unused = 0;
+  for (const auto& [m, n, k] :
+       {std::array{8, 8, 8},
+        std::array{3, 1, 70},
+        std::array{1, 77, 35},
+        std::array{5, 3, 40},
+        std::array{15, 33, 64},
+        std::array{40, 17, 300},
+        std::array{130, 47, 90},
+        std::array{300, 100, 70}})
+    for (const std::size_t turned : {0, 1, 2, 3})
+      for (const NamedPlan& kernel : kernels<Matmul>()) {
+        CAPTURE(kernel.isa, m, n, k, turned);
+        const AtPageEnd<T> a(m * k), b(k * n), c(m * n);
+        std::fill_n(a.data(), m * k, T(1));
+        std::fill_n(b.data(), k * n, T(2));
+        HostTensor<T> left = make_strided<T>({m, k}, {turned & 1, 1 - (turned & 1)});
+        HostTensor<T> right = make_strided<T>({k, n}, {turned >> 1, 1 - (turned >> 1)});
+        HostTensor<T> out = make_tensor<T>({m, n});
+        left.view.data = a.data();
+        right.view.data = b.data();
+        out.view.data = c.data();
+        run_kernel(kernel.plan, call_of(unused, {left.view, right.view}, {out.view}));
+        REQUIRE(std::all_of(c.data(), c.data() + m * n, [k = k](T x) { return x == T(2 * k); }));
+      }
 }
 
 // Goal: a transposed view and its copy give the same bits, so that folding a transpose into the

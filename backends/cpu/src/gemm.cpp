@@ -174,6 +174,10 @@ void run_pack(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std
   }
 }
 
+/// Rows, columns and depth up to which a product is one chunk.
+template <class T, class A>
+constexpr std::int64_t small_max = 64;
+
 /// Elements of C that a chunk keeps on its stack between blocks of depth.
 template <class T>
 constexpr std::int64_t sums_max = 80 * 1024 / sizeof(T);
@@ -232,7 +236,7 @@ void run_product(
         if (cut.b_packed) {
           tile.b = b_packed + k0 * cut.column_panels * width + column * k;
           tile.b_row = width;
-        } else if (cut.b_direct && columns % lanes == 0) {
+        } else if (cut.b_direct && (Tile<T, A>::cuts_rows || columns % lanes == 0)) {
           tile.b = b + column;
           tile.b_row = cut.b_k;
         } else {
@@ -265,16 +269,16 @@ Blocks cut_blocks(const Product& p) noexcept {
   const std::int64_t column_panels = ceil_div(p.n, T_::columns);
   Blocks blocks{};
 
-  // B: with few rows there is nothing to gain from reading it in order, with some each chunk takes
-  // all rows and packs its own columns, with many it is packed once for all chunks.
-  const bool small = p.n * p.k <= 4096;
-  blocks.b_direct = p.b_column == 1 && (p.m <= 2 * T_::rows || small);
+  // B: with some rows each chunk takes all of them, and reads B where it lies or packs its own
+  // columns; with many it is packed once for all chunks. Rows that lie a power of two apart fall on
+  // the same few sets of the caches, so that nothing read by one tile is left for the next.
+  const bool b_spread = p.b_k * sizeof(T) % 4096 == 0;
   blocks.b_packed = p.m > 256;
-  if (blocks.b_packed) blocks.b_direct = false;
-  // A: packed when its elements are used often, or lie so that a few steps of k fall on the same
-  // sets of the cache or on as many pages.
-  const bool spread = p.a_k != 1 || p.a_row * sizeof(T) % 2048 == 0;
-  blocks.a_packed = !small && p.n > (spread ? 2 : 8) * T_::columns && p.m > 1;
+  blocks.b_direct = !blocks.b_packed && p.b_column == 1 && (!b_spread || p.m <= 2 * T_::rows);
+  // A: likewise, but a tile reads several rows side by side along k, or their k-th elements where
+  // those are neighbors: then nothing it reads is needed twice.
+  const bool a_spread = p.a_k == 1 ? p.a_row * sizeof(T) % 2048 == 0 : p.a_row != 1;
+  blocks.a_packed = a_spread && p.k > T_::lanes && p.n > 2 * T_::columns && p.m > 1;
 
   if (flops < chunk_flops<A>(flops * p.batch)) {
     blocks.tiles = row_tiles;
@@ -305,11 +309,73 @@ Blocks cut_blocks(const Product& p) noexcept {
   return blocks;
 }
 
+/// A product so small that cutting it would cost as much as computing it: one chunk, one block of
+/// depth, operands read where they lie but for columns of B that are not rows of memory.
+template <class T, class A>
+void run_small(const KernelCall& call, const Plan& plan, std::uint32_t, std::byte*) {
+  constexpr std::int64_t width = Tile<T, A>::columns;
+  constexpr std::int64_t lanes = Tile<T, A>::lanes;
+  // Not copied: a copy by wide loads would wait for the narrow stores that wrote these just now.
+  const auto& [m, n, k, batch, a_row, a_k, b_k, b_column, unused_0, unused_1, unused_2, unused_3] =
+      plan.numbers;
+  const T* const b = call.in[1].as<const T>();
+  const bool biased = call.in_count > 2;
+  const RowTiles<A> row_tiles = RowTiles<A>::cut(m, Tile<T, A>::rows);
+  alignas(64) T panel_bias[width];
+  alignas(64) T panel_buffer[width * small_max<T, A>];
+  TileCall<T> tile;
+  tile.a_row = a_row;
+  tile.a_k = a_k;
+  tile.k = k;
+  tile.c_row = n;
+  for (std::int64_t column = 0; column < n; column += width) {
+    const std::int64_t columns = std::min(width, n - column);
+    if (biased) {
+      const T* const bias = call.in[2].as<const T>();
+      const std::int64_t bias_step = call.in[2].strides[0];
+      for (std::int64_t j = 0; j < width; ++j)
+        panel_bias[j] = j < columns ? bias[(column + j) * bias_step] : T(0);
+      tile.column_bias = panel_bias;
+    }
+    if (b_column == 1 && (Tile<T, A>::cuts_rows || columns % lanes == 0)) {
+      tile.b = b + column;
+      tile.b_row = b_k;
+    } else {
+      pack_columns<T, A>(b + column * b_column, b_k, b_column, columns, k, panel_buffer);
+      tile.b = panel_buffer;
+      tile.b_row = width;
+    }
+    tile.c = call.out[0].as<T>() + column;
+    if constexpr (!Tile<T, A>::cuts_rows) {
+      const LeftRows<T> left{call.in[0].as<const T>(), false};
+      multiply_panels<T, A>(tile, row_tiles, 0, row_tiles.count, left, columns, Carry<T>{});
+      continue;
+    }
+    tile.a = call.in[0].as<const T>();
+    tile.columns = columns;
+    const auto& functions = tile_table<T, A>()[columns > lanes];
+    for (std::int64_t i = 0, row = 0; i < row_tiles.count; ++i) {
+      const std::int64_t rows = row_tiles.begin(i + 1) - row;
+      functions[rows - 1](tile);
+      tile.a += rows * a_row;
+      tile.c += rows * n;
+      row += rows;
+    }
+  }
+}
+
 }  // namespace
 
 template <class T, class A>
 void plan_product(const Product& product, Plan& plan) {
   if (product.m * product.n * product.batch == 0) return;
+  if (product.batch == 1 && product.k <= small_max<T, A> && product.m <= small_max<T, A> &&
+      product.n <= small_max<T, A>) {
+    store(product, {}, plan);
+    plan.cost_ns = 2.0 * product.m * product.n * product.k / flops_per_ns + 50;
+    plan.add(&run_small<T, A>, 1);
+    return;
+  }
   const Blocks blocks = cut_blocks<T, A>(product);
   const Cut<T, A> cut(product, blocks);
   store(product, blocks, plan);

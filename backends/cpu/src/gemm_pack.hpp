@@ -94,7 +94,8 @@ void pack_rows(
     for (std::int64_t i = 0; i < rows; ++i) to[done * rows + i] = a[i * a_row + done * a_k];
 }
 
-/// Packs `columns` columns of B, `k` deep, to[k][column], zeros up to the tile's full width.
+/// Packs `columns` columns of B, `k` deep, to[k][column]. What lies behind the last column, up to
+/// the tile's full width, is zeros or columns once more: it is multiplied, and nobody looks.
 template <class T, class A>
 void pack_columns(
     const T* b,
@@ -114,16 +115,19 @@ void pack_columns(
     return;
   }
   std::int64_t done = 0;
-  if (columns == width && b_k == 1) {
+  if (b_k == 1) {
     constexpr std::int64_t size = transpose_size<T, A>;
     for (; done + size <= k; done += size)
-      for (std::int64_t j = 0; j < width; j += size)
-        transpose_block<T, A>(
-            b + j * b_column + done,
-            b_column,
-            static_cast<int>(size),
-            to + done * width + j,
-            width);
+      for (std::int64_t j = 0; j < width; j += size) {
+        T* const at = to + done * width + j;
+        const T* const from = b + j * b_column + done;
+        if (j + size <= columns)
+          transpose_block<T, A>(from, b_column, static_cast<int>(size), at, width);
+        else if (j < columns)
+          transpose_block<T, A>(from, b_column, static_cast<int>(columns - j), at, width);
+        else
+          for (std::int64_t i = 0; i < size; ++i) std::fill_n(at + i * width, size, T(0));
+      }
   }
   for (; done < k; ++done) {
     std::int64_t j = 0;

@@ -27,9 +27,10 @@ struct Carry {
 /// packed panels, one behind the other, as `columns` fill; the last may be cut off.
 ///
 /// `tile` gives everything but A's address; its `c` and `row_bias` are those of row 0. A panel cut
-/// off by the matrix's edge is computed at full vector width beside the result and copied: the same
-/// instructions, hence the same bits, as anywhere else. Tiles are the outer loop: each of their
-/// rows is written from left to right, which is what prefetching hardware looks for.
+/// off by the matrix's edge is computed at full vector width, behind a mask or beside the result
+/// and copied: the same instructions, hence the same bits, as anywhere else. Tiles are the outer
+/// loop: each of their rows is written from left to right, which is what prefetching hardware looks
+/// for.
 template <class T, class A>
 void multiply_panels(
     TileCall<T> tile,
@@ -65,8 +66,9 @@ void multiply_panels(
       const std::int64_t rest = columns - j;
       const TileFunction<T> function = functions[rest > lanes][rows - 1];
       T* const at = c + row * c_row + j;
-      const bool whole = rest >= width || rest == lanes;
+      const bool whole = Tile<T, A>::cuts_rows || rest >= width || rest == lanes;
       tile.b = b + j * tile.k;
+      tile.columns = std::min(rest, width);
       if (sums) {
         tile.from = carry.first ? nullptr : sums;
         tile.from_row = width;

@@ -99,9 +99,9 @@ void dot_rows(
   std::copy_n(result, rows, y);
 }
 
-/// Columns side by side in vectors: chain p of each adds rows p, p + lanes, p + 2 lanes, … of W.
-/// Two chains of four vectors at a time, as registers allow.
-template <class T, class A>
+/// Columns side by side in `V` vectors: chain p of each adds rows p, p + lanes, p + 2 lanes, … of
+/// W. Two chains of all vectors at a time, as registers allow.
+template <class T, class A, int V>
 void sum_columns(
     const VectorProduct<T, A>& product,
     const T* x,
@@ -111,57 +111,63 @@ void sum_columns(
   using Register = Vec<T, A>;
   using P = VectorProduct<T, A>;
   constexpr std::int64_t lanes = P::lanes;
-  alignas(64) T chains[lanes * P::width];
-  alignas(64) T packed[P::depth * P::width];
-  std::fill_n(chains, lanes * P::width, T(0));
-  const bool direct = product.w_column == 1 && columns == P::width;
+  constexpr std::int64_t width = V * lanes;
+  alignas(64) T chains[lanes * width];
+  alignas(64) T packed[P::depth * width];
+  std::fill_n(chains, lanes * width, T(0));
+  const bool direct = product.w_column == 1 && columns == width;
   for (std::int64_t k0 = 0; k0 < product.k; k0 += P::depth) {
     const std::int64_t k = std::min(P::depth, product.k - k0);
     const T* rows = w + k0 * product.w_k;
     std::int64_t row = product.w_k;
     if (!direct) {
       for (std::int64_t p = 0; p < k; ++p)
-        for (std::int64_t j = 0; j < P::width; ++j)
-          packed[p * P::width + j] =
-              j < columns ? rows[p * product.w_k + j * product.w_column] : T(0);
+        for (std::int64_t j = 0; j < width; ++j)
+          packed[p * width + j] = j < columns ? rows[p * product.w_k + j * product.w_column] : T(0);
       rows = packed;
-      row = P::width;
+      row = width;
     }
+    // The chains take rows out of their order in memory, which no hardware foresees.
+    const std::int64_t ahead = direct && k0 + 2 * P::depth <= product.k ? P::depth * row : 0;
     for (std::int64_t chain = 0; chain < lanes; chain += 2) {
-      Register even[4];
-      Register odd[4];
-      T* const at = chains + chain * P::width;
+      Register even[V];
+      Register odd[V];
+      T* const at = chains + chain * width;
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
+      for (int v = 0; v < V; ++v) {
         even[v] = Register::load_aligned(at + v * lanes);
-        odd[v] = Register::load_aligned(at + P::width + v * lanes);
+        odd[v] = Register::load_aligned(at + width + v * lanes);
       }
       for (std::int64_t p = chain; p < k; p += lanes) {
         const T* const r = rows + p * row;
         const Register left(x[k0 + p]);
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v)
+        for (int v = 0; v < V; ++v) {
+          __builtin_prefetch(r + ahead + v * lanes);
           even[v] =
               fused_multiply_add<T, A>(left, Register::load_unaligned(r + v * lanes), even[v]);
+        }
         if (p + 1 >= k) break;
         const Register next(x[k0 + p + 1]);
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v)
+        for (int v = 0; v < V; ++v) {
+          __builtin_prefetch(r + ahead + row + v * lanes);
           odd[v] =
               fused_multiply_add<T, A>(next, Register::load_unaligned(r + row + v * lanes), odd[v]);
+        }
       }
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
+      for (int v = 0; v < V; ++v) {
         even[v].store_aligned(at + v * lanes);
-        odd[v].store_aligned(at + P::width + v * lanes);
+        odd[v].store_aligned(at + width + v * lanes);
       }
     }
   }
-  for (int v = 0; v < 4; ++v) {
+  for (int v = 0; v < V; ++v) {
     Register chain[lanes];
 #pragma GCC unroll 16
     for (int p = 0; p < lanes; ++p)
-      chain[p] = Register::load_aligned(chains + p * P::width + v * lanes);
+      chain[p] = Register::load_aligned(chains + p * width + v * lanes);
     add_chains<T, A>(chain).store_aligned(chains + v * lanes);
   }
   std::copy_n(chains, columns, y);
@@ -189,14 +195,19 @@ void run_vector_product(
       copy[p] = p < product.k ? x[p * product.x_k] : T(0);
     x = copy;
   }
-  const std::int64_t step = product.w_k == 1 ? P::lanes : P::width;
-  for (std::int64_t j = first; j < end; j += step) {
-    const std::int64_t columns = std::min(step, end - j);
+  for (std::int64_t j = first; j < end;) {
+    const std::int64_t rest = end - j;
     const T* const from = w + j * product.w_column;
-    if (product.w_k == 1)
+    std::int64_t columns = std::min(rest, P::lanes);
+    if (product.w_k == 1) {
       dot_rows<T, A>(x, from, product.w_column, product.k, columns, y + j);
-    else
-      sum_columns<T, A>(product, x, from, columns, y + j);
+    } else if (rest >= P::width || product.w_column != 1) {
+      columns = std::min(rest, P::width);
+      sum_columns<T, A, 4>(product, x, from, columns, y + j);
+    } else {
+      sum_columns<T, A, 1>(product, x, from, columns, y + j);
+    }
+    j += columns;
   }
   // One column: the bias is one number, for all rows.
   const std::int64_t bias_step = bias && !product.swapped ? call.in[2].strides[0] : 0;
