@@ -39,6 +39,31 @@ function(troupe_cpu_kernels target)
   endforeach()
 endfunction()
 
+# troupe_cpu_products(<target> <set> FLAGS <flag>... SOURCES <src/...cpp>...)
+#
+# Compiles the products of an instruction set that has the kernels of AVX-512 otherwise. What such a
+# file shares with others must carry the set's name; it is not one of xsimd's.
+function(troupe_cpu_products target set)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS;SOURCES")
+  if(NOT avx512 IN_LIST TROUPE_CPU_SETS)
+    return()
+  endif()
+  get_target_property(dependencies ${target} LINK_LIBRARIES)
+  set(objects ${target}_${set})
+  add_library(${objects} OBJECT ${arg_SOURCES})
+  troupe_defaults(${objects})
+  target_link_libraries(${objects} PRIVATE ${dependencies})
+  target_include_directories(${objects} PRIVATE include src)
+  target_include_directories(
+    ${objects} SYSTEM PRIVATE $<TARGET_PROPERTY:xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_compile_definitions(${objects} PRIVATE TROUPE_CPU_ARCH=xsimd::avx512bw)
+  target_compile_options(
+    ${objects}
+    PRIVATE -mavx512f -mavx512bw -mavx512dq -mavx512cd -mavx512vl -mavx2 -mfma ${arg_FLAGS}
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+endfunction()
+
 # troupe_cpu_sees_sets(<target>): for programs that call kernels past the device, which sets there are.
 function(troupe_cpu_sees_sets target)
   foreach(set IN LISTS TROUPE_CPU_SETS)
@@ -56,6 +81,9 @@ function(troupe_isa_leak_tests target)
   endif()
   set(sets ${TROUPE_CPU_SETS})
   list(REMOVE_ITEM sets sse2)
+  if(avx512 IN_LIST sets)
+    list(APPEND sets avx512bf16)
+  endif()
   foreach(set IN LISTS sets)
     add_test(
       NAME ${target}_isa_leak_${set}

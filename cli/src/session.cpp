@@ -26,14 +26,16 @@ Session::Session(const MachineOptions& options, Console& console)
 
 std::string numeric_profile(const Device& device) {
   std::string profile = "troupe " TROUPE_VERSION ", ";
+  std::string_view precision = "highest";
   profile += device.name();
   if (device.name() == "cpu") {
     profile += " ";
     profile += cpu::instruction_set(device);
+    precision = name_of(cpu::float32_precision(device));
   } else {
     profile += " (" + device.description() + ")";
   }
-  return profile + ", float32 products at highest precision";
+  return profile + ", float32 products at " + std::string(precision) + " precision";
 }
 
 }  // namespace troupe::cli

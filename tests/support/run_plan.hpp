@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernel.hpp"
+#include "narrow_sets.hpp"
 
 #include <troupe/tensor/dtype.hpp>
 #include <troupe/tensor/shape.hpp>
@@ -17,10 +18,16 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 // The instruction sets that the library was compiled for; all, unless the build says which.
 /// Runs kernels without a scheduler: what the tests and benches of the CPU backend share.
+namespace troupe {
+struct Matmul;
+struct Linear;
+}  // namespace troupe
+
 namespace troupe::cpu::test {
 
 /// A kernel of one instruction set that this machine has.
@@ -45,6 +52,10 @@ std::vector<NamedPlan> kernels() {
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
     list.push_back({"avx512", &Kernel<Op, xsimd::avx512bw>::plan});
+  // Products have kernels beyond these.
+  if constexpr (std::is_same_v<Op, Matmul> || std::is_same_v<Op, Linear>)
+    if (__builtin_cpu_supports("avx512bf16"))
+      list.push_back({"avx512bf16", &Kernel<Op, avx512bf16>::plan});
 #endif
   return list;
 }

@@ -1,4 +1,5 @@
 #include "cpu_device.hpp"
+#include "narrow_sets.hpp"
 
 #include <troupe/core/error.hpp>
 #include <troupe/cpu/cpu.hpp>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 namespace troupe::cpu {
 
@@ -27,6 +29,25 @@ KernelTable make_kernel_table<xsimd::avx512bw>();
 #endif
 
 namespace {
+
+#ifdef TROUPE_CPU_AVX512
+template <class Op, class... Ops>
+constexpr std::size_t place_of(OpList<Ops...>) {
+  constexpr bool same[] = {std::is_same_v<Op, Ops>...};
+  std::size_t place = 0;
+  while (!same[place]) ++place;
+  return place;
+}
+
+/// The kernels of AVX-512, with the products of a set beyond it.
+template <class Set>
+KernelTable with_products_of() {
+  KernelTable table = make_kernel_table<xsimd::avx512bw>();
+  table.plans[place_of<Matmul>(AllOps{})] = &Kernel<Matmul, Set>::plan;
+  table.plans[place_of<Linear>(AllOps{})] = &Kernel<Linear, Set>::plan;
+  return table;
+}
+#endif
 
 struct InstructionSet {
   std::string_view name;
@@ -51,6 +72,9 @@ std::vector<InstructionSet> known_sets() {
 #endif
 #ifdef TROUPE_CPU_AVX512
       {"avx512", avx512, &make_kernel_table<xsimd::avx512bw>},
+      {"avx512bf16",
+       avx512 && __builtin_cpu_supports("avx512bf16"),
+       &with_products_of<avx512bf16>},
 #endif
   };
 }
@@ -98,7 +122,8 @@ std::string processor_name() {
 
 }  // namespace
 
-CpuDevice::CpuDevice(System& system, const Options& options) : Device(system), memory_(options) {
+CpuDevice::CpuDevice(System& system, const Options& options)
+    : Device(system), memory_(options), precision_(options.float32_precision) {
   const InstructionSet set = choose(options.instruction_set);
   instruction_set_ = set.name;
   table_ = set.make_table();
@@ -131,6 +156,14 @@ std::vector<std::string_view> instruction_sets() {
 
 std::string_view instruction_set(const Device& device) {
   return cpu_device(device).instruction_set();
+}
+
+void set_float32_precision(Device& device, Precision precision) {
+  cpu_device(device).set_float32_precision(precision);
+}
+
+Precision float32_precision(const Device& device) {
+  return cpu_device(device).float32_precision();
 }
 
 MemoryStatistics memory(const Device& device) { return cpu_device(device).memory().statistics(); }

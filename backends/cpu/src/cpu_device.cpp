@@ -272,6 +272,7 @@ Ticket CpuDevice::launch(const Launch& launch) {
   KernelCall call;
   Plan plan;
   fill_call(call, *launch.op, launch, launch.inputs, launch.outputs);
+  call.precision = precision_;
   this->plan(index, op, call, plan);
   return run(launch, call, plan);
 }
@@ -374,6 +375,7 @@ Ticket CpuDevice::launch_fused(const Launch& launch) {
   if (fused.head) {
     const OpInstance& head = *fused.head;
     fill_call(call, head, launch, launch.inputs.first(fused.head_inputs), {head_result, 1});
+    call.precision = precision_;
     call.segment = &segment;
     call.run_segment = &SegmentKernel::run;
     this->plan(index_of(head.info().id), head.info(), call, plan);

@@ -6,6 +6,7 @@
 #include <troupe/cpu/cpu.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
@@ -43,6 +44,8 @@ class CpuDevice final : public Device {
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   void add_kernel(const OpInfo& op, HostKernel kernel);
+  void set_float32_precision(Precision precision) noexcept { precision_ = precision; }
+  [[nodiscard]] Precision float32_precision() const noexcept { return precision_; }
 
  private:
   class KernelWork;
@@ -65,6 +68,7 @@ class CpuDevice final : public Device {
   std::array<std::uint16_t, own_ids_max> index_by_id_;
   std::unordered_map<std::uint32_t, HostKernel> host_kernels_;
   Memory memory_;
+  std::atomic<Precision> precision_;
 };
 
 }  // namespace troupe::cpu

@@ -396,6 +396,62 @@ void plan_product(const Product& product, Plan& plan) {
       ceil_div(product.batch, blocks.matrices) * cut.row_blocks() * cut.column_blocks());
 }
 
+template <class A>
+void multiply_exactly(
+    const KernelCall& call,
+    const Product& product,
+    const BatchOffsets& offsets,
+    std::int64_t row,
+    std::int64_t rows,
+    std::int64_t column,
+    std::int64_t columns,
+    float* c) noexcept {
+  constexpr std::int64_t width = Tile<float, A>::columns;
+  alignas(64) float panel[width * Tile<float, A>::depth];
+  alignas(64) float panel_bias[width] = {};
+  const RowTiles<A> row_tiles = RowTiles<A>::cut(rows, Tile<float, A>::rows);
+  const float* const a = call.in[0].as<const float>() + offsets.a + row * product.a_row;
+  const float* const b = call.in[1].as<const float>() + offsets.b;
+  for (std::int64_t done = 0; done < columns; done += width) {
+    const std::int64_t first = column + done;
+    const std::int64_t some = std::min(width, columns - done);
+    std::int64_t k0 = 0;
+    do {
+      const std::int64_t k = std::min(Tile<float, A>::depth, product.k - k0);
+      const bool last = k0 + k == product.k;
+      const float* const from = b + k0 * product.b_k + first * product.b_column;
+      pack_columns<float, A>(from, product.b_k, product.b_column, some, k, panel);
+      TileCall<float> tile;
+      tile.a_row = product.a_row;
+      tile.a_k = product.a_k;
+      tile.b = panel;
+      tile.b_row = width;
+      tile.k = k;
+      tile.c = c + done;
+      tile.c_row = product.n;
+      if (call.in_count > 2) {
+        const View& bias = call.in[2];
+        for (std::int64_t j = 0; j < some; ++j)
+          panel_bias[j] = bias.as<const float>()[(first + j) * bias.strides[0]];
+        tile.column_bias = panel_bias;
+      }
+      const LeftRows<float> left{a + k0 * product.a_k, false};
+      multiply_panels<float, A>(
+          tile, row_tiles, 0, row_tiles.count, left, some, Carry<float>{k0 == 0, last, nullptr});
+      k0 += k;
+    } while (k0 < product.k);
+  }
+}
+
+template void multiply_exactly<Arch>(
+    const KernelCall& call,
+    const Product& product,
+    const BatchOffsets& offsets,
+    std::int64_t row,
+    std::int64_t rows,
+    std::int64_t column,
+    std::int64_t columns,
+    float* c) noexcept;
 template const TileTable<float, Arch>& tile_table<float, Arch>() noexcept;
 template const TileTable<double, Arch>& tile_table<double, Arch>() noexcept;
 template void plan_product<float, Arch>(const Product&, Plan&);

@@ -71,6 +71,19 @@ void plan_product(const Product& product, Plan& plan);
 template <class T, class A>
 void plan_vector_product(const Product& product, Plan& plan);
 
+/// Computes some rows and columns of one matrix with the bits that `plan_product` gives them. For
+/// kernels of float32 by other means, where those would not be exact.
+template <class A>
+void multiply_exactly(
+    const KernelCall& call,
+    const Product& product,
+    const BatchOffsets& offsets,
+    std::int64_t row,
+    std::int64_t rows,
+    std::int64_t column,
+    std::int64_t columns,
+    float* c) noexcept;
+
 extern template void plan_product<float, Arch>(const Product&, Plan&);
 extern template void plan_product<double, Arch>(const Product&, Plan&);
 extern template void plan_vector_product<float, Arch>(const Product&, Plan&);

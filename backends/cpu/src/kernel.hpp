@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/cpu/precision.hpp>
 #include <troupe/tensor/dtype.hpp>
 #include <troupe/tensor/shape.hpp>
 
@@ -34,6 +35,7 @@ struct KernelCall {
   const void* attributes = nullptr;  ///< the op struct, `const Op*`
   std::uint64_t random_seed = 0;     ///< for random ops: Philox key and
   std::uint64_t random_call = 0;     ///< the number of the random call since seeding
+  Precision precision = Precision::highest;  ///< of float32 products: what the device is set to
   std::uint8_t in_count = 0;
   std::uint8_t out_count = 0;
   View in[operands_max];

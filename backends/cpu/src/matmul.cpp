@@ -1,4 +1,5 @@
 #include "gemm.hpp"
+#include "product_of.hpp"
 #include "unsupported.hpp"
 #include "wide.hpp"
 
@@ -52,40 +53,9 @@ void plan_integers(const Product& p, Plan& plan) {
 template <>
 void Kernel<Matmul, Arch>::plan(const KernelCall& call, Plan& plan) {
   const View& a = call.in[0];
-  const View& b = call.in[1];
   if (!is_computable(a.dtype)) return plan_wide<Arch>(call, plan, &Kernel<Matmul, Arch>::plan);
-  const std::size_t a_rank = a.shape.size();
-  const std::size_t b_rank = b.shape.size();
-  // A vector is a row on the left, a column on the right.
-  Product p;
-  p.k = a.shape[a_rank - 1];
-  p.a_k = a.strides[a_rank - 1];
-  p.m = a_rank > 1 ? a.shape[a_rank - 2] : 1;
-  p.a_row = a_rank > 1 ? a.strides[a_rank - 2] : 0;
-  p.n = b_rank > 1 ? b.shape[b_rank - 1] : 1;
-  p.b_k = b.strides[b_rank > 1 ? b_rank - 2 : 0];
-  p.b_column = b_rank > 1 ? b.strides[b_rank - 1] : 0;
-  const std::size_t batch_rank = std::max({a_rank, b_rank, std::size_t{2}}) - 2;
-  for (std::size_t axis = 0; axis < batch_rank; ++axis) p.batch *= call.out[0].shape[axis];
-
-  // One B for all: the rows of all matrices are the rows of one, where they lie evenly.
-  bool one_b = true;
-  for (std::size_t axis = 0; axis + 2 < b_rank; ++axis) one_b = one_b && b.shape[axis] == 1;
-  const bool vector = (one_b ? p.m * p.batch : p.m) == 1 || p.n == 1;
-  if (one_b && p.batch > 1 && a_rank == batch_rank + 2) {
-    const std::int64_t row = p.m == 1 ? a.strides[a_rank - 3] : p.a_row;
-    std::int64_t step = row * p.m;
-    bool even = true;
-    for (std::size_t axis = batch_rank; axis-- > 0;) {
-      even = even && (a.shape[axis] == 1 || a.strides[axis] == step);
-      step *= a.shape[axis];
-    }
-    if (even) {
-      p.m *= p.batch;
-      p.batch = 1;
-      p.a_row = row;
-    }
-  }
+  bool vector = false;
+  const Product p = product_of_matmul<Arch>(call, vector);
   switch (a.dtype) {
     case DType::float32:
       return vector ? plan_vector_product<float, Arch>(p, plan)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/core/system.hpp>
+#include <troupe/cpu/precision.hpp>
 #include <troupe/tensor/device.hpp>
 
 #include <cstddef>
@@ -10,13 +11,15 @@
 #include <string_view>
 #include <vector>
 
-/// The processor as a device: kernels for SSE2, AVX2 with FMA, and AVX-512, of which the newest
-/// that the machine has is chosen when the device is attached.
+/// The processor as a device: kernels for SSE2, AVX2 with FMA, AVX-512, and AVX-512 with products of
+/// bfloat16, of which the newest that the machine has is chosen when the device is attached.
 namespace troupe::cpu {
 
 struct Options {
-  /// "sse2", "avx2" or "avx512"; empty: the newest this machine has.
+  /// "sse2", "avx2", "avx512" or "avx512bf16"; empty: the newest this machine has.
   std::string instruction_set;
+  /// How exactly products of float32 are computed; `set_float32_precision` changes it later.
+  Precision float32_precision = Precision::highest;
   /// Most bytes that tensors may take together; 0: as many as the system gives.
   std::size_t memory_bytes_max = 0;
   /// Fills memory with NaN when it is handed out and when it comes back, so that reading what
@@ -32,6 +35,11 @@ Device& attach(System& system, const Options& options = {});
 [[nodiscard]] std::vector<std::string_view> instruction_sets();
 /// The one that a device runs.
 [[nodiscard]] std::string_view instruction_set(const Device& device);
+
+/// How exactly products of float32 are computed from the next launch on, as PyTorch's
+/// `set_float32_matmul_precision`. Part of the numeric profile: other bits.
+void set_float32_precision(Device& device, Precision precision);
+[[nodiscard]] Precision float32_precision(const Device& device);
 
 /// What a CPU device's tensors take. Tensors below 400 bytes live in the system's pool of small
 /// blocks and are not counted.

@@ -15,6 +15,8 @@ namespace troupe {
 /// Dtype    any but bool and uint8; both the same; y as a. Integers wrap around. 16-bit floats are
 ///          multiplied exactly, added in float32, and the sum is rounded to 16 bits once: y is off
 ///          by half a unit in its last place, besides what K sums in float32 are, in any order.
+///          Where a processor has instructions for pairs of bfloat16, numbers below the smallest
+///          normal one (2⁻¹²⁶) count as 0 there, in factors, sums and results.
 /// Saves    a, b.
 /// Errors   `shape_mismatch` for inner sizes that differ or batches that do not broadcast, or a
 ///          scalar; `dtype_mismatch` for bool or mixed dtypes.
