@@ -82,7 +82,7 @@ function(troupe_isa_leak_tests target)
   set(sets ${TROUPE_CPU_SETS})
   list(REMOVE_ITEM sets sse2)
   if(avx512 IN_LIST sets)
-    list(APPEND sets avx512bf16)
+    list(APPEND sets avx512bf16 amx)
   endif()
   foreach(set IN LISTS sets)
     add_test(

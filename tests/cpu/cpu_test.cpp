@@ -3,7 +3,6 @@
 #include <troupe/core/error.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/cpu/cpu.hpp>
-
 #include <troupe/tensor/ops/matmul.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -43,7 +42,9 @@ TEST_CASE("an instruction set that is not there is refused with those that are",
 
 TEST_CASE("a device computes float32 products at the precision it is set to", "[cpu]") {
   System system(System::Options{.threads = 1});
-  Device& device = attach(system, {.float32_precision = Precision::medium});
+  Options options;
+  options.float32_precision = Precision::medium;
+  Device& device = attach(system, options);
   CHECK(float32_precision(device) == Precision::medium);
   const Scope scope(system);
   // 1 + 2⁻¹⁰ is no bfloat16.

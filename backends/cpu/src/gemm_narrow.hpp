@@ -10,7 +10,7 @@
 #include <type_traits>
 
 /// Products whose factors are bfloat16, or float32 split into such, on units that multiply pairs of
-/// them: `Unit` is vdpbf16ps (gemm_narrow.cpp) or the tiles of AMX (gemm_tiles.hpp). Compiled for
+/// them: `Unit` is vdpbf16ps (narrow_dot.hpp) or tiles (gemm_tiles.hpp). Compiled for
 /// processors with AVX-512 and its bfloat16 extension only.
 namespace troupe::cpu {
 
@@ -69,30 +69,29 @@ struct NarrowCut : Product {
     }
     if (blocks > 1) {
       tiles = std::min(tiles, sums_max / (Unit::rows * panel_columns));
-      panels = std::clamp<std::int64_t>(
-          sums_max / (tiles * Unit::rows * panel_columns), 1, panels);
+      panels = std::clamp<std::int64_t>(sums_max / (tiles * Unit::rows * panel_columns), 1, panels);
     }
     // Even shares.
     panels = ceil_div(column_panels, ceil_div(column_panels, panels));
     tiles = ceil_div(row_tiles, ceil_div(row_tiles, tiles));
     if (tiles < row_tiles || panels < column_panels) matrices = 1;
   }
-  explicit NarrowCut(const Plan& plan) noexcept
-      : Product{
-            plan.numbers[0],
-            plan.numbers[1],
-            plan.numbers[2],
-            plan.numbers[3],
-            plan.numbers[4],
-            plan.numbers[5],
-            plan.numbers[6],
-            plan.numbers[7]},
-        tiles(plan.numbers[8]),
-        panels(plan.numbers[9]),
-        matrices(plan.numbers[10]),
-        a_direct((plan.numbers[11] & 1) != 0),
-        b_packed((plan.numbers[11] & 2) != 0),
-        swapped((plan.numbers[11] & 4) != 0) {
+  explicit NarrowCut(const Plan& plan) noexcept {
+    const auto& number = plan.numbers;
+    m = number[0];
+    n = number[1];
+    k = number[2];
+    batch = number[3];
+    a_row = number[4];
+    a_k = number[5];
+    b_k = number[6];
+    b_column = number[7];
+    tiles = number[8];
+    panels = number[9];
+    matrices = number[10];
+    a_direct = (number[11] & 1) != 0;
+    b_packed = (number[11] & 2) != 0;
+    swapped = (number[11] & 4) != 0;
     derive();
   }
   void store(Plan& plan) const noexcept {
@@ -244,7 +243,7 @@ void run_narrow_pack(
 template <class Unit>
 bool parts_fit(const ExponentRange& a, const ExponentRange& b, std::int64_t k) noexcept {
   constexpr std::int32_t bias = 127;
-  constexpr std::int32_t least = 26;        // 2^-101, whose last bit is 2^-124
+  constexpr std::int32_t least = 26;         // 2^-101, whose last bit is 2^-124
   constexpr std::int32_t product_bits = 32;  // of two parts, below the product's first bit
   const bool a_zero = a.least > a.most;
   const bool b_zero = b.least > b.most;
@@ -252,14 +251,19 @@ bool parts_fit(const ExponentRange& a, const ExponentRange& b, std::int64_t k) n
   if (a_zero || b_zero) return true;
   if (a.least < least || b.least < least) return false;
   if (a.least + b.least - 2 * bias < product_bits - 126) return false;
-  const auto digits = static_cast<std::int32_t>(64 - __builtin_clzll(static_cast<std::uint64_t>(k)));
+  const auto digits =
+      static_cast<std::int32_t>(64 - __builtin_clzll(static_cast<std::uint64_t>(k)));
   return a.most + b.most - 2 * bias + 2 + digits <= 127;
 }
 
 /// The bias of a panel's columns, widened; `step` 0: that of the first for all.
 template <class Unit, class Out>
 void load_bias(
-    const View& view, std::int64_t column, std::int64_t step, std::int64_t columns, float* to) noexcept {
+    const View& view,
+    std::int64_t column,
+    std::int64_t step,
+    std::int64_t columns,
+    float* to) noexcept {
   const Out* const from = view.as<const Out>();
   for (std::int64_t j = 0; j < panel_columns; ++j) {
     to[j] = 0;
@@ -288,7 +292,7 @@ void run_narrow_product(
   const std::int64_t first_matrix = chunk / blocks * cut.matrices;
   const std::int64_t end_matrix = std::min(first_matrix + cut.matrices, cut.batch);
   const std::int64_t first_row = cut.row_begin(first_tile);
-  const std::int64_t rows = cut.row_begin(end_tile) - first_row;
+  const std::int64_t rows = Unit::padded_rows(cut.row_begin(end_tile) - first_row);
   const std::int64_t panel_size = panel_columns * cut.packed_pairs;
   const bool biased = call.in_count > 2;
   alignas(64) float bias[panel_columns];
@@ -318,8 +322,7 @@ void run_narrow_product(
           tile.b = b_packed + Parts * panel * panel_size + pair * panel_columns;
         } else {
           pack_panel<Unit, In, 1>(
-              Lines<In>{
-                  b + column * cut.b_column + 2 * pair * cut.b_k, cut.b_column, cut.b_k},
+              Lines<In>{b + column * cut.b_column + 2 * pair * cut.b_k, cut.b_column, cut.b_k},
               tile.columns,
               std::min(cut.k - 2 * pair, 2 * Cut::block_pairs),
               panel_buffer,
@@ -340,7 +343,15 @@ void run_narrow_product(
           if constexpr (Parts > 1)
             if (!parts_fit<Unit>(ranges[i], ranges[cut.row_tiles + panel], cut.k)) {
               if (last)
-                multiply_exactly<Arch>(call, cut, offsets, row, height, column, tile.columns, tile.c);
+                multiply_exactly<Arch>(
+                    call,
+                    cut,
+                    offsets,
+                    row,
+                    height,
+                    column,
+                    tile.columns,
+                    c + row * cut.n + column);
               continue;
             }
           if (cut.a_direct) {
@@ -367,9 +378,7 @@ void plan_narrow(Product product, Plan& plan) {
   if (product.m * product.n * product.batch == 0) return;
   // One column: a row, seen from the other side.
   const bool swapped = product.n == 1 && product.m > 1 && product.batch == 1 && Parts == 1;
-  if (swapped)
-    product = {
-        1, product.m, product.k, 1, 0, product.b_k, product.a_k, product.a_row};
+  if (swapped) product = {1, product.m, product.k, 1, 0, product.b_k, product.a_k, product.a_row};
   using Cut = NarrowCut<Unit, In, Parts>;
   const bool direct = Unit::reads_pairs && Parts == 1 && std::is_same_v<In, BFloat16> &&
                       product.a_k == 1 && product.k % 2 == 0 &&
@@ -382,8 +391,7 @@ void plan_narrow(Product product, Plan& plan) {
   plan.scratch_bytes = static_cast<std::size_t>(cut.scratch_bytes());
   const NarrowPacking<Unit, Cut> packing(cut);
   if (packing.a_chunks + packing.b_chunks > 0)
-    plan.add(
-        &run_narrow_pack<Unit, In, Parts>, cut.batch * (packing.a_chunks + packing.b_chunks));
+    plan.add(&run_narrow_pack<Unit, In, Parts>, cut.batch * (packing.a_chunks + packing.b_chunks));
   plan.add(
       &run_narrow_product<Unit, In, Parts, Out>,
       Cut::ceil_div(cut.batch, cut.matrices) * cut.row_blocks() * cut.column_blocks());

@@ -32,9 +32,9 @@ struct SegmentCall;
 /// What a kernel is asked to compute: an op's attributes and its operands. Lives, unmoved, until
 /// the last chunk of the launch has run.
 struct KernelCall {
-  const void* attributes = nullptr;  ///< the op struct, `const Op*`
-  std::uint64_t random_seed = 0;     ///< for random ops: Philox key and
-  std::uint64_t random_call = 0;     ///< the number of the random call since seeding
+  const void* attributes = nullptr;          ///< the op struct, `const Op*`
+  std::uint64_t random_seed = 0;             ///< for random ops: Philox key and
+  std::uint64_t random_call = 0;             ///< the number of the random call since seeding
   Precision precision = Precision::highest;  ///< of float32 products: what the device is set to
   std::uint8_t in_count = 0;
   std::uint8_t out_count = 0;

@@ -42,7 +42,8 @@ struct DotUnit {
   template <class In, int Parts>
   static ExponentRange pack_rows(
       const Lines<In>& from, std::int64_t lines, std::int64_t k, Pair* to) noexcept {
-    const std::int64_t part_size = lines * ((k + 2 * pack_pairs - 1) / (2 * pack_pairs)) * pack_pairs;
+    const std::int64_t part_size =
+        lines * ((k + 2 * pack_pairs - 1) / (2 * pack_pairs)) * pack_pairs;
     const auto mask = static_cast<__mmask16>(first_of_32<DotUnit>(lines));
     __m512i exponents[2] = {_mm512_set1_epi32(255), _mm512_setzero_si512()};
     for (std::int64_t done = 0; done < k; done += 2 * pack_pairs) {

@@ -29,8 +29,8 @@ struct ExponentRange {
   std::int32_t most = 0;
 };
 
-/// 32 neighboring elements as `Parts` bfloat16 each: the first is the element rounded, the next what
-/// is left of it, rounded, and so on. A float of normal size is the sum of three exactly.
+/// 32 neighboring elements as `Parts` bfloat16 each: the first is the element rounded, the next
+/// what is left of it, rounded, and so on. A float of normal size is the sum of three exactly.
 template <class A, class In, int Parts>
 struct Split {
   __m512i part[Parts];
@@ -121,8 +121,8 @@ void transpose_pairs(__m512i* row) noexcept {
   }
 }
 
-/// A matrix of which lines are packed: `line` elements lie between two of them, `k` elements between
-/// neighbors along k.
+/// A matrix of which lines are packed: `line` elements lie between two of them, `k` elements
+/// between neighbors along k.
 template <class In>
 struct Lines {
   const In* data = nullptr;
@@ -131,8 +131,9 @@ struct Lines {
 };
 
 /// Reads 16 pairs along k of up to 16 · `Groups` lines, in whichever order they lie, and gives them
-/// to `store(part, group, pair, pairs of 16 lines)`, or, where `ByLine`, to `store(part, group, line
-/// of the group, 16 pairs of it)`. What is outside of `lines` and `depth` (elements along k) is 0.
+/// to `store(part, group, pair, pairs of 16 lines)`, or, where `ByLine`, to `store(part, group,
+/// line of the group, 16 pairs of it)`. What is outside of `lines` and `depth` (elements along k)
+/// is 0.
 template <class A, class In, int Parts, int Groups, bool ByLine, class Store>
 void pack_step(
     const Lines<In>& from,

@@ -11,13 +11,18 @@
 #include <string_view>
 #include <vector>
 
-/// The processor as a device: kernels for SSE2, AVX2 with FMA, AVX-512, and AVX-512 with products of
-/// bfloat16, of which the newest that the machine has is chosen when the device is attached.
+/// The processor as a device: kernels for SSE2, AVX2 with FMA, AVX-512, AVX-512 with products of
+/// bfloat16, and AMX, of which the newest that the machine has is chosen when the device is
+/// attached.
 namespace troupe::cpu {
 
 struct Options {
-  /// "sse2", "avx2", "avx512" or "avx512bf16"; empty: the newest this machine has.
+  /// "sse2", "avx2", "avx512", "avx512bf16" or "amx"; empty: the newest this machine has.
   std::string instruction_set;
+  /// Whether AMX may be taken when it is not named. Its tiles need the kernel's permission, which
+  /// is the whole process's from then on: each thread's state grows by 8 KiB, and so does what
+  /// signal handlers' stacks must hold. A kernel that refuses is told of by the system's log.
+  bool tiles = true;
   /// How exactly products of float32 are computed; `set_float32_precision` changes it later.
   Precision float32_precision = Precision::highest;
   /// Most bytes that tensors may take together; 0: as many as the system gives.
