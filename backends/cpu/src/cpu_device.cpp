@@ -379,7 +379,10 @@ Ticket CpuDevice::launch_fused(const Launch& launch) {
     call.segment = &segment;
     call.run_segment = &SegmentKernel::run;
     this->plan(index_of(head.info().id), head.info(), call, plan);
-    if (!plan.ends_with_segment) add_segment_phase(segment, plan);
+    if (plan.ends_with_segment)
+      plan.cost_ns += kernel.cost_ns(elements_in(segment.shape));
+    else
+      add_segment_phase(segment, plan);
   } else {
     call.segment = &segment;
     add_segment_phase(segment, plan);

@@ -257,6 +257,17 @@ void run_product(
                 block == 0, last, Carried ? sums + (panel - first_panel) * rows * width : nullptr});
       }
     }
+    if (!call.segment) continue;
+    const std::int64_t first_column = first_panel * width;
+    const std::int64_t end_column = std::min(end_panel * width, cut.n);
+    const std::int64_t first_row = matrix * cut.m + cut.row_tiles.begin(first_tile);
+    const std::int64_t end_row = matrix * cut.m + cut.row_tiles.begin(end_tile);
+    if (end_column - first_column == cut.n) {
+      call.run_segment(*call.segment, first_row * cut.n, end_row * cut.n);
+      continue;
+    }
+    for (std::int64_t row = first_row; row < end_row; ++row)
+      call.run_segment(*call.segment, row * cut.n + first_column, row * cut.n + end_column);
   }
 }
 
@@ -394,6 +405,7 @@ void plan_product(const Product& product, Plan& plan) {
   plan.add(
       carried ? &run_product<T, A, true> : &run_product<T, A, false>,
       ceil_div(product.batch, blocks.matrices) * cut.row_blocks() * cut.column_blocks());
+  plan.ends_with_segment = true;
 }
 
 template <class A>
