@@ -3,7 +3,6 @@
 #include "kernel.hpp"
 #include "narrow_sets.hpp"
 
-#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/dtype.hpp>
 #include <troupe/tensor/shape.hpp>
 
@@ -55,11 +54,9 @@ std::vector<NamedPlan> kernels() {
     list.push_back({"avx512", &Kernel<Op, xsimd::avx512bw>::plan});
   // Products have kernels beyond these.
   if constexpr (std::is_same_v<Op, Matmul> || std::is_same_v<Op, Linear>)
-    for (const std::string_view set : instruction_sets()) {
-      if (set == "avx512bf16")
-        list.push_back({std::string(set), &Kernel<Op, avx512bf16>::plan});
-      else if (set == "amx" && tiles_permitted())
-        list.push_back({std::string(set), &Kernel<Op, amx>::plan});
+    if (__builtin_cpu_supports("avx512bf16")) {
+      list.push_back({"avx512bf16", &Kernel<Op, avx512bf16>::plan});
+      if (tiles_permitted()) list.push_back({"amx", &Kernel<Op, amx>::plan});
     }
 #endif
   return list;

@@ -33,6 +33,21 @@ namespace {
 
 constexpr long tile_data = 18;  // the number of the tiles' state, for processor and kernel alike
 
+/// Whether processor and kernel have tiles for bfloat16.
+bool has_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned bf16 = 1u << 22, tile = 1u << 24;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & bf16) == 0 || (d & tile) == 0) return false;
+  constexpr unsigned saves_state = 1u << 27;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & saves_state) == 0) return false;
+  constexpr unsigned tiles_state = 3u << 17;
+  asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  if ((a & tiles_state) != tiles_state) return false;
+  constexpr long get_supported = 0x1021;  // ARCH_GET_XCOMP_SUPP
+  std::uint64_t supported = 0;
+  return ::syscall(SYS_arch_prctl, get_supported, &supported) == 0 && (supported >> tile_data & 1);
+}
+
 #ifdef TROUPE_CPU_AVX512
 template <class Op, class... Ops>
 constexpr std::size_t place_of(OpList<Ops...>) {
@@ -52,28 +67,11 @@ KernelTable with_products_of() {
 }
 #endif
 
-#ifdef TROUPE_CPU_AVX512
-/// Whether processor and kernel have tiles for bfloat16.
-bool has_tiles() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  constexpr unsigned bf16 = 1u << 22, tile = 1u << 24;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & bf16) == 0 || (d & tile) == 0) return false;
-  constexpr unsigned saves_state = 1u << 27;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & saves_state) == 0) return false;
-  constexpr unsigned tiles_state = 3u << 17;
-  asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-  if ((a & tiles_state) != tiles_state) return false;
-  constexpr long get_supported = 0x1021;  // ARCH_GET_XCOMP_SUPP
-  std::uint64_t supported = 0;
-  return ::syscall(SYS_arch_prctl, get_supported, &supported) == 0 && (supported >> tile_data & 1);
-}
-#endif
-
 }  // namespace
 
 bool tiles_permitted() {
   constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  return has_tiles() && ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
 std::vector<InstructionSet> known_sets() {
