@@ -15,11 +15,12 @@ namespace troupe::nn::test {
 /// Runs a layer on PyTorch's weights and input, forward and backward, and compares outputs,
 /// gradients and buffers.
 ///
-/// @param batches  above 1: as make_golden.py, on 2x, 3x, … before, and in eval mode afterwards
-inline void check_layer(const std::string& name, const AnyModule& layer, int batches = 1) {
+/// @param batches    above 1: as make_golden.py, on 2x, 3x, … before, and in eval mode afterwards
+/// @param tolerance  float32 of both libraries: a few roundings for each element that a sum runs
+///                   over
+inline void check_layer(
+    const std::string& name, const AnyModule& layer, int batches = 1, double tolerance = 2e-6) {
   static const Golden golden("layers.txt");
-  // Float32 of both libraries: a few roundings for each element that a sum runs over.
-  constexpr double tolerance = 2e-6;
   CAPTURE(name);
 
   StateDict state;

@@ -30,10 +30,10 @@ class File:
 # --- layers: x, the state, y, dy, the gradients, and the buffers afterwards ---------------------
 
 
-def layer(file, name, module, x, batches=1):
+def layer(file, name, module, x, batches=1, scale=1):
     """Runs a module forward and backward; `batches` > 1: on x, 2x, … before, for running statistics."""
     for parameter in module.parameters():
-        parameter.data = torch.randn_like(parameter)
+        parameter.data = scale * torch.randn_like(parameter)
     for key, value in module.state_dict().items():
         file.tensor(f"{name}.state.{key}", value)
     for i in range(1, batches):
@@ -55,6 +55,51 @@ def layer(file, name, module, x, batches=1):
     if batches > 1:
         module.eval()
         file.tensor(f"{name}.y_eval", module(x))
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.c_attn = nn.Linear(width, 3 * width)
+        self.c_proj = nn.Linear(width, width)
+
+    def forward(self, x):
+        parts = [p.unflatten(2, (self.heads, -1)).transpose(1, 2) for p in self.c_attn(x).chunk(3, 2)]
+        y = nn.functional.scaled_dot_product_attention(*parts, is_causal=True)
+        return self.c_proj(y.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, x):
+        x = x + self.attn(self.ln_1(x))
+        middle = nn.functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh")
+        return x + self.mlp["c_proj"](middle)
+
+
+class Gpt(nn.Module):
+    def __init__(self, tied):
+        super().__init__()
+        self.wte = nn.Embedding(7, 4)
+        self.wpe = nn.Embedding(5, 4)
+        self.h = nn.ModuleList([Block(4, 2), Block(4, 2)])
+        self.ln_f = nn.LayerNorm(4)
+        if not tied:
+            self.lm_head = nn.Linear(4, 7, bias=False)
+
+    def forward(self, tokens):
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        for block in self.h:
+            x = block(x)
+        x = self.ln_f(x)
+        return self.lm_head(x) if hasattr(self, "lm_head") else nn.functional.linear(x, self.wte.weight)
 
 
 def layers():
@@ -97,6 +142,10 @@ def layers():
     indices = torch.tensor([[1, 3, 1], [0, 2, 3]])
     layer(file, "embedding", nn.Embedding(5, 3), indices)
     layer(file, "embedding_padding", nn.Embedding(4, 3, padding_idx=1), indices)
+    layer(file, "attention", Attention(6, 3), torch.randn(2, 4, 6), scale=0.5)
+    tokens = torch.tensor([[1, 6, 0, 3, 1], [2, 2, 5, 4, 0]])
+    layer(file, "gpt_tied", Gpt(tied=True), tokens, scale=0.5)
+    layer(file, "gpt_untied_short", Gpt(tied=False), tokens[:, :3], scale=0.5)
 
 
 # --- losses: input, target, weights, loss and gradient of the input -----------------------------
