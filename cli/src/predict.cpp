@@ -90,7 +90,7 @@ int predict(const PredictOptions& options, Console& console) {
   std::size_t number = 0;
   while (const std::optional<data::Batch> batch = loader.next()) {
     const std::vector<float> probabilities =
-        softmax(saved.model(batch->images), 1).to_vector<float>();
+        softmax(saved.model(batch->inputs), 1).to_vector<float>();
     for (std::size_t at = 0; at < probabilities.size(); at += classes, ++number) {
       const std::size_t size = set->bytes_per_image();
       const auto pixels = std::span(set->images).subspan(number * size, size);

@@ -8,7 +8,7 @@
 
 namespace troupe::data {
 
-Collate::Collate(
+ImageCollate::ImageCollate(
     std::shared_ptr<const ImageSet> set,
     std::span<const float> mean,
     std::span<const float> deviation,
@@ -29,23 +29,24 @@ Collate::Collate(
     channels_[c] = {1.0f / (255 * deviation[c]), -mean[c] / deviation[c]};
 }
 
-void Collate::operator()(
+void ImageCollate::make(
     std::int64_t epoch,
     std::span<const std::uint32_t> samples,
-    std::span<float> images,
-    std::span<std::int64_t> labels) const noexcept {
+    std::byte* inputs,
+    std::int64_t* labels) const noexcept {
   const std::size_t size = set_->bytes_per_image();
+  auto* images = reinterpret_cast<float*>(inputs);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const std::byte* image = set_->images.data() + samples[i] * size;
     if (augment_.any())
-      copy_augmented(epoch, samples[i], image, images.data() + i * size);
+      copy_augmented(epoch, samples[i], image, images + i * size);
     else
-      copy_plain(image, images.data() + i * size);
+      copy_plain(image, images + i * size);
     labels[i] = set_->labels[samples[i]];
   }
 }
 
-void Collate::copy_plain(const std::byte* image, float* out) const noexcept {
+void ImageCollate::copy_plain(const std::byte* image, float* out) const noexcept {
   const auto plane = static_cast<std::size_t>(set_->height * set_->width);
   for (const Affine& channel : channels_) {
     for (std::size_t i = 0; i < plane; ++i)
@@ -56,7 +57,7 @@ void Collate::copy_plain(const std::byte* image, float* out) const noexcept {
   }
 }
 
-void Collate::copy_augmented(
+void ImageCollate::copy_augmented(
     std::int64_t epoch, std::uint32_t sample, const std::byte* image, float* out) const noexcept {
   // Stream 2³² + epoch: apart from the orders, which are drawn from stream `epoch`. Three draws at
   // most are made, and a counter gives four.

@@ -1,4 +1,5 @@
 #include "loader_actors.hpp"
+#include "text_windows.hpp"
 
 #include <troupe/data/loader.hpp>
 #include <troupe/tensor/device.hpp>
@@ -13,7 +14,6 @@ namespace troupe::data {
 struct Loader::State {
   System* system;
   LoaderOptions options;
-  std::shared_ptr<const ImageSet> set;
   std::int64_t samples;
   std::int64_t batches;
   std::shared_ptr<const Collate> collate;
@@ -38,6 +38,22 @@ Loader::Loader(
     LoaderOptions options)
     : state_(std::make_unique<State>()) {
   check(set && set->count > 0, "a loader was given no images", "open a data set that has some");
+  state_->collate = std::make_shared<const ImageCollate>(
+      std::move(set), mean, deviation, options.augment, options.seed);
+  begin(device, options);
+}
+
+Loader::Loader(
+    Device& device, std::shared_ptr<const Text> text, std::int64_t context, LoaderOptions options)
+    : state_(std::make_unique<State>()) {
+  check(!options.augment.any(), "a text was to be cropped or flipped", "leave `augment` out");
+  state_->collate = std::make_shared<const TextWindows>(
+      std::move(text), context, /*moving=*/options.shuffle, options.seed);
+  begin(device, options);
+}
+
+/// What all constructors do once there is a collate.
+void Loader::begin(Device& device, LoaderOptions options) {
   check(options.batch_size > 0, "the batch size is not positive", "use 128, say");
   check(options.workers > 0, "a loader without workers makes no batch", "workers = 1 or more");
   check(options.prefetch > 0, "a loader without prefetch makes no batch", "prefetch = 1 or more");
@@ -47,19 +63,17 @@ Loader::Loader(
   System& system = device.system();
   state.system = &system;
   state.options = options;
-  state.set = set;
-  state.samples = options.samples_max > 0 ? std::min(options.samples_max, set->count) : set->count;
+  state.samples = state.collate->samples();
+  if (options.samples_max > 0) state.samples = std::min(options.samples_max, state.samples);
   state.batches = options.drop_last ? state.samples / options.batch_size
                                     : (state.samples - 1) / options.batch_size + 1;
   check(state.batches > 0, "not one batch is full", "a smaller batch size, or drop_last = false");
 
-  state.collate =
-      std::make_shared<const Collate>(set, mean, deviation, options.augment, options.seed);
-  const auto batch = static_cast<std::size_t>(std::min(options.batch_size, state.samples));
+  const std::int64_t batch = std::min(options.batch_size, state.samples);
   state.memory = std::make_shared<BatchMemory>(
       system,
-      BatchMemory::aligned(batch * set->bytes_per_image() * sizeof(float)) +
-          batch * sizeof(std::int64_t));
+      BatchMemory::aligned(batch_of(batch, state.collate->input()).bytes()) +
+          batch_of(batch, {DType::int64, state.collate->label()}).bytes());
   to(device);
 }
 
@@ -70,9 +84,7 @@ Loader& Loader::operator=(Loader&&) noexcept = default;
 const LoaderOptions& Loader::options() const noexcept { return state_->options; }
 std::int64_t Loader::samples() const noexcept { return state_->samples; }
 std::int64_t Loader::batches() const noexcept { return state_->batches; }
-Shape Loader::sample_shape() const noexcept {
-  return {state_->set->channels, state_->set->height, state_->set->width};
-}
+Shape Loader::sample_shape() const noexcept { return state_->collate->input().shape; }
 
 void Loader::to(Device& device) {
   State& state = *state_;

@@ -75,6 +75,12 @@ struct Begin {
 using DataMessages = MessageList<300, 399, Batch, Decoded, Decode, Begin>;
 static_assert(DataMessages::size == 4);
 
+/// What so many samples are, one after another.
+inline Meta batch_of(std::int64_t samples, Meta sample) {
+  sample.shape.insert(0, samples);
+  return sample;
+}
+
 /// Makes batches: the work of a loader. One of several that share what they read.
 ///
 /// Receives  `Decode` from the sampler of any epoch.
@@ -93,22 +99,17 @@ class Decoder final : public Actor<Decode> {
   friend ActorAccess;
 
   void on(const Decode& decode) try {
-    const ImageSet& set = collate_->set();
-    const std::int64_t samples = decode.samples;
-    const Meta images{DType::float32, {samples, set.channels, set.height, set.width}};
-    const Meta labels{DType::int64, {samples}};
+    const Meta inputs = batch_of(decode.samples, collate_->input());
+    const Meta labels = batch_of(decode.samples, {DType::int64, collate_->label()});
     const std::shared_ptr<std::byte> block = memory_->take();
-    const std::size_t labels_at = BatchMemory::aligned(images.bytes());
-    const auto count = static_cast<std::size_t>(samples);
-    (*collate_)(
+    std::byte* labels_at = block.get() + BatchMemory::aligned(inputs.bytes());
+    collate_->make(
         decode.epoch,
-        std::span(*decode.order).subspan(decode.first_sample, count),
-        {reinterpret_cast<float*>(block.get()), count * set.bytes_per_image()},
-        {reinterpret_cast<std::int64_t*>(block.get() + labels_at), count});
+        std::span(*decode.order).subspan(decode.first_sample, decode.samples),
+        block.get(),
+        reinterpret_cast<std::int64_t*>(labels_at));
     decode.to.send(Decoded{
-        {borrow(images, block.get(), block),
-         borrow(labels, block.get() + labels_at, block),
-         decode.batch}});
+        {borrow(inputs, block.get(), block), borrow(labels, labels_at, block), decode.batch}});
   } catch (const Error& error) {
     // Not thrown on, which the system would log besides.
     stop(Error(error).actor(name));
@@ -230,7 +231,7 @@ class Prefetcher final : public Actor<StreamCredit, Decoded, Down> {
   void on(Decoded&& decoded) {
     slot(decoded.batch.index) = std::move(decoded.batch);
     // By place in the epoch, not by arrival: the decoders race, the batches must not.
-    while (next_ < begun_ && slot(next_).images) out_.offer(std::exchange(slot(next_++), {}));
+    while (next_ < begun_ && slot(next_).inputs) out_.offer(std::exchange(slot(next_++), {}));
     end_if_done();
   }
   void on(const Down& down) {
@@ -252,7 +253,7 @@ class Prefetcher final : public Actor<StreamCredit, Decoded, Down> {
     if (batches <= by_place_.size()) return;
     std::vector<Batch> wider(batches);
     for (Batch& batch : by_place_)
-      if (batch.images) wider[static_cast<std::size_t>(batch.index) % batches] = std::move(batch);
+      if (batch.inputs) wider[static_cast<std::size_t>(batch.index) % batches] = std::move(batch);
     by_place_ = std::move(wider);
   }
 

@@ -93,7 +93,7 @@ class Forward final : public Actor<StreamItem<Batch>, StepDone> {
     busy_ = true;
     const Scope scope(system(), *device_);  // the device that the calls below use
     const EnableGrad record;
-    const Tensor scores = model_(batch->images);
+    const Tensor scores = model_(batch->inputs);
     const Tensor loss = cross_entropy(scores, batch->labels);
     const Tensor right = sum(eq(argmax(scores, 1), batch->labels));
     backward_.send(Scored{loss, right, batch->samples(), self()});

@@ -27,7 +27,7 @@ int main() try {
 
   loader.begin_epoch(0);
   while (const auto batch = loader.next()) {
-    const Tensor loss = cross_entropy(model(batch->images), batch->labels);
+    const Tensor loss = cross_entropy(model(batch->inputs), batch->labels);
     optimizer.zero_grad();
     backward(loss);
     optimizer.step();

@@ -355,7 +355,7 @@ bool Trainer::State::gather(
     std::optional<data::Batch> next = loader.next();
     if (!next) break;
     samples[i] = next->samples();
-    inputs.push_back(std::move(next->images));
+    inputs.push_back(std::move(next->inputs));
     inputs.push_back(std::move(next->labels));
   }
   return !inputs.empty();

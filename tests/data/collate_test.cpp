@@ -27,22 +27,29 @@ std::shared_ptr<const ImageSet> images(
 }
 
 std::vector<float> collated(const Collate& collate, std::int64_t epoch, std::uint32_t sample) {
-  std::vector<float> out(collate.set().bytes_per_image());
+  std::vector<float> out(static_cast<std::size_t>(collate.input().elements()));
   std::int64_t label = 0;
-  collate(epoch, std::span(&sample, 1), out, std::span(&label, 1));
+  collate.make(epoch, std::span(&sample, 1), std::as_writable_bytes(std::span(out)).data(), &label);
   return out;
+}
+
+TEST_CASE("an image is a sample with one label", "[data]") {
+  const ImageCollate collate(images(4, 2, 3, 5), {}, {}, {}, 0);
+  CHECK(collate.samples() == 4);
+  CHECK(collate.input() == Meta{DType::float32, {2, 3, 5}});
+  CHECK(collate.label() == Shape{});
 }
 
 TEST_CASE("pixels are normalized channel by channel", "[data]") {
   const auto set = images(4, 2, 3, 3);
   const float mean[] = {0.5f, 0.25f};
   const float deviation[] = {0.5f, 2.0f};
-  const Collate collate(set, mean, deviation, {}, 0);
+  const ImageCollate collate(set, mean, deviation, {}, 0);
 
   const std::array<std::uint32_t, 2> samples{3, 1};
   std::vector<float> out(2 * set->bytes_per_image());
   std::array<std::int64_t, 2> labels{};
-  collate(0, samples, out, labels);
+  collate.make(0, samples, std::as_writable_bytes(std::span(out)).data(), labels.data());
 
   CHECK(labels == std::array<std::int64_t, 2>{3, 1});
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -54,7 +61,7 @@ TEST_CASE("pixels are normalized channel by channel", "[data]") {
 }
 
 TEST_CASE("without mean and deviation pixels lie in [0, 1]", "[data]") {
-  const Collate collate(images(1, 1, 16, 16), {}, {}, {}, 0);
+  const ImageCollate collate(images(1, 1, 16, 16), {}, {}, {}, 0);
   const auto out = collated(collate, 0, 0);
   CHECK(*std::min_element(out.begin(), out.end()) == 1.0f / 255);
   CHECK(*std::max_element(out.begin(), out.end()) == 1.0f);
@@ -64,7 +71,7 @@ TEST_CASE("without mean and deviation pixels lie in [0, 1]", "[data]") {
 // Method: each result is compared with every crop and flip computed here, over 200 epochs.
 TEST_CASE("random crops and flips are cut out of the padded image", "[data]") {
   const auto set = images(3, 1, 4, 5);
-  const Collate collate(set, {}, {}, {.crop_padding = 1, .flip = true}, 11);
+  const ImageCollate collate(set, {}, {}, {.crop_padding = 1, .flip = true}, 11);
   bool seen[3][3][2] = {};
   for (int epoch = 0; epoch < 200; ++epoch) {
     const auto out = collated(collate, epoch, 2);
@@ -99,9 +106,9 @@ TEST_CASE("random crops and flips are cut out of the padded image", "[data]") {
 TEST_CASE("what is drawn for a sample depends on seed, epoch and sample alone", "[data]") {
   const auto set = images(40, 1, 8, 8);
   const Augment augment{.crop_padding = 2, .flip = true};
-  const Collate one(set, {}, {}, augment, 11);
-  const Collate same(set, {}, {}, augment, 11);
-  const Collate other(set, {}, {}, augment, 12);
+  const ImageCollate one(set, {}, {}, augment, 11);
+  const ImageCollate same(set, {}, {}, augment, 11);
+  const ImageCollate other(set, {}, {}, augment, 12);
   int different_seed = 0;
   int different_epoch = 0;
   for (std::uint32_t sample = 0; sample < 40; ++sample) {
@@ -115,9 +122,9 @@ TEST_CASE("what is drawn for a sample depends on seed, epoch and sample alone", 
 
 TEST_CASE("mean and deviation must fit the channels", "[data]") {
   const float one[] = {0.5f};
-  CHECK_THROWS_AS(Collate(images(1, 3, 2, 2), one, one, {}, 0), Error);
-  CHECK_THROWS_AS(Collate(images(1, 1, 2, 2), one, {}, {}, 0), Error);
-  CHECK_THROWS_AS(Collate(images(1, 1, 2, 2), {}, {}, {.crop_padding = -1}, 0), Error);
+  CHECK_THROWS_AS(ImageCollate(images(1, 3, 2, 2), one, one, {}, 0), Error);
+  CHECK_THROWS_AS(ImageCollate(images(1, 1, 2, 2), one, {}, {}, 0), Error);
+  CHECK_THROWS_AS(ImageCollate(images(1, 1, 2, 2), {}, {}, {.crop_padding = -1}, 0), Error);
 }
 
 }  // namespace

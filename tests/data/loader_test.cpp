@@ -38,9 +38,9 @@ std::shared_ptr<const ImageSet> numbered(std::int64_t count) {
 /// The numbers of the images in a batch, whose labels must fit.
 std::vector<std::int64_t> numbers_in(const Batch& batch) {
   std::vector<std::int64_t> numbers;
-  const auto pixels = batch.images.to_vector<float>();
+  const auto pixels = batch.inputs.to_vector<float>();
   const auto labels = batch.labels.to_vector<std::int64_t>();
-  REQUIRE(batch.images.shape() == Shape{batch.samples(), 1, 1, 2});
+  REQUIRE(batch.inputs.shape() == Shape{batch.samples(), 1, 1, 2});
   for (std::size_t i = 0; i < labels.size(); ++i) {
     numbers.push_back(
         std::lround(pixels[2 * i] * 255) * 256 + std::lround(pixels[2 * i + 1] * 255));
@@ -174,7 +174,7 @@ TEST_CASE("no more is made ahead than the credit", "[data]") {
   std::set<const std::byte*> blocks;
   loader.begin_epoch(0);
   while (const auto batch = loader.next())
-    blocks.insert(HostDevice::address(batch->images.value()));
+    blocks.insert(HostDevice::address(batch->inputs.value()));
   CHECK(blocks.size() <= 4);
 }
 
@@ -244,7 +244,7 @@ TEST_CASE("a loader whose device broke goes on on another, with the same batches
     loader.begin_epoch(2, 5);
     const auto batch = loader.next();
     REQUIRE(batch);
-    CHECK(&batch->images.value()->device() == &second);
+    CHECK(&batch->inputs.value()->device() == &second);
     CHECK(numbers_in(*batch) == whole[5]);
     CHECK(rest_of_epoch(loader) == Epoch(whole.begin() + 6, whole.end()));
 

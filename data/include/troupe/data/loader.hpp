@@ -3,6 +3,7 @@
 #include <troupe/core/stream.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/data/dataset.hpp>
+#include <troupe/data/text.hpp>
 #include <troupe/tensor/tensor.hpp>
 
 #include <cstdint>
@@ -16,24 +17,26 @@ class Device;
 
 namespace troupe::data {
 
-/// Images and labels that are trained on together; what a loader's stream carries.
+/// Samples and their labels that are trained on together; what a loader's stream carries.
 struct Batch {
   static constexpr MessageId id{300};
   static constexpr std::string_view name = "batch";
 
-  Tensor images;           ///< float32 [samples, channels, height, width], normalized
-  Tensor labels;           ///< int64 [samples]
+  /// Images, float32 [samples, channels, height, width], normalized; or windows of a text, int64
+  /// [samples, context].
+  Tensor inputs;
+  Tensor labels;           ///< int64 [samples]; of a text [samples, context], the bytes that follow
   std::int64_t index = 0;  ///< place in the epoch
 
-  [[nodiscard]] std::int64_t samples() const { return labels.elements(); }
+  [[nodiscard]] std::int64_t samples() const { return labels.size(0); }
   [[nodiscard]] std::uint64_t bytes() const {
-    return images.meta().bytes() + labels.meta().bytes();
+    return inputs.meta().bytes() + labels.meta().bytes();
   }
 
   template <class V>
   void fields(V& visit) {
     visit.field("index", index);
-    visit.local("images and labels");
+    visit.local("inputs and labels");
   }
 };
 
@@ -51,7 +54,7 @@ struct LoaderOptions {
   bool shuffle = true;
   bool drop_last = false;  ///< leave out a last batch of fewer samples
   std::uint64_t seed = 0;
-  Augment augment{};
+  Augment augment{};  ///< of images alone
   /// Only the first so many samples of the set; 0: all.
   std::int64_t samples_max = 0;
   unsigned workers = 2;   ///< actors that decode
@@ -83,6 +86,15 @@ class Loader {
       std::span<const float> mean,
       std::span<const float> deviation,
       LoaderOptions options = {});
+  /// Windows of a text: an epoch goes through it once, in pieces of `context` bytes whose labels
+  /// are the bytes that follow each. When it shuffles, each epoch begins to cut at another of the
+  /// first `context` bytes. Throws `invalid_argument` for options out of range, for augmentation,
+  /// and for a text without a window.
+  Loader(
+      Device& device,
+      std::shared_ptr<const Text> text,
+      std::int64_t context,
+      LoaderOptions options = {});
   ~Loader();
   Loader(Loader&& other) noexcept;
   Loader& operator=(Loader&& other) noexcept;
@@ -91,7 +103,7 @@ class Loader {
   /// Samples and batches of one epoch.
   [[nodiscard]] std::int64_t samples() const noexcept;
   [[nodiscard]] std::int64_t batches() const noexcept;
-  /// The shape of one sample: channels, height, width.
+  /// The shape of one sample: channels, height, width; or the context.
   [[nodiscard]] Shape sample_shape() const noexcept;
 
   /// Has the batches of epochs that are begun from now on lie on another device of the same system;
@@ -112,6 +124,8 @@ class Loader {
 
  private:
   struct State;
+  void begin(Device& device, LoaderOptions options);
+
   std::unique_ptr<State> state_;
 };
 
