@@ -9,6 +9,7 @@
 #include <troupe/tensor/ops/cross_entropy.hpp>
 #include <troupe/tensor/ops/div.hpp>
 #include <troupe/tensor/ops/eq.hpp>
+#include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -272,7 +273,7 @@ struct Trainer::State : Place {
     inputs.reserve(2 * static_cast<std::size_t>(options.accumulate_grad_batches));
   }
 
-  void score(const Tensor& images, const Tensor& labels, Tensor& loss, Tensor& correct) const;
+  void score(const Tensor& batch_inputs, const Tensor& labels, Tensor& loss, Tensor& correct) const;
   void train_step(std::span<const Tensor> inputs, std::span<Tensor> outputs);
   void test_step(std::span<const Tensor> inputs, std::span<Tensor> outputs) const;
   bool gather(data::Loader& loader, std::span<std::int64_t> samples, std::size_t batches);
@@ -320,11 +321,16 @@ CompiledFunction Trainer::State::program_of_testing() {
 }
 
 void Trainer::State::score(
-    const Tensor& images, const Tensor& labels, Tensor& loss, Tensor& correct) const {
-  const Tensor scores = task.model(images);
-  loss = task.loss ? task.loss(scores, labels) : cross_entropy(scores, labels);
+    const Tensor& batch_inputs, const Tensor& labels, Tensor& loss, Tensor& correct) const {
+  const Tensor scores = task.model(batch_inputs);
+  if (task.loss)
+    loss = task.loss(scores, labels);
+  else if (scores.rank() <= 2)
+    loss = cross_entropy(scores, labels);
+  else  // of whose dimensions cross_entropy takes the second for the classes
+    loss = cross_entropy(reshape(scores, {-1, scores.size(-1)}), reshape(labels, {-1}));
   const NoGrad no_grad;
-  correct = sum(eq(argmax(scores, 1), labels));
+  correct = sum(eq(argmax(scores, -1), labels));
 }
 
 void Trainer::State::train_step(std::span<const Tensor> batches, std::span<Tensor> outputs) {
@@ -354,7 +360,7 @@ bool Trainer::State::gather(
   for (std::size_t i = 0; i < batches; ++i) {
     std::optional<data::Batch> next = loader.next();
     if (!next) break;
-    samples[i] = next->samples();
+    samples[i] = next->labels.elements();
     inputs.push_back(std::move(next->inputs));
     inputs.push_back(std::move(next->labels));
   }

@@ -5,6 +5,7 @@
 #include <troupe/nn/adam.hpp>
 #include <troupe/nn/dropout.hpp>
 #include <troupe/nn/flatten.hpp>
+#include <troupe/nn/gpt.hpp>
 #include <troupe/nn/linear.hpp>
 #include <troupe/nn/normalization.hpp>
 #include <troupe/nn/sequential.hpp>
@@ -704,6 +705,103 @@ TEST_CASE("a commit keeps the buffers too that no checkpoint keeps", "[nn]") {
        .commit_every_n_steps = 2});
   CHECK(trainer.fit(fixture.train));
   CHECK(counting.calls.tensor().to_vector<float>() == std::vector<float>{10});
+}
+
+namespace {
+
+/// "ab4ab0ab9…", with digits that nobody can know.
+std::shared_ptr<const data::Text> text_of(std::int64_t bytes, std::uint64_t seed) {
+  auto text = std::make_shared<data::Text>();
+  const auto noise = test::numbers(static_cast<std::size_t>(bytes), seed);
+  for (std::size_t i = 0; i < noise.size(); ++i) {
+    const std::string next = "ab" + std::to_string(static_cast<int>(std::floor(5 + 5 * noise[i])));
+    text->bytes.push_back(static_cast<std::byte>(next[i % 3]));
+  }
+  return text;
+}
+
+/// 14 batches an epoch of 16 windows of 8 bytes, the last of which is smaller.
+struct TextFixture {
+  explicit TextFixture(unsigned threads = 1) : engine(threads) { engine.scope.seed(5); }
+
+  [[nodiscard]] static Task task(bool tied) {
+    const GPT model(
+        {.vocab_size = 128,
+         .context_length = 8,
+         .num_layers = 1,
+         .embed_dim = 16,
+         .num_heads = 2,
+         .dropout = 0.1,
+         .tied = tied});
+    return {.model = model, .optimizer = optim::AdamW(model.parameters(), {.lr = 1e-2})};
+  }
+  [[nodiscard]] data::Loader loader(std::int64_t bytes, bool shuffle) const {
+    return {
+        engine.device,
+        text_of(bytes, shuffle ? 1 : 2),
+        8,
+        {.batch_size = 16, .shuffle = shuffle, .seed = 9}};
+  }
+
+  test::Engine engine;
+  data::Loader train = loader(1800, true);
+  data::Loader test_set = loader(200, false);
+};
+
+}  // namespace
+
+TEST_CASE("a language model learns what can be known of its text", "[nn]") {
+  TextFixture fixture(2);
+  std::int64_t samples = 0;
+  Trainer trainer(
+      TextFixture::task(/*tied=*/false),
+      {.max_epochs = 6,
+       .callbacks = {std::make_shared<Watch>(
+           [&](Trainer&, const Progress& progress) { samples = progress.samples; })}});
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  CHECK(samples == 24 * 8);  // each byte of a window counts
+  // Two bytes in three can be known, and the third is one of ten; by some chance of the 64 tested.
+  const EpochMetrics& last = trainer.metrics().back();
+  CAPTURE(last.test_loss);
+  CHECK(last.test_loss > std::log(10.0) / 3 - 0.05);
+  CHECK(last.test_loss < std::log(10.0) / 3 + 0.15);
+  CHECK(last.test_accuracy > 0.6);
+  const Evaluation found = trainer.evaluate(fixture.test_set);
+  CHECK(found.loss == last.test_loss);
+  CHECK(found.samples == 24 * 8);
+}
+
+// Goal: for a language model as for a classifier of images, bits depend on neither door nor threads
+// nor on a stop in the middle of an epoch.
+TEST_CASE("a language model's bits depend on nothing but the seed", "[nn]") {
+  const auto fit = [](unsigned threads, Door door, std::int64_t stop_after) {
+    io::Archive saved;
+    if (stop_after > 0) {
+      TextFixture fixture;
+      std::stop_source stop;
+      Trainer trainer(
+          TextFixture::task(/*tied=*/true),
+          {.max_epochs = 2,
+           .door = door,
+           .stop = stop.get_token(),
+           .callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
+             if (progress.step == stop_after) stop.request_stop();
+           })}});
+      CHECK_FALSE(trainer.fit(fixture.train, &fixture.test_set));
+      saved = trainer.archive();
+    }
+    TextFixture fixture(threads);
+    Trainer trainer(TextFixture::task(/*tied=*/true), {.max_epochs = 2, .door = door});
+    if (stop_after > 0) trainer.restore(saved);
+    CHECK(trainer.fit(fixture.train, &fixture.test_set));
+    return bits(trainer);
+  };
+  const std::string expected = fit(1, Door::program, 0);
+  for (const Door door : doors) {
+    CAPTURE(static_cast<int>(door));
+    for (const unsigned threads : {1u, 2u, 4u}) CHECK(fit(threads, door, 0) == expected);
+    for (const std::int64_t stop_after : {3, 14, 20}) CHECK(fit(2, door, stop_after) == expected);
+  }
 }
 
 TEST_CASE("options out of range are refused at the call", "[nn]") {

@@ -35,7 +35,7 @@ struct Progress {
   std::int64_t first_batch = 0;   ///< those done before it was gone on with here
   std::int64_t batches = 0;       ///< of the epoch
   std::int64_t step = 0;          ///< optimizer steps done since the fit's first
-  std::int64_t samples = 0;       ///< done in this epoch
+  std::int64_t samples = 0;       ///< labels done in this epoch: images, or places of sequences
   std::optional<double> loss{};   ///< of the last batch whose loss is known: a few steps ago
   double seconds = 0;             ///< since this epoch began here
   double samples_per_second = 0;  ///< in this epoch, since it began here
@@ -51,12 +51,12 @@ struct Progress {
 struct EpochMetrics {
   std::int64_t epoch = 0;  ///< counted from 1, as people do
   std::int64_t step = 0;   ///< optimizer steps done since the first epoch's beginning
-  double train_loss = 0;   ///< mean over the samples, each seen by the weights of its own step
+  double train_loss = 0;   ///< mean over the labels, each seen by the weights of its own step
   double train_accuracy = 0;
   double test_loss = 0;  ///< NaN without a test loader, as is the accuracy
   double test_accuracy = 0;
   double seconds = 0;             ///< of the whole epoch, the test included
-  double samples_per_second = 0;  ///< of its training alone
+  double samples_per_second = 0;  ///< labels of its training alone
 
   /// The fields under their own names, in this order.
   [[nodiscard]] io::Tree tree() const;
@@ -67,7 +67,7 @@ struct EpochMetrics {
 struct Evaluation {
   double loss = 0;
   double accuracy = 0;
-  std::int64_t samples = 0;
+  std::int64_t samples = 0;  ///< labels
 };
 
 /// Told of a fit's progress; derive and override what is of interest. Called on the thread that
@@ -85,7 +85,7 @@ class Callback {
   virtual void on_device_lost(Trainer&, Device& /*lost*/, const Error& /*reason*/) {}
 };
 
-/// Loss of a batch's outputs and its labels: a scalar, the mean over the batch's samples.
+/// Loss of a batch's outputs and its labels: a scalar, the mean over the batch's labels.
 using LossFunction = std::function<Tensor(const Tensor& output, const Tensor& labels)>;
 
 /// When a schedule's `step()` is called.
@@ -113,14 +113,15 @@ struct TrainerOptions {
 /// What is trained, by what, towards what. All are handles; the trainer shares them with the
 /// caller.
 struct Task {
-  AnyModule model;  ///< images [N, C, H, W] to scores [N, classes]
+  AnyModule model;  ///< a batch's inputs to scores [..., classes], for labels [...]
   optim::Optimizer optimizer;
   std::optional<optim::Schedule> schedule{};
   LossFunction loss{};  ///< cross entropy when empty
 };
 
-/// Trains a classifier: the loop that everybody writes, with its names from Lightning. Runs in the
-/// current scope, on the caller's thread, which helps to run the steps.
+/// Trains a classifier, of images or of what comes next in a text: the loop that everybody writes,
+/// with its names from Lightning. Runs in the current scope, on the caller's thread, which helps to
+/// run the steps.
 ///
 ///     nn::Trainer trainer({model, optimizer}, {.max_epochs = 5});
 ///     trainer.fit(train_loader, &test_loader);
