@@ -12,7 +12,7 @@ namespace {
 using namespace troupe;
 
 const bool registered = [] {
-  for (const char* model : {"cnn", "mlp"})
+  for (const char* model : {"cnn", "mlp", "gpt"})
     for (const char* door : {"program", "define-by-run"}) {
       const std::string name = "steady/" + std::string(model) + "/" + door + "/t2";
       benchmark::RegisterBenchmark(

@@ -1,5 +1,6 @@
-// A training step of the networks that `troupe train` knows, batch 128, float32, Adam: through both
-// doors, on one thread and two, traced and not. bench/peers has the same steps in libtorch.
+// A training step of the networks that `troupe train` knows, float32: through both doors, on one
+// thread and two, traced and not. Images by Adam, 128 in a batch; text by AdamW, 8 windows of 128
+// bytes, of which each counts as an item. bench/peers has the same steps in libtorch.
 
 #include "models.hpp"
 
@@ -9,6 +10,7 @@
 #include <troupe/core/trace.hpp>
 #include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/ops/cross_entropy.hpp>
+#include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -21,8 +23,6 @@ namespace {
 
 using namespace troupe;
 
-constexpr std::int64_t batch = 128;
-
 struct Case {
   std::string model;
   bool program;
@@ -30,23 +30,40 @@ struct Case {
   bool traced;
 };
 
+std::vector<std::int64_t> counting(std::int64_t count, std::int64_t below) {
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) numbers[static_cast<std::size_t>(i)] = i % below;
+  return numbers;
+}
+
+/// A batch's inputs and labels.
+std::vector<Tensor> batch_of(const cli::RunConfig& config) {
+  if (config.model != "gpt")
+    return {rand({128, 1, 28, 28}), Tensor::copy_of<std::int64_t>(counting(128, 10), {128})};
+  const Shape shape{8, config.context};
+  const auto bytes = counting(elements_in(shape), 256);
+  return {Tensor::copy_of<std::int64_t>(bytes, shape), Tensor::copy_of<std::int64_t>(bytes, shape)};
+}
+
 void step(benchmark::State& state, const Case& wanted) {
   System system({.threads = wanted.threads});
   Device& device = cpu::attach(system);
   Scope scope(system, device);
   scope.seed(1);
-  const Shape image{1, 28, 28};
   cli::RunConfig config;
   config.model = wanted.model;
-  nn::Task task = cli::make_task(config, image, 10, 1000);
+  cli::DataFacts facts = cli::TextFacts{};
+  if (config.model == "gpt")
+    config.optimizer = "adamw";
+  else
+    facts = cli::ImageFacts{.image = {1, 28, 28}, .class_names = std::vector<std::string>(10)};
+  nn::Task task = cli::make_task(config, facts, 1000);
 
-  const Tensor images = rand({batch, 1, 28, 28});
-  std::vector<std::int64_t> classes(batch);
-  for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = static_cast<std::int64_t>(i % 10);
-  const Tensor inputs[] = {images, Tensor::copy_of<std::int64_t>(classes, {batch})};
+  const std::vector<Tensor> inputs = batch_of(config);
   const auto run = [&](std::span<const Tensor> in) {
     task.optimizer.zero_grad();
-    const Tensor loss = cross_entropy(task.model(in[0]), in[1]);
+    const Tensor scores = task.model(in[0]);
+    const Tensor loss = cross_entropy(reshape(scores, {-1, scores.size(-1)}), reshape(in[1], {-1}));
     backward(loss);
     task.optimizer.step();
     return std::vector<Tensor>{loss.detach()};
@@ -64,11 +81,11 @@ void step(benchmark::State& state, const Case& wanted) {
     last = std::move(next);
   }
   (void)last.item();
-  state.SetItemsProcessed(state.iterations() * batch);
+  state.SetItemsProcessed(state.iterations() * inputs[1].elements());
 }
 
 const bool registered = [] {
-  for (const char* model : {"cnn", "mlp"})
+  for (const char* model : {"cnn", "mlp", "gpt"})
     for (const bool program : {true, false})
       for (const unsigned threads : {1u, 2u})
         for (const bool traced : {false, true}) {

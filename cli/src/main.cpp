@@ -2,6 +2,7 @@
 #include "devices.hpp"
 #include "doctor.hpp"
 #include "eval.hpp"
+#include "generate.hpp"
 #include "options.hpp"
 #include "predict.hpp"
 #include "train.hpp"
@@ -28,6 +29,8 @@ int run(const Command& command, Console& console) {
           return eval(options, console);
         } else if constexpr (std::is_same_v<Options, PredictOptions>) {
           return predict(options, console);
+        } else if constexpr (std::is_same_v<Options, GenerateOptions>) {
+          return generate(options, console);
         } else if constexpr (std::is_same_v<Options, DevicesOptions>) {
           return devices(console);
         } else if constexpr (std::is_same_v<Options, DoctorOptions>) {

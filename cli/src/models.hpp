@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data_facts.hpp"
 #include "run_config.hpp"
 
 #include <troupe/nn/any_module.hpp>
@@ -8,23 +9,21 @@
 #include <troupe/nn/trainer.hpp>
 
 #include <cstdint>
-#include <string_view>
 
 namespace troupe::cli {
 
-/// A fresh model for images of a shape [channels, height, width]:
+/// A fresh model as a config asks for it, of the size that the data need:
 ///
 ///   mlp   in-512-512-classes, with relu between
 ///   cnn   conv 3×3 to 32, relu, pool 2, conv 3×3 to 64, relu, pool 2, 128, relu, classes
+///   gpt   `nn::GPT` over bytes, with the config's sizes
 ///
-/// Throws `invalid_argument` for another name, for images too small for two pools, and for those
-/// so large that the weights would be more than `parameters_max`; before it takes any memory.
-[[nodiscard]] nn::AnyModule make_model(
-    std::string_view name, const Shape& image, std::int64_t classes);
+/// Throws `invalid_argument` for another name, for data of the other kind, for images too small for
+/// two pools, and for a model of more than `parameters_max` parameters; before it takes any memory.
+[[nodiscard]] nn::AnyModule make_model(const RunConfig& config, const DataFacts& facts);
 /// The numbers that `make_model` would learn. Throws as it does. The image may have up to 2⁴⁰
 /// pixels.
-[[nodiscard]] std::int64_t parameter_count(
-    std::string_view name, const Shape& image, std::int64_t classes);
+[[nodiscard]] std::int64_t parameter_count(const RunConfig& config, const DataFacts& facts);
 /// 4 GiB of them, and as much again for each state of the optimizer.
 inline constexpr std::int64_t parameters_max = std::int64_t{1} << 30;
 
@@ -33,6 +32,6 @@ inline constexpr std::int64_t parameters_max = std::int64_t{1} << 30;
 ///
 /// @param steps  of one epoch
 [[nodiscard]] nn::Task make_task(
-    const RunConfig& config, const Shape& image, std::int64_t classes, std::int64_t steps);
+    const RunConfig& config, const DataFacts& facts, std::int64_t steps);
 
 }  // namespace troupe::cli

@@ -1,18 +1,37 @@
 #include "open_data.hpp"
 
+#include "run_config.hpp"
+
 #include <troupe/data/cifar10.hpp>
 #include <troupe/data/shapes10.hpp>
 
 namespace troupe::cli {
 
-data::ImageDataset open_data(Disk& disk, const std::string& spec, Console& console) {
+namespace {
+
+data::TextDataset open_text(Disk& disk, const std::string& spec, std::int64_t context) {
+  const std::string path = spec.substr(text_prefix.size());
+  if (path.empty())
+    throw Error(ErrorCode::invalid_argument, "text: names no file")
+        .hint("--data text:book.txt trains on that file");
+  auto dataset = data::open_text_dataset(disk, path, context);
+  if (dataset) return std::move(dataset).value();
+  Error error = dataset.error();
+  if (error.hint().empty()) error.hint("text:FILE takes the name of a file of text, plain or .gz");
+  throw error;
+}
+
+}  // namespace
+
+Dataset open_data(Disk& disk, const std::string& spec, std::int64_t context, Console& console) {
+  if (spec.starts_with(text_prefix)) return open_text(disk, spec, context);
   constexpr std::string_view shapes = "shapes10:";
   if (!spec.starts_with(shapes)) {
     auto dataset = data::open_image_dataset(disk, spec);
     if (dataset) return std::move(dataset).value();
     Error error = dataset.error();
     if (error.code() == ErrorCode::invalid_argument)
-      error.hint("use fashion-mnist, idx:DIR, cifar10:DIR or shapes10:DIR");
+      error.hint("use fashion-mnist, idx:DIR, cifar10:DIR, shapes10:DIR or text:FILE");
     else if (error.code() == ErrorCode::file_not_found && error.hint().empty())
       error.hint("the folder must hold the files that data sets of this layout come in");
     throw error;

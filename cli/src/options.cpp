@@ -40,21 +40,44 @@ void add_machine(CLI::App& command, MachineOptions& machine) {
   command.add_flag("--quiet,-q", machine.quiet, "Print errors and results only");
 }
 
+void add_gpt(CLI::App& command, RunConfig& config) {
+  command.add_option("--context", config.context, "Of gpt: bytes that it sees at a time")
+      ->check(in_range("context"))
+      ->capture_default_str();
+  command.add_option("--layers", config.layers, "Of gpt")
+      ->check(in_range("layers"))
+      ->capture_default_str();
+  command.add_option("--width", config.width, "Of gpt: features of a place in the text")
+      ->check(in_range("width"))
+      ->capture_default_str();
+  command.add_option("--heads", config.heads, "Of gpt, each attending with a part of the width")
+      ->check(in_range("heads"))
+      ->capture_default_str();
+  command.add_option("--dropout", config.dropout, "Of gpt: share of activations left out")
+      ->check(in_range("dropout"))
+      ->capture_default_str();
+  command.add_flag(
+      "--tied,!--untied", config.tied, "Of gpt: scores come from the embedding's weights");
+}
+
 void add_train(CLI::App& command, TrainOptions& options) {
   RunConfig& config = options.config;
   command.add_option(
       "--data",
       config.data,
-      "fashion-mnist, idx:DIR, cifar10:DIR, or shapes10:DIR (made there if it is not)");
-  command.add_option("--model", config.model, "mlp or cnn")
-      ->check(in_range("model"))
-      ->capture_default_str();
+      "fashion-mnist, idx:DIR, cifar10:DIR, shapes10:DIR (made there if it is not), or text:FILE "
+      "(plain or .gz)");
+  command.add_option("--model", config.model, "mlp or cnn; of text, gpt. Default: cnn, or gpt")
+      ->check(in_range("model"));
   command.add_option("--epochs", config.epochs, "Times to go through the data")
       ->check(in_range("epochs"))
       ->capture_default_str();
-  command.add_option("--batch-size", config.batch_size, "Images in a batch")
-      ->check(in_range("batch_size"))
-      ->capture_default_str();
+  command
+      .add_option(
+          "--batch-size",
+          config.batch_size,
+          "Images, or windows of text, in a batch. Default: 128, and 8 for gpt")
+      ->check(in_range("batch_size"));
   command.add_option("--lr", config.lr, "Learning rate")
       ->check(in_range("lr"))
       ->capture_default_str();
@@ -83,9 +106,14 @@ void add_train(CLI::App& command, TrainOptions& options) {
       ->check(in_range("seed"))
       ->capture_default_str();
   command.add_flag("--augment", config.augment, "Train on random crops and mirror images");
-  command.add_option("--limit", config.limit, "Use the first so many images of each set; 0: all")
+  command
+      .add_option(
+          "--limit",
+          config.limit,
+          "Use the first so many images, or windows of text, of each set; 0: all")
       ->check(in_range("limit"))
       ->capture_default_str();
+  add_gpt(command, config);
   command.add_option(
       "--out", options.out, "Folder for the run; default: the first free runs/MODEL-N");
   command.add_option("--resume", options.resume, "Go on with the run in this folder");
@@ -116,6 +144,20 @@ void add_train(CLI::App& command, TrainOptions& options) {
           "Steps between copies of the state in memory, from which a fallback goes on")
       ->check(CLI::Range(1.0, 1e9, "AT LEAST 1"))
       ->capture_default_str();
+}
+
+/// Defaults that depend on other options; and what the options come to together.
+/// @returns  what is wrong with that, in words; empty when nothing is
+std::string settle(TrainOptions& options) {
+  RunConfig& config = options.config;
+  const auto given = [&](const char* name) { return options.given.contains(name); };
+  if (!given("model") && config.data.starts_with(text_prefix)) config.model = "gpt";
+  if (!given("batch_size") && config.model == "gpt") config.batch_size = 8;
+  if (!options.resume.empty()) return "";  // the run's own config knows the model
+  for (const std::string& name : options.given)
+    if (!RunConfig::applies(name, config.model))
+      return option_of(name) + " says nothing about the " + config.model;
+  return config.fault();
 }
 
 /// A message for an option, argument or command that is not known.
@@ -173,7 +215,9 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 }
 
 Command parse(const std::vector<std::string>& arguments) {
-  CLI::App app("Trains small image classifiers with Troupe, an engine built on actors.", "troupe");
+  CLI::App app(
+      "Trains small image classifiers and language models with Troupe, an engine built on actors.",
+      "troupe");
   app.set_version_flag("--version", version);
   app.require_subcommand(0, 1);
   app.footer("'troupe COMMAND --help' tells the options of a command.");
@@ -183,15 +227,20 @@ Command parse(const std::vector<std::string>& arguments) {
   add_train(train_command, train);
 
   EvalOptions eval;
-  CLI::App& eval_command = *app.add_subcommand("eval", "Loss and accuracy of a trained model");
+  CLI::App& eval_command =
+      *app.add_subcommand("eval", "Loss and accuracy, or bits per byte, of a trained model");
   eval_command.add_option("run", eval.run, "Folder of the run")->required();
   eval_command.add_option("--data", eval.data, "Default: what the run was trained on");
-  eval_command.add_option("--limit", eval.limit, "Use the first so many images; 0: all")
+  eval_command
+      .add_option("--limit", eval.limit, "Use the first so many images, or windows of text; 0: all")
       ->check(in_range("limit"))
       ->capture_default_str();
-  eval_command.add_option("--batch-size", eval.batch_size, "Images in a batch")
-      ->check(in_range("batch_size"))
-      ->capture_default_str();
+  eval_command
+      .add_option(
+          "--batch-size",
+          eval.batch_size,
+          "Images, or windows of text, in a batch. Default: 256, and 32 for gpt")
+      ->check(in_range("batch_size"));
   add_machine(eval_command, eval.machine);
 
   PredictOptions predict;
@@ -207,6 +256,30 @@ Command parse(const std::vector<std::string>& arguments) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_machine(predict_command, predict.machine);
+
+  GenerateOptions generate;
+  CLI::App& generate_command =
+      *app.add_subcommand("generate", "Have a trained gpt go on with a text");
+  generate_command.add_option("run", generate.run, "Folder of the run")->required();
+  generate_command.add_option("--prompt", generate.prompt, "What the text begins with");
+  generate_command.add_option("--tokens", generate.tokens, "Bytes to add")
+      ->check(CLI::Range(1.0, 1e15, "AT LEAST 1"))
+      ->capture_default_str();
+  generate_command
+      .add_option(
+          "--temperature",
+          generate.temperature,
+          "Below 1 keeps to what is likely, 0 always takes the likeliest")
+      ->check(CLI::Range(0.0, 100.0, "0 TO 100"))
+      ->capture_default_str();
+  generate_command
+      .add_option("--top-k", generate.top_k, "Draw from so many of the likeliest bytes; 0: all")
+      ->check(CLI::Range(0.0, 1e15, "AT LEAST 0"))
+      ->capture_default_str();
+  generate_command.add_option("--seed", generate.seed, "The same seed gives the same text")
+      ->check(in_range("seed"))
+      ->capture_default_str();
+  add_machine(generate_command, generate.machine);
 
   CLI::App& devices_command = *app.add_subcommand("devices", "What there is to compute on");
   CLI::App& doctor_command =
@@ -244,6 +317,8 @@ Command parse(const std::vector<std::string>& arguments) {
           "--data is missing",
           "troupe train --data fashion-mnist, or --resume with a run's folder",
           true};
+    if (const std::string fault = settle(train); !fault.empty())
+      return Answer{fault, "troupe train --help tells what each is for", true};
     if (!train.resume.empty() && !train.out.empty())
       return Answer{
           "--resume and --out exclude each other", "a resumed run stays in its folder", true};
@@ -251,6 +326,7 @@ Command parse(const std::vector<std::string>& arguments) {
   }
   if (eval_command.parsed()) return eval;
   if (predict_command.parsed()) return predict;
+  if (generate_command.parsed()) return generate;
   if (devices_command.parsed()) return DevicesOptions{};
   if (doctor_command.parsed()) return DoctorOptions{};
   return Answer{app.help(), "", false};

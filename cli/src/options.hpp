@@ -35,7 +35,7 @@ struct EvalOptions {
   std::string run;
   std::string data;  ///< empty: the run's own
   std::int64_t limit = 0;
-  std::int64_t batch_size = 256;
+  std::int64_t batch_size = 0;  ///< 0: what suits the data
   MachineOptions machine;
 };
 
@@ -44,6 +44,16 @@ struct PredictOptions {
   std::string images;
   std::int64_t count = 8;
   std::int64_t first = 0;
+  MachineOptions machine;
+};
+
+struct GenerateOptions {
+  std::string run;
+  std::string prompt;
+  std::int64_t tokens = 200;
+  double temperature = 0.8;
+  std::int64_t top_k = 40;
+  std::int64_t seed = 0;
   MachineOptions machine;
 };
 
@@ -57,8 +67,14 @@ struct Answer {
   bool mistake = false;
 };
 
-using Command =
-    std::variant<TrainOptions, EvalOptions, PredictOptions, DevicesOptions, DoctorOptions, Answer>;
+using Command = std::variant<
+    TrainOptions,
+    EvalOptions,
+    PredictOptions,
+    GenerateOptions,
+    DevicesOptions,
+    DoctorOptions,
+    Answer>;
 
 /// Reads the command line, without the program's own name.
 [[nodiscard]] Command parse(const std::vector<std::string>& arguments);

@@ -76,17 +76,23 @@ int predict(const PredictOptions& options, Console& console) {
   const Scope scope(session.system(), session.device());
   const NoGrad no_grad;
   const SavedModel saved = load_model(session.system().disk(), options.run);
+  if (kind_of(saved.facts) == DataKind::text)
+    throw Error(
+        ErrorCode::invalid_argument,
+        options.run + " is a gpt, which goes on with text and knows no images")
+        .hint("troupe generate " + options.run + " --prompt \"Once\"");
+  const auto& facts = std::get<ImageFacts>(saved.facts);
   const auto set = std::make_shared<const data::ImageSet>(
-      read_images(session.system().disk(), options, saved.facts.image));
+      read_images(session.system().disk(), options, facts.image));
 
   data::Loader loader(
       session.device(),
       set,
-      saved.facts.mean,
-      saved.facts.deviation,
+      facts.mean,
+      facts.deviation,
       {.batch_size = batch_size, .shuffle = false});
   loader.begin_epoch(0);
-  const std::size_t classes = saved.facts.class_names.size();
+  const std::size_t classes = facts.class_names.size();
   std::size_t number = 0;
   while (const std::optional<data::Batch> batch = loader.next()) {
     const std::vector<float> probabilities =
@@ -99,7 +105,7 @@ int predict(const PredictOptions& options, Console& console) {
       console.print(
           picture(pixels, set->channels, set->height, set->width, console.options().colour));
       console.print(
-          likeliest(std::span(probabilities).subspan(at, classes), saved.facts.class_names) + "\n");
+          likeliest(std::span(probabilities).subspan(at, classes), facts.class_names) + "\n");
     }
   }
   return 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 
 namespace troupe::cli {
@@ -26,6 +27,12 @@ void each_field(Config& config, Visit&& visit) {
   visit("seed", config.seed);
   visit("augment", config.augment);
   visit("limit", config.limit);
+  visit("context", config.context);
+  visit("layers", config.layers);
+  visit("width", config.width);
+  visit("heads", config.heads);
+  visit("dropout", config.dropout);
+  visit("tied", config.tied);
 }
 
 void read(const io::Tree& from, std::string& into) { into = from.as_string(); }
@@ -80,13 +87,15 @@ FieldRange RunConfig::range(std::string_view name) {
   // Integers that doubles, and so the readers of JSON in other languages, tell apart.
   constexpr double integer_max = 9e15;
   constexpr double number_max = std::numeric_limits<double>::max();
-  if (name == "model") return {.words = {"mlp", "cnn"}};
+  if (name == "model") return {.words = {"mlp", "cnn", "gpt"}};
   if (name == "optimizer") return {.words = {"sgd", "adam", "adamw"}};
   if (name == "schedule") return {.words = {"constant", "step", "cosine", "warmup-cosine"}};
   if (name == "epochs" || name == "batch_size" || name == "accumulate")
     return {.low = 1, .high = count_max};
   if (name == "seed" || name == "limit") return {.low = 0, .high = integer_max};
-  if (name == "momentum") return {.low = 0, .high = 1};
+  if (name == "context" || name == "width") return {.low = 1, .high = 65536};
+  if (name == "layers" || name == "heads") return {.low = 1, .high = 1024};
+  if (name == "momentum" || name == "dropout") return {.low = 0, .high = 1};
   if (name == "lr" || name == "weight_decay" || name == "clip")
     return {.low = 0, .high = number_max};
   return {};
@@ -102,11 +111,34 @@ const std::vector<std::string>& RunConfig::names() {
   return names;
 }
 
+bool RunConfig::applies(std::string_view name, std::string_view model) {
+  static constexpr std::string_view of_gpt[] = {
+      "context", "layers", "width", "heads", "dropout", "tied"};
+  if (name == "augment") return model != "gpt";
+  return model == "gpt" ||
+         std::find(std::begin(of_gpt), std::end(of_gpt), name) == std::end(of_gpt);
+}
+
+std::string RunConfig::fault() const {
+  if (model != "gpt")
+    return data.starts_with(text_prefix)
+               ? "the " + model + " is for images, and '" + data + "' is text: use --model gpt"
+               : "";
+  if (!data.starts_with(text_prefix))
+    return "the gpt is for text, and '" + data + "' is none: use --data text:FILE";
+  if (width % heads != 0)
+    return "a width of " + std::to_string(width) + " does not part into " + std::to_string(heads) +
+           " heads";
+  return "";
+}
+
 bool RunConfig::may_change(std::string_view name) { return name == "epochs"; }
 
 io::Tree RunConfig::tree() const {
   io::Tree tree;
-  each_field(*this, [&](const char* name, const auto& value) { tree[name] = io::Tree(value); });
+  each_field(*this, [&](const char* name, const auto& value) {
+    if (applies(name, model)) tree[name] = io::Tree(value);
+  });
   return tree;
 }
 
@@ -114,11 +146,14 @@ RunConfig RunConfig::from(const io::Tree& tree) {
   RunConfig config;
   const double unset = config.weight_decay;
   each_field(config, [&](const std::string& name, auto& value) {
+    if (!applies(name, config.model)) return;  // the model is read before
     read(tree.at(name), value);
     if (name == "weight_decay" && config.weight_decay == unset) return;
     const std::string fault = fault_of(range(name), value);
     if (!fault.empty()) throw Error(ErrorCode::file_mismatch, "'" + name + "': " + fault);
   });
+  if (const std::string fault = config.fault(); !fault.empty())
+    throw Error(ErrorCode::file_mismatch, fault);
   return config;
 }
 

@@ -23,6 +23,9 @@ struct FieldRange {
   [[nodiscard]] std::string fault(double value) const;
 };
 
+/// `--data text:FILE`.
+inline constexpr std::string_view text_prefix = "text:";
+
 /// What a run is: with the same of these, the same bits come out. Kept in the run's config.json.
 struct RunConfig {
   std::string data;
@@ -39,12 +42,24 @@ struct RunConfig {
   std::int64_t seed = 0;
   bool augment = false;
   std::int64_t limit = 0;  ///< samples of each of the two sets; 0: all
+  // Of gpt alone.
+  std::int64_t context = 128;  ///< bytes that it sees at a time
+  std::int64_t layers = 4;
+  std::int64_t width = 256;
+  std::int64_t heads = 4;
+  double dropout = 0;
+  bool tied = true;
 
   /// The names of all fields, as options spell them without dashes and config.json has them.
   [[nodiscard]] static const std::vector<std::string>& names();
+  /// Whether a field says anything about a model: what does not is not in its tree.
+  [[nodiscard]] static bool applies(std::string_view name, std::string_view model);
   /// Those that a resumed run may change: what was trained so far stays what it is.
   [[nodiscard]] static bool may_change(std::string_view name);
   [[nodiscard]] static FieldRange range(std::string_view name);
+
+  /// What is wrong with fields that are right each by itself, in words; empty when nothing is.
+  [[nodiscard]] std::string fault() const;
 
   [[nodiscard]] io::Tree tree() const;
   /// Throws `file_mismatch` for what is missing, of another kind or out of range.

@@ -1,34 +1,18 @@
 #pragma once
 
+#include "data_facts.hpp"
 #include "run_config.hpp"
 
 #include <troupe/core/disk.hpp>
-#include <troupe/data/dataset.hpp>
 #include <troupe/io/checkpoint.hpp>
 #include <troupe/io/tree.hpp>
 #include <troupe/nn/state_dict.hpp>
 #include <troupe/nn/trainer.hpp>
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace troupe::cli {
-
-/// What the images of a run are, so that a model can be used where its data set is not.
-struct DataFacts {
-  Shape image;  ///< channels, height, width
-  std::int64_t train_count = 0;
-  std::int64_t test_count = 0;
-  std::vector<float> mean;
-  std::vector<float> deviation;
-  std::vector<std::string> class_names;
-
-  [[nodiscard]] static DataFacts of(const data::ImageDataset& dataset);
-  [[nodiscard]] io::Tree tree() const;
-  /// Throws `file_mismatch` for what is missing, of another kind or in no data set.
-  [[nodiscard]] static DataFacts from(const io::Tree& tree);
-};
 
 /// What `RunFolder::resume` found.
 struct Resumed {
@@ -36,9 +20,15 @@ struct Resumed {
   std::vector<std::string> notices;
 };
 
+/// A line of metrics.jsonl. Of a text it has bits per byte in the place of accuracies, and counts
+/// bytes.
+[[nodiscard]] io::Tree metrics_line(const nn::EpochMetrics& epoch, DataKind kind);
+/// A loss of so many nats for each byte, in bits.
+[[nodiscard]] double bits_per_byte(double loss) noexcept;
+
 /// A run on disk:
 ///
-///   config.json         what was asked for, and what the images are
+///   config.json         what was asked for, and what the data are
 ///   metrics.jsonl       a line for each epoch
 ///   model.safetensors   the weights, for any program
 ///   checkpoint/         all that an exact resume needs
@@ -61,11 +51,11 @@ class RunFolder {
 
   /// Metrics, weights and checkpoint, as the trainer stands; a failure in the middle leaves what
   /// was there before usable.
-  void save(nn::Trainer& trainer, const io::Tree& about);
+  void save(nn::Trainer& trainer, const io::Tree& about, DataKind kind = DataKind::images);
   /// Puts the trainer where the newest whole checkpoint left it, and writes metrics and weights
   /// again where a save that was cut short left older ones. Throws also as `Trainer::restore`.
   /// @returns  what the checkpoint is about, and a line for each one that was passed over
-  Resumed resume(nn::Trainer& trainer);
+  Resumed resume(nn::Trainer& trainer, DataKind kind = DataKind::images);
 
   /// The first free name runs/MODEL-N.
   [[nodiscard]] static std::string free_name(Disk& disk, const std::string& model);

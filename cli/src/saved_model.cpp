@@ -13,7 +13,6 @@ SavedModel load_model(Disk& disk, const std::string& folder) {
   RunConfig config;
   DataFacts facts;
   run.read_config(config, facts);
-  const auto classes = static_cast<std::int64_t>(facts.class_names.size());
   const nn::StateDict weights = nn::load(disk, run.model_path()).value();
   const std::int64_t found =
       std::accumulate(weights.begin(), weights.end(), std::int64_t{0}, [](auto sum, auto& entry) {
@@ -21,13 +20,13 @@ SavedModel load_model(Disk& disk, const std::string& folder) {
       });
   try {
     // Counted before it is made: what config.json says may be far larger than what there is.
-    const std::int64_t needed = parameter_count(config.model, facts.image, classes);
+    const std::int64_t needed = parameter_count(config, facts);
     if (needed != found)
       throw Error(
           ErrorCode::file_mismatch,
           "holds " + std::to_string(found) + " numbers for " + std::to_string(needed) +
               " parameters");
-    nn::AnyModule model = make_model(config.model, facts.image, classes);
+    nn::AnyModule model = make_model(config, facts);
     model.load_state_dict(weights);
     model.eval();
     return {config, facts, model};

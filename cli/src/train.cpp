@@ -25,15 +25,38 @@ namespace troupe::cli {
 
 namespace {
 
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
+/// A loss, and what it comes to: "0.2412, accuracy 91.20 %", "1.4512, 2.094 bits per byte".
+std::string result_text(double loss, double accuracy, DataKind kind) {
+  char text[64];
+  if (kind == DataKind::text)
+    std::snprintf(text, sizeof text, "%.4f, %.3f bits per byte", loss, bits_per_byte(loss));
+  else
+    std::snprintf(text, sizeof text, "%.4f, accuracy %s", loss, percent(accuracy).c_str());
+  return text;
+}
+
 /// Draws the progress line, tells each epoch's result, saves, and carries Ctrl-C to the trainer.
 class Reporter final : public nn::Callback {
  public:
-  Reporter(Console& console, Clock& clock, std::stop_source stop, RunFolder folder, io::Tree about)
+  Reporter(
+      Console& console,
+      Clock& clock,
+      std::stop_source stop,
+      RunFolder folder,
+      io::Tree about,
+      DataKind kind)
       : console_(console),
         clock_(clock),
         stop_(std::move(stop)),
         folder_(std::move(folder)),
-        about_(std::move(about)) {}
+        about_(std::move(about)),
+        kind_(kind) {}
 
   void on_fit_start(nn::Trainer& trainer) override { saved_step_ = trainer.step(); }
   void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
@@ -62,20 +85,18 @@ class Reporter final : public nn::Callback {
   }
 
   void on_epoch_end(nn::Trainer& trainer, const nn::EpochMetrics& epoch) override {
-    char line[256];
+    char times[64];
     std::snprintf(
-        line,
-        sizeof line,
-        "epoch %lld: train loss %.4f, accuracy %.2f %%; test loss %.4f, accuracy %.2f %%; %.1f s, "
-        "%.0f samples/s",
-        static_cast<long long>(epoch.epoch),
-        epoch.train_loss,
-        100 * epoch.train_accuracy,
-        epoch.test_loss,
-        100 * epoch.test_accuracy,
+        times,
+        sizeof times,
+        "; %.1f s, %.0f %s/s",
         epoch.seconds,
-        epoch.samples_per_second);
-    console_.say(line);
+        epoch.samples_per_second,
+        kind_ == DataKind::text ? "bytes" : "samples");
+    console_.say(
+        "epoch " + std::to_string(epoch.epoch) + ": train loss " +
+        result_text(epoch.train_loss, epoch.train_accuracy, kind_) + "; test loss " +
+        result_text(epoch.test_loss, epoch.test_accuracy, kind_) + times);
     save(trainer);
   }
 
@@ -88,7 +109,7 @@ class Reporter final : public nn::Callback {
   }
 
   void save(nn::Trainer& trainer) {
-    folder_.save(trainer, about_);
+    folder_.save(trainer, about_, kind_);
     saved_step_ = trainer.step();
   }
   /// What to do about a device that was lost for good.
@@ -104,6 +125,7 @@ class Reporter final : public nn::Callback {
   std::stop_source stop_;
   RunFolder folder_;
   io::Tree about_;
+  DataKind kind_;
   std::int64_t saved_step_ = 0;
   Redraw redraw_;
 };
@@ -171,27 +193,31 @@ class TraceSteps final : public nn::Callback {
 
 /// What a resumed run must have in common with the saved one, for its bits to go on.
 io::Tree about(const RunConfig& config, const DataFacts& facts, const Device& device) {
-  return io::Tree::Map{
-      {"config", config.tree()},
-      {"images", facts.tree()},
-      {"numeric_profile", numeric_profile(device)}};
+  io::Tree tree = io::Tree::Map{{"config", config.tree()}};
+  put_facts(tree, facts);
+  tree["numeric_profile"] = numeric_profile(device);
+  return tree;
 }
 
 /// The config of the run in `folder`, with what the command line may change. Throws `file_mismatch`
 /// listing what it may not.
 RunConfig resumed_config(const TrainOptions& options, const RunConfig& saved) {
   const io::Tree before = saved.tree();
-  const io::Tree asked = options.config.tree();
+  RunConfig of_this_model = options.config;
+  of_this_model.model = saved.model;
+  io::Tree asked = of_this_model.tree();
+  asked["model"] = options.config.model;
   io::Tree merged = before;
   std::string faults;
   for (const std::string& name : options.given) {
-    if (RunConfig::may_change(name)) {
+    const std::string separator = faults.empty() ? "" : "; ";
+    if (RunConfig::may_change(name))
       merged[name] = asked.at(name);
-    } else if (!(asked.at(name) == before.at(name))) {
-      if (!faults.empty()) faults += "; ";
-      faults +=
-          name + " was " + io::to_json(before.at(name)) + ", not " + io::to_json(asked.at(name));
-    }
+    else if (!RunConfig::applies(name, saved.model))
+      faults += separator + "the " + saved.model + " has no " + name;
+    else if (!(asked.at(name) == before.at(name)))
+      faults += separator + name + " was " + io::to_json(before.at(name)) + ", not " +
+                io::to_json(asked.at(name));
   }
   if (!faults.empty())
     throw Error(
@@ -201,14 +227,23 @@ RunConfig resumed_config(const TrainOptions& options, const RunConfig& saved) {
   return RunConfig::from(merged);
 }
 
-void check_same_images(const DataFacts& saved, const DataFacts& found, const std::string& folder) {
-  if (saved.tree() == found.tree()) return;
+void check_same_data(const DataFacts& saved, const DataFacts& found, const std::string& folder) {
+  io::Tree then;
+  io::Tree now;
+  put_facts(then, saved);
+  put_facts(now, found);
+  if (then == now) return;
+  const auto told = [](const DataFacts& facts) {
+    const auto* images = std::get_if<ImageFacts>(&facts);
+    return images ? to_string(images->image) + " and " + std::to_string(images->train_count) +
+                        " images"
+                  : described(facts);
+  };
   throw Error(
       ErrorCode::file_mismatch,
-      "the data are not those that the run in " + folder +
-          " was trained on: " + to_string(saved.image) + " and " +
-          std::to_string(saved.train_count) + " images then, " + to_string(found.image) + " and " +
-          std::to_string(found.train_count) + " now, or other pixels")
+      "the data are not those that the run in " + folder + " was trained on: " + told(saved) +
+          " then, " + told(found) + " now, or other " +
+          (kind_of(found) == DataKind::text ? "bytes" : "pixels"))
       .hint("put the old files back, or begin a new run with --out");
 }
 
@@ -222,8 +257,9 @@ data::LoaderOptions loader_options(const RunConfig& config, bool training) {
   return options;
 }
 
-void restore(nn::Trainer& trainer, RunFolder& folder, const io::Tree& now, Console& console) {
-  const Resumed resumed = folder.resume(trainer);
+void restore(
+    nn::Trainer& trainer, RunFolder& folder, DataKind kind, const io::Tree& now, Console& console) {
+  const Resumed resumed = folder.resume(trainer, kind);
   for (const std::string& notice : resumed.notices) console.say("warning: " + notice);
   const io::Tree* profile = resumed.about.find("numeric_profile");
   if (profile && !(*profile == now.at("numeric_profile")))
@@ -266,31 +302,26 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       throw Error(ErrorCode::invalid_argument, folder.path() + " holds a run already")
           .hint("--resume " + folder.path() + " goes on with it; --out takes another folder");
   }
-  const data::ImageDataset dataset = open_data(disk, config.data, console);
-  const DataFacts facts = DataFacts::of(dataset);
-  if (resuming) check_same_images(saved_facts, facts, folder.path());
+  const Dataset dataset = open_data(disk, config.data, config.context, console);
+  const DataFacts facts = facts_of(dataset);
+  const DataKind kind = kind_of(facts);
+  if (resuming) check_same_data(saved_facts, facts, folder.path());
 
   Scope scope(session.system(), session.device());
   scope.seed(static_cast<std::uint64_t>(config.seed));
-  data::Loader train_loader(
-      session.device(),
-      dataset.train,
-      dataset.mean,
-      dataset.deviation,
-      loader_options(config, true));
-  data::Loader test_loader(
-      session.device(),
-      dataset.test,
-      dataset.mean,
-      dataset.deviation,
-      loader_options(config, false));
+  const auto loader = [&](Part part) {
+    const data::LoaderOptions how = loader_options(config, part == Part::train);
+    return make_loader(session.device(), dataset, part, facts, config.context, how);
+  };
+  data::Loader train_loader = loader(Part::train);
+  data::Loader test_loader = loader(Part::test);
   const std::int64_t steps = (train_loader.batches() + config.accumulate - 1) / config.accumulate;
 
   const Interrupt interrupt(console.options().quiet);
   std::stop_source stop;
   const io::Tree what = about(config, facts, session.device());
   const auto reporter =
-      std::make_shared<Reporter>(console, session.system().clock(), stop, folder, what);
+      std::make_shared<Reporter>(console, session.system().clock(), stop, folder, what, kind);
   nn::TrainerOptions trainer_options{
       .max_epochs = config.epochs,
       .gradient_clip_val = config.clip,
@@ -310,16 +341,15 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
     trainer_options.callbacks.push_back(trace);
   }
   if (watcher) trainer_options.callbacks.push_back(std::move(watcher));
-  nn::Trainer trainer(
-      make_task(config, facts.image, static_cast<std::int64_t>(facts.class_names.size()), steps),
-      std::move(trainer_options));
-  if (resuming) restore(trainer, folder, what, console);
+  nn::Trainer trainer(make_task(config, facts, steps), std::move(trainer_options));
+  if (resuming) restore(trainer, folder, kind, what, console);
   folder.write_config(config, facts);
   if (!resuming) reporter->save(trainer);  // so that even a kill in the first epoch leaves a run
   console.say(
       (resuming ? "training on in " : "training in ") + folder.path() + ": " + config.model +
       " of " + std::to_string(trainer.task().model.parameter_count()) + " parameters on " +
-      std::to_string(train_loader.samples()) + " images, " +
+      (kind == DataKind::text ? std::to_string(train_loader.samples() * config.context) + " bytes, "
+                              : std::to_string(train_loader.samples()) + " images, ") +
       std::to_string(session.system().threads()) + " threads");
 
   bool finished = false;
@@ -339,10 +369,11 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
     return Interrupt::exit_code;
   }
   if (!trainer.metrics().empty()) {
-    char line[128];
-    std::snprintf(
-        line, sizeof line, "test accuracy %.2f %%\n", 100 * trainer.metrics().back().test_accuracy);
-    console.print(line);
+    const nn::EpochMetrics& last = trainer.metrics().back();
+    if (kind == DataKind::text)
+      console.print("test loss " + result_text(last.test_loss, last.test_accuracy, kind) + "\n");
+    else
+      console.print("test accuracy " + percent(last.test_accuracy) + "\n");
   }
   return 0;
 }

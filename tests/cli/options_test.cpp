@@ -69,6 +69,59 @@ TEST_CASE("every other option of train is understood", "[cli]") {
   CHECK(options.commit_every == 20);
 }
 
+TEST_CASE("a gpt and its options are understood", "[cli]") {
+  const auto options = std::get<TrainOptions>(
+      parsed("train --data text:book.txt --model gpt --context 64 --layers 6 --width 96 --heads 3 "
+             "--dropout 0.2 --untied --batch-size 4"));
+  CHECK(options.config.data == "text:book.txt");
+  CHECK(options.config.model == "gpt");
+  CHECK(options.config.context == 64);
+  CHECK(options.config.layers == 6);
+  CHECK(options.config.width == 96);
+  CHECK(options.config.heads == 3);
+  CHECK(options.config.dropout == 0.2);
+  CHECK_FALSE(options.config.tied);
+  CHECK(options.config.batch_size == 4);
+  CHECK(options.given.contains("tied"));
+  CHECK(std::get<TrainOptions>(parsed("train --data text:b --tied")).config.tied);
+
+  const auto generate = std::get<GenerateOptions>(
+      parsed("generate runs/a --prompt Once --tokens 9 --temperature 0 --top-k 5 --seed 3"));
+  CHECK(generate.run == "runs/a");
+  CHECK(generate.prompt == "Once");
+  CHECK(generate.tokens == 9);
+  CHECK(generate.temperature == 0);
+  CHECK(generate.top_k == 5);
+  CHECK(generate.seed == 3);
+}
+
+TEST_CASE("defaults follow the data and the model", "[cli]") {
+  const auto config = [](const std::string& line) {
+    return std::get<TrainOptions>(parsed(line)).config;
+  };
+  CHECK(config("train --data text:b").model == "gpt");
+  CHECK(config("train --data text:b").batch_size == 8);
+  CHECK(config("train --data text:b --batch-size 128").batch_size == 128);
+  CHECK(config("train --data idx:d").model == "cnn");
+  CHECK(config("train --data idx:d").batch_size == 128);
+}
+
+TEST_CASE("options that do not fit each other are mistakes", "[cli]") {
+  CHECK(
+      mistake("train --data text:b --model cnn").text ==
+      "the cnn is for images, and 'text:b' is text: use --model gpt");
+  CHECK(
+      mistake("train --data idx:d --model gpt").text.find("use --data text:FILE") !=
+      std::string::npos);
+  CHECK(mistake("train --data idx:d --layers 3").text == "--layers says nothing about the cnn");
+  CHECK(mistake("train --data idx:d --untied").text == "--tied says nothing about the cnn");
+  CHECK(mistake("train --data text:b --augment").text == "--augment says nothing about the gpt");
+  CHECK(
+      mistake("train --data text:b --heads 3").text == "a width of 256 does not part into 3 heads");
+  // A run that is gone on with knows its model itself.
+  CHECK(std::holds_alternative<TrainOptions>(parsed("train --resume a --layers 3")));
+}
+
 TEST_CASE("the other commands are understood", "[cli]") {
   const auto eval = std::get<EvalOptions>(parsed("eval runs/a --data idx:d --limit 10"));
   CHECK(eval.run == "runs/a");
@@ -118,6 +171,15 @@ TEST_CASE("values out of range are mistakes that name the option", "[cli]") {
   CHECK(mistake("train --data x --batch-size 0").text.find("--batch-size") != std::string::npos);
   CHECK(mistake("train --data x --threads -1").text.find("--threads") != std::string::npos);
   CHECK(mistake("train --data x --door window").text.find("--door") != std::string::npos);
+  CHECK(mistake("train --data text:b --context 0").text.find("--context") != std::string::npos);
+  CHECK(mistake("train --data text:b --layers 0").text.find("--layers") != std::string::npos);
+  CHECK(mistake("train --data text:b --width 0").text.find("--width") != std::string::npos);
+  CHECK(mistake("train --data text:b --dropout 2").text.find("--dropout") != std::string::npos);
+  CHECK(mistake("generate a --tokens 0").text.find("--tokens") != std::string::npos);
+  CHECK(mistake("generate a --temperature -1").text.find("--temperature") != std::string::npos);
+  CHECK(mistake("generate a --top-k -1").text.find("--top-k") != std::string::npos);
+  CHECK(mistake("generate a --seed -1").text.find("--seed") != std::string::npos);
+  CHECK(mistake("generate").text.find("run") != std::string::npos);
   CHECK(mistake("train").text == "--data is missing");
   CHECK(mistake("train --resume a --out b").text == "--resume and --out exclude each other");
   CHECK(mistake("eval").text.find("run") != std::string::npos);

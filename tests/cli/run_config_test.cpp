@@ -65,11 +65,65 @@ TEST_CASE("a config with a value that the command line refuses is refused", "[cl
   CHECK(fault("clip", -1).starts_with("'clip': "));
   CHECK(fault("seed", -1).starts_with("'seed': "));
   CHECK(fault("limit", -1).starts_with("'limit': "));
-  CHECK(fault("model", "resnet") == "'model': 'resnet' is not in {mlp,cnn}");
+  CHECK(fault("model", "resnet") == "'model': 'resnet' is not in {mlp,cnn,gpt}");
   CHECK(fault("optimizer", "lion") == "'optimizer': 'lion' is not in {sgd,adam,adamw}");
   CHECK(fault("schedule", "linear").starts_with("'schedule': 'linear' is not in {"));
   CHECK(fault("weight_decay", -1) == "was accepted");  // the optimizer's own
   CHECK(fault("momentum", 1) == "was accepted");
+}
+
+TEST_CASE("each model's config has its own fields", "[cli]") {
+  RunConfig config;
+  CHECK_FALSE(config.tree().find("layers"));
+  CHECK(config.tree().find("augment"));
+  config.model = "gpt";
+  config.data = "text:book.txt";
+  config.context = 32;
+  config.layers = 3;
+  config.width = 48;
+  config.heads = 6;
+  config.dropout = 0.25;
+  config.tied = false;
+  CHECK_FALSE(config.tree().find("augment"));
+  const std::string json = io::to_json(config.tree());
+  const RunConfig read = RunConfig::from(io::parse_json(json, "config.json").value());
+  CHECK(read.tree() == config.tree());
+  CHECK(read.context == 32);
+  CHECK(read.layers == 3);
+  CHECK(read.width == 48);
+  CHECK(read.heads == 6);
+  CHECK(read.dropout == 0.25);
+  CHECK_FALSE(read.tied);
+}
+
+TEST_CASE("fields that do not fit each other are refused", "[cli]") {
+  const auto fault = [](const char* name, const io::Tree& value) {
+    RunConfig config;
+    config.model = "gpt";
+    config.data = "text:book.txt";
+    io::Tree tree = config.tree();
+    tree[name] = value;
+    try {
+      (void)RunConfig::from(tree);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::file_mismatch);
+      return error.message();
+    }
+    return std::string("was accepted");
+  };
+  CHECK(fault("heads", 3) == "a width of 256 does not part into 3 heads");
+  CHECK(fault("heads", 8) == "was accepted");
+  CHECK(fault("heads", 0) == "'heads': 0 is below 1");
+  CHECK(fault("width", 65'537) == "'width': 65537 is above 65536");
+  CHECK(fault("context", 0) == "'context': 0 is below 1");
+  CHECK(fault("layers", 0) == "'layers': 0 is below 1");
+  CHECK(fault("dropout", 1.5) == "'dropout': 1.5 is above 1");
+  CHECK(
+      fault("data", "fashion-mnist") ==
+      "the gpt is for text, and 'fashion-mnist' is none: use --data text:FILE");
+  io::Tree images = RunConfig().tree();
+  images["data"] = "text:book.txt";
+  CHECK_THROWS_AS(RunConfig::from(images), Error);
 }
 
 TEST_CASE("a range tells itself as help texts do", "[cli]") {
@@ -81,7 +135,15 @@ TEST_CASE("a range tells itself as help texts do", "[cli]") {
 }
 
 TEST_CASE("every field has a name, and few may change on resuming", "[cli]") {
-  CHECK(RunConfig::names().size() == RunConfig().tree().as_map().size());
+  for (const std::string model : {"mlp", "cnn", "gpt"}) {
+    RunConfig config;
+    config.model = model;
+    CHECK(
+        std::count_if(
+            RunConfig::names().begin(), RunConfig::names().end(), [&](const std::string& name) {
+              return RunConfig::applies(name, model);
+            }) == std::ssize(config.tree().as_map()));
+  }
   CHECK(
       std::count_if(RunConfig::names().begin(), RunConfig::names().end(), RunConfig::may_change) ==
       1);

@@ -15,12 +15,13 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <numbers>
 #include <string>
 
 namespace troupe::cli {
 namespace {
 
-DataFacts some_facts() {
+ImageFacts some_facts() {
   return {
       .image = {1, 8, 8},
       .train_count = 60,
@@ -58,8 +59,44 @@ TEST_CASE("what was written about a run is read back exactly", "[cli]") {
   DataFacts facts;
   folder.read_config(read, facts);
   CHECK(read.tree() == config.tree());
-  CHECK(facts.tree() == some_facts().tree());
-  CHECK(facts.mean == some_facts().mean);
+  CHECK(std::get<ImageFacts>(facts).tree() == some_facts().tree());
+  CHECK(std::get<ImageFacts>(facts).mean == some_facts().mean);
+}
+
+TEST_CASE("a run on text is read back as such", "[cli]") {
+  sim::MemoryDisk disk;
+  RunFolder folder(disk, "runs/a");
+  RunConfig config;
+  config.data = "text:book.txt";
+  config.model = "gpt";
+  config.layers = 7;
+  folder.write_config(config, TextFacts{.bytes = 1000, .crc32 = 0xffffffff});
+  RunConfig read;
+  DataFacts facts;
+  folder.read_config(read, facts);
+  CHECK(read.tree() == config.tree());
+  CHECK(read.layers == 7);
+  REQUIRE(kind_of(facts) == DataKind::text);
+  CHECK(std::get<TextFacts>(facts).bytes == 1000);
+  CHECK(std::get<TextFacts>(facts).crc32 == 0xffffffff);
+}
+
+TEST_CASE("lines of a text's metrics tell bits per byte", "[cli]") {
+  const nn::EpochMetrics epoch{
+      .epoch = 2,
+      .step = 20,
+      .train_loss = 2 * std::numbers::ln2,
+      .train_accuracy = 0.5,
+      .test_loss = 3 * std::numbers::ln2,
+      .test_accuracy = 0.25,
+      .seconds = 4,
+      .samples_per_second = 5};
+  CHECK(metrics_line(epoch, DataKind::images) == epoch.tree());
+  CHECK(
+      io::to_json(metrics_line(epoch, DataKind::text)) ==
+      R"({"epoch":2,"step":20,"train_loss":1.3862943611198906,"train_bits_per_byte":2.0,)"
+      R"("test_loss":2.0794415416798357,"test_bits_per_byte":3.0,"seconds":4.0,)"
+      R"("bytes_per_second":5.0})");
 }
 
 TEST_CASE("a folder that is no run, or a damaged one, is told", "[cli]") {

@@ -18,7 +18,7 @@ TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
   sim::MemoryDisk disk;
   RunConfig config;
   config.model = "mlp";
-  const DataFacts facts{
+  const ImageFacts facts{
       .image = {1, 4, 4},
       .train_count = 1,
       .test_count = 1,
@@ -26,12 +26,12 @@ TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
       .deviation = {1},
       .class_names = {"a", "b", "c"}};
   RunFolder(disk, "a").write_config(config, facts);
-  const nn::AnyModule model = make_model("mlp", facts.image, 3);
+  const nn::AnyModule model = make_model(config, facts);
   nn::save(disk, "a/model.safetensors", model.state_dict()).value();
 
   const SavedModel loaded = load_model(disk, "a");
   CHECK_FALSE(loaded.model.training());
-  CHECK(loaded.facts.class_names == facts.class_names);
+  CHECK(std::get<ImageFacts>(loaded.facts).class_names == facts.class_names);
   const auto before = model.parameters();
   const auto after = loaded.model.parameters();
   REQUIRE(after.size() == before.size());
@@ -47,12 +47,19 @@ TEST_CASE("a saved model is loaded with its weights, in eval mode", "[cli]") {
       CHECK(error.message().starts_with("a/model.safetensors: "));
     }
   };
-  nn::save(disk, "a/model.safetensors", make_model("mlp", {1, 5, 5}, 3).state_dict()).value();
+  ImageFacts other = facts;
+  other.image = {1, 5, 5};
+  nn::save(disk, "a/model.safetensors", make_model(config, other).state_dict()).value();
+  fails();
+
+  // Weights of the config's model, with data that it is not for.
+  nn::save(disk, "a/model.safetensors", model.state_dict()).value();
+  RunFolder(disk, "a").write_config(config, TextFacts{.bytes = 1000});
   fails();
 
   // A config that asks for far more than the weights' file holds takes no memory for it.
   nn::save(disk, "a/model.safetensors", model.state_dict()).value();
-  DataFacts large = facts;
+  ImageFacts large = facts;
   large.image = {1, 1000, 2000};  // 4 GB of weights
   RunFolder(disk, "a").write_config(config, large);
   const std::size_t peak = cpu::memory(device).peak_bytes;

@@ -91,4 +91,19 @@ inline void write_idx_folder(
       folder + "/t10k-images-idx3-ubyte", folder + "/t10k-labels-idx1-ubyte", test, side, 2);
 }
 
+/// Sentences of a few words in an order that nobody knows, cut off after so many bytes.
+inline std::string small_text(std::size_t bytes) {
+  static constexpr const char* words[] = {
+      "whale", "sea", "ship", "captain", "harpoon", "sailor", "white", "deep"};
+  std::string text;
+  std::uint64_t state = 1;
+  while (text.size() < bytes) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    text += std::string(state >> 63 ? "The " : "And the ") + words[state >> 40 & 7] + " and the " +
+            words[state >> 50 & 7] + ".\n";
+  }
+  text.resize(bytes);
+  return text;
+}
+
 }  // namespace troupe::cli::test

@@ -36,9 +36,19 @@ class CountSteps final : public nn::Callback {
 [[nodiscard]] inline SteadyRun run_steadily(
     const std::string& model, const std::string& door, unsigned threads, std::int64_t batch_size) {
   const Folder folder("steady");
-  write_idx_folder(folder / "data", 130 * static_cast<int>(batch_size), 32, 28);
   TrainOptions options;
-  options.config.data = "idx:" + (folder / "data");
+  if (model == "gpt") {
+    // Of small sizes: what is counted does not depend on them.
+    options.config.context = 32;
+    options.config.layers = 2;
+    options.config.width = 64;
+    options.config.heads = 2;
+    write_file(folder / "text", small_text(static_cast<std::size_t>(150 * 32 * batch_size)));
+    options.config.data = "text:" + (folder / "text");
+  } else {
+    write_idx_folder(folder / "data", 130 * static_cast<int>(batch_size), 32, 28);
+    options.config.data = "idx:" + (folder / "data");
+  }
   options.config.model = model;
   options.config.epochs = 1;
   options.config.batch_size = batch_size;
