@@ -3,6 +3,7 @@
 #include "doctor.hpp"
 #include "eval.hpp"
 #include "generate.hpp"
+#include "graph.hpp"
 #include "options.hpp"
 #include "predict.hpp"
 #include "train.hpp"
@@ -31,6 +32,8 @@ int run(const Command& command, Console& console) {
           return predict(options, console);
         } else if constexpr (std::is_same_v<Options, GenerateOptions>) {
           return generate(options, console);
+        } else if constexpr (std::is_same_v<Options, GraphOptions>) {
+          return graph(options, console);
         } else if constexpr (std::is_same_v<Options, DevicesOptions>) {
           return devices(console);
         } else if constexpr (std::is_same_v<Options, DoctorOptions>) {

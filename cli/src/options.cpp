@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <troupe/autograd/passes.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -160,6 +162,28 @@ std::string settle(TrainOptions& options) {
   return config.fault();
 }
 
+void add_graph(CLI::App& command, GraphOptions& options) {
+  RunConfig& config = options.config;
+  command.add_option("run", options.run, "Folder of a run; default: a new model");
+  command.add_option("--model", config.model, "mlp, cnn or gpt")
+      ->check(in_range("model"))
+      ->capture_default_str();
+  command.add_option("--batch-size", config.batch_size, "Images, or windows of text, in a batch")
+      ->check(in_range("batch_size"))
+      ->capture_default_str();
+  command.add_option("--optimizer", config.optimizer, "sgd, adam or adamw")
+      ->check(in_range("optimizer"))
+      ->capture_default_str();
+  command.add_flag("--eval", options.eval, "The step of testing, not of training");
+  std::string passes;
+  for (const Pass pass : all_passes)
+    passes += (passes.empty() ? "" : ", ") + std::string(name_of(pass));
+  command.add_option("--after", options.after, "Stop after this pass: " + passes)
+      ->type_name("PASS");
+  command.add_option("--svg", options.svg, "Draw it into FILE, for any browser")->type_name("FILE");
+  add_machine(command, options.machine);
+}
+
 /// A message for an option, argument or command that is not known.
 Answer unknown(
     const CLI::App& app, const CLI::App* command, const std::vector<std::string>& extra) {
@@ -281,6 +305,11 @@ Command parse(const std::vector<std::string>& arguments) {
       ->capture_default_str();
   add_machine(generate_command, generate.machine);
 
+  GraphOptions graph;
+  CLI::App& graph_command = *app.add_subcommand(
+      "graph", "A model's step as the compiler of programs makes it, in words or as a picture");
+  add_graph(graph_command, graph);
+
   CLI::App& devices_command = *app.add_subcommand("devices", "What there is to compute on");
   CLI::App& doctor_command =
       *app.add_subcommand("doctor", "What this machine can, and what is missing");
@@ -327,6 +356,7 @@ Command parse(const std::vector<std::string>& arguments) {
   if (eval_command.parsed()) return eval;
   if (predict_command.parsed()) return predict;
   if (generate_command.parsed()) return generate;
+  if (graph_command.parsed()) return graph;
   if (devices_command.parsed()) return DevicesOptions{};
   if (doctor_command.parsed()) return DoctorOptions{};
   return Answer{app.help(), "", false};

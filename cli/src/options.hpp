@@ -57,6 +57,15 @@ struct GenerateOptions {
   MachineOptions machine;
 };
 
+struct GraphOptions {
+  RunConfig config;
+  std::string run;    ///< empty: a model of the config's
+  std::string after;  ///< the last pass; empty: all that are chosen
+  std::string svg;    ///< a file; empty: words
+  bool eval = false;
+  MachineOptions machine;
+};
+
 struct DevicesOptions {};
 struct DoctorOptions {};
 
@@ -72,6 +81,7 @@ using Command = std::variant<
     EvalOptions,
     PredictOptions,
     GenerateOptions,
+    GraphOptions,
     DevicesOptions,
     DoctorOptions,
     Answer>;

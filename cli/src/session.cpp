@@ -4,6 +4,8 @@
 
 #include <troupe/cpu/cpu.hpp>
 
+#include <cstdlib>
+
 namespace troupe::cli {
 
 namespace {
@@ -22,6 +24,11 @@ System::Options system_options(const MachineOptions& options, Console& console) 
 Session::Session(const MachineOptions& options, Console& console)
     : system_(system_options(options, console)) {
   device_ = &attach_device(system_, options.device, console);
+}
+
+Passes chosen_passes() {
+  const char* const words = std::getenv("TROUPE_PASSES");
+  return words && *words ? Passes::parse(words) : Passes::all();
 }
 
 std::string numeric_profile(const Device& device) {

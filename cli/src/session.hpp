@@ -3,6 +3,7 @@
 #include "console.hpp"
 #include "options.hpp"
 
+#include <troupe/autograd/passes.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/device.hpp>
 
@@ -23,6 +24,10 @@ class Session {
   System system_;
   Device* device_;
 };
+
+/// The passes that programs are compiled with: all, or what `TROUPE_PASSES` says, for experiments:
+/// "all,-fusion". Throws `invalid_argument` for a name that there is not.
+[[nodiscard]] Passes chosen_passes();
 
 /// What bits depend on besides seed and config: build, instruction set, precision of products.
 [[nodiscard]] std::string numeric_profile(const Device& device);

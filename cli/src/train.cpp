@@ -333,7 +333,8 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       .stop = stop.get_token(),
       .callbacks = {reporter},
       .fallback_devices = std::move(fallbacks),
-      .commit_every_n_steps = options.commit_every};
+      .commit_every_n_steps = options.commit_every,
+      .program = {.passes = chosen_passes()}};
   std::shared_ptr<TraceSteps> trace;
   if (!options.trace.empty()) {
     trace = std::make_shared<TraceSteps>(

@@ -305,19 +305,23 @@ struct Trainer::State : Place {
 };
 
 CompiledFunction Trainer::State::program_of_training() {
-  return CompiledFunction([this](std::span<const Tensor> inputs) {
-    std::vector<Tensor> outputs(inputs.size());
-    train_step(inputs, outputs);
-    return outputs;
-  });
+  return CompiledFunction(
+      [this](std::span<const Tensor> inputs) {
+        std::vector<Tensor> outputs(inputs.size());
+        train_step(inputs, outputs);
+        return outputs;
+      },
+      options.program);
 }
 
 CompiledFunction Trainer::State::program_of_testing() {
-  return CompiledFunction([this](std::span<const Tensor> inputs) {
-    std::vector<Tensor> outputs(inputs.size());
-    test_step(inputs, outputs);
-    return outputs;
-  });
+  return CompiledFunction(
+      [this](std::span<const Tensor> inputs) {
+        std::vector<Tensor> outputs(inputs.size());
+        test_step(inputs, outputs);
+        return outputs;
+      },
+      options.program);
 }
 
 void Trainer::State::score(
@@ -547,6 +551,30 @@ Trainer::Trainer(Task task, TrainerOptions options) {
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+
+Program Trainer::capture_training_step(std::span<const Meta> batches) {
+  const ModeChange mode(state_->task.model, true);
+  return Program::capture(
+      [this](std::span<const Tensor> inputs) {
+        std::vector<Tensor> outputs(inputs.size());
+        state_->train_step(inputs, outputs);
+        return outputs;
+      },
+      batches,
+      state_->options.program);
+}
+
+Program Trainer::capture_test_step(std::span<const Meta> batch) {
+  const ModeChange mode(state_->task.model, false);
+  return Program::capture(
+      [this](std::span<const Tensor> inputs) {
+        std::vector<Tensor> outputs(inputs.size());
+        state_->test_step(inputs, outputs);
+        return outputs;
+      },
+      batch,
+      state_->options.program);
+}
 
 const std::vector<EpochMetrics>& Trainer::metrics() const noexcept { return state_->metrics; }
 std::int64_t Trainer::step() const noexcept { return state_->step; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/autograd/program.hpp>
 #include <troupe/data/loader.hpp>
 #include <troupe/io/checkpoint.hpp>
 #include <troupe/io/tree.hpp>
@@ -108,6 +109,7 @@ struct TrainerOptions {
   /// fallback goes on from. A commit waits for the device; it is made when a fit begins and at each
   /// epoch's end besides, and never without fallback devices.
   std::int64_t commit_every_n_steps = 100;
+  ProgramOptions program{};  ///< how captured steps are compiled and run
 };
 
 /// What is trained, by what, towards what. All are handles; the trainer shares them with the
@@ -153,6 +155,12 @@ class Trainer {
   /// Loss and accuracy over one epoch of a loader, with the model in eval mode and without
   /// gradients.
   [[nodiscard]] Evaluation evaluate(data::Loader& loader);
+
+  /// A step on batches of these dtypes and shapes, inputs and labels in turn, as `fit` captures it,
+  /// to be looked at or timed.
+  [[nodiscard]] Program capture_training_step(std::span<const Meta> batches);
+  /// The same for one batch of `evaluate`.
+  [[nodiscard]] Program capture_test_step(std::span<const Meta> batch);
 
   /// One line for each epoch that is done.
   [[nodiscard]] const std::vector<EpochMetrics>& metrics() const noexcept;
