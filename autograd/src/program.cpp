@@ -82,6 +82,7 @@ Program Program::capture(
   shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
   shared->compiled = std::make_shared<const Tables>(*std::move(graph));
   shared->requests = std::make_shared<RequestPool>(
+      shared->compiled->graph,
       std::max(plain->graph.metas.size(), shared->compiled->graph.metas.size()));
   shared->actor = scope.system().spawn<ProgramActor>(
       scope.device(),

@@ -10,20 +10,38 @@
 
 namespace troupe {
 
-StepRequest* RequestPool::take() {
-  const std::lock_guard lock(mutex_);
-  if (free_) return std::exchange(free_, free_->next);
+RequestPool::RequestPool(const Graph& graph, std::size_t cells) : cells_(cells) {
+  constexpr std::size_t made_at_once = 8;
+  all_.reserve(made_at_once);
+  for (std::size_t i = 0; i < made_at_once; ++i) {
+    StepRequest& request = add();
+    request.inputs.reserve(graph.inputs.size());
+    request.outputs.reserve(graph.outputs.size());
+    request.early.reserve(graph.held.size());
+    request.scalars.resize(graph.scalars.size());
+    for (std::size_t k = 0; k < graph.scalars.size(); ++k)
+      request.scalars[k].resize(
+          static_cast<std::size_t>(graph.metas[graph.scalars[k].first].elements()));
+    give_back(&request);
+  }
+}
+
+StepRequest& RequestPool::add() {
   const std::size_t index = all_.size();
   if ((index + 1) * cells_ > std::numeric_limits<std::uint32_t>::max())
     throw Error(
         ErrorCode::out_of_memory,
         std::to_string(index) + " steps of a program were asked for before the first had ended")
         .hint("read an output now and then");
-  all_.push_back(std::make_unique<StepRequest>());
-  StepRequest* const request = all_.back().get();
-  request->index = static_cast<std::uint32_t>(index);
-  request->first_slot = static_cast<std::uint32_t>(index * cells_);
+  StepRequest& request = *all_.emplace_back(std::make_unique<StepRequest>());
+  request.index = static_cast<std::uint32_t>(index);
+  request.first_slot = static_cast<std::uint32_t>(index * cells_);
   return request;
+}
+
+StepRequest* RequestPool::take() {
+  const std::lock_guard lock(mutex_);
+  return free_ ? std::exchange(free_, free_->next) : &add();
 }
 
 void RequestPool::give_back(StepRequest* request) noexcept {

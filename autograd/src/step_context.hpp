@@ -38,8 +38,11 @@ struct StepRequest {
 /// The requests of a program; shared by caller and actor.
 class RequestPool {
  public:
+  /// Makes some at once, with room for what they will hold: how many steps are asked for ahead
+  /// depends on how busy the machine is, and a steady run is to allocate nothing even then.
+  ///
   /// @param cells  slots of a request
-  explicit RequestPool(std::size_t cells) noexcept : cells_(cells) {}
+  RequestPool(const Graph& graph, std::size_t cells);
   /// One that is free. Throws `out_of_memory` where more steps were asked for ahead than slots can
   /// be told apart.
   [[nodiscard]] StepRequest* take();
@@ -48,6 +51,8 @@ class RequestPool {
   [[nodiscard]] std::size_t cells() const noexcept { return cells_; }
 
  private:
+  [[nodiscard]] StepRequest& add();
+
   const std::size_t cells_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<StepRequest>> all_;
