@@ -18,12 +18,14 @@ float t_max(float a, float b) { return t_isnan(a) ? a : t_isnan(b) ? b : a < b ?
 float t_min(float a, float b) { return t_isnan(a) ? a : t_isnan(b) ? b : b < a ? b : a; }
 float t_round(float x) { return t_copysign(roundEven(x), x); }
 
-// e^r - 1 for |r| up to ln 2 / 2.
-float t_expm1_near_zero(float r) {
+// (e^r - 1 - r) / r^2 for |r| up to ln 2 / 2.
+float t_exp_tail(float r) {
   precise float q = (((0.001392618359 * r + 0.008363179053) * r + 0.04166655462) * r +
                      0.1666657699) * r + 0.5;
-  return fma(r * r, q, r);
+  return q;
 }
+// e^r - 1 there.
+float t_expm1_near_zero(float r) { return fma(r * r, t_exp_tail(r), r); }
 // n and r with x = n ln 2 + r.
 void t_reduce_by_ln2(float x, out float n, out float r) {
   n = t_nearest(x * 1.4426950408889634074);
@@ -31,15 +33,36 @@ void t_reduce_by_ln2(float x, out float n, out float r) {
   precise float low = high - n * 1.4286068203094172321e-6;
   r = low;
 }
+// x 2^n in two factors, for 2^n alone overflows or underflows before the product does.
+float t_times_power_of_two(float x, float n) {
+  const float half_n = t_nearest(n * 0.5);
+  precise float y = x * t_power_of_two(half_n);
+  return y * t_power_of_two(n - half_n);
+}
 
-float t_exp(float x) {
+// e^x / 2^shift; a shift of 64 keeps the quotient from overflowing up to x = 133.
+float t_exp_scaled(float x, float shift) {
   if (t_isnan(x)) return x;
   float n, r;
-  t_reduce_by_ln2(min(max(x, -104.0), 89.0), n, r);
-  // In two factors, for 2^n alone overflows or underflows before the product does.
-  const float half_n = t_nearest(n * 0.5);
-  precise float y = (t_expm1_near_zero(r) + 1.0) * t_power_of_two(half_n);
-  return y * t_power_of_two(n - half_n);
+  t_reduce_by_ln2(min(max(x, -104.0), 134.0), n, r);
+  precise float y = (t_exp_tail(r) * r + 1.0) * r + 1.0;
+  return t_times_power_of_two(y, n - shift);
+}
+float t_exp(float x) { return t_exp_scaled(x, 0.0); }
+
+// 2^r for |r| up to 1/2.
+float t_exp2_near_zero(float r) {
+  precise float y = (((((0.0001535284106 * r + 0.001339952071) * r + 0.00961844361) * r +
+                       0.05550330922) * r + 0.2402264783) * r + 0.6931472035) * r + 1.0;
+  return y;
+}
+// 2^(x + low): low is what rounding x has lost.
+float t_exp2(float x, float low) {
+  if (t_isnan(x)) return x;
+  const float bounded = min(max(x, -151.0), 129.0);
+  const float n = t_nearest(bounded);
+  precise float r = (bounded - n) + low;
+  return t_times_power_of_two(t_exp2_near_zero(r), n);
 }
 
 float t_expm1(float x) {
@@ -49,7 +72,7 @@ float t_expm1(float x) {
   // (e^r - 1) 2^n + (2^n - 1), halved so that n = 128 does not overflow too early.
   const float scale = t_power_of_two(n - 1.0);
   precise float y = scale * t_expm1_near_zero(r) + (scale - 0.5);
-  return x == 0.0 ? x : y + y;
+  return t_copysign(y + y, x);
 }
 
 float t_log(float x) {
@@ -83,25 +106,49 @@ float t_log1p(float x) {
   return u < INFINITY_F ? y + lost / u : y;
 }
 
+// By h = (e^2|x| - 1) / 2: tanh |x| = h / (h + 1).
 float t_tanh(float x) {
   if (t_isnan(x)) return x;
-  const float t = t_expm1(2.0 * min(abs(x), 10.0));
-  return t_copysign(t / (t + 2.0), x);
+  const float a = min(abs(x), 9.0);
+  float n, r;
+  t_reduce_by_ln2(a + a, n, r);
+  const float scale = t_power_of_two(n - 1.0);
+  precise float h = scale * t_expm1_near_zero(r) + (scale - 0.5);
+  precise float q = h / (h + 1.0);
+  // h - h q is the same, and less of what rounding the divisor loses is left where h is small.
+  precise float y = h < 0.375 ? h - h * q : q;
+  return t_copysign(y, x);
 }
 
+// By erf |x| = 1 - e^(-|x| (1 + g(|x|))).
 float t_erf(float x) {
   if (t_isnan(x)) return x;
   const float t = min(abs(x), 4.0);  // erf(4) rounds to 1
-  precise float square = t * t;
-  precise float near = (((((8.387591046e-5 * square - 0.0008147202093) * square + 0.005201466869) *
-                              square - 0.02685959231) * square + 0.1128369943) * square -
-                        0.3761263403) * square + 0.1283791667;
-  near = near * t + t;
-  // erf(t) = 1 - e^(-t (1 + g(t))).
-  precise float g = (((((1.674160239e-5 * t - 0.0003754922268) * t + 0.00384248762) * t -
-                       0.02414574572) * t + 0.1066263646) * t + 0.6349546631) * t + 0.1286865418;
-  const float far = 1.0 - t_exp(-(t * g + t));
-  return t_copysign(t < 0.921875 ? near : far, x);
+  precise float g = (((((((-9.25513081527e-6 * t + 0.000117631915042) * t - 0.000632807229582) * t +
+                         0.00166698232033) * t - 0.000160362630682) * t - 0.0191530740097) * t +
+                      0.102777830791) * t + 0.636619382155) * t + 0.12837917161;
+  precise float v = g * t + t;
+  float n, r;
+  t_reduce_by_ln2(-v, n, r);
+  const float scale = t_power_of_two(n);
+  precise float y = scale * t_expm1_near_zero(r) + (scale - 1.0);
+  return t_copysign(y, x);
+}
+
+// erfc(a / root 2) / 2, the share of a normal distribution above a, for a of 0 and more: as
+// 2^(-a (1 + g(a))) / 2, with g fitted up to 5.75.
+float t_normal_tail(float a) {
+  if (t_isnan(a)) return a;
+  const float t = min(a, 5.75);
+  precise float g = (((((((-2.757981935e-7 * t + 6.046612781e-6) * t - 5.382198468e-5) * t +
+                         0.000217578457) * t + 0.0001040504228) * t - 0.007051318088) * t +
+                      0.05249988953) * t + 0.4592049341) * t + 0.151105651;
+  const float bounded = min(a, 50.0);
+  precise float v = fma(bounded, g, bounded);
+  precise float lost = fma(bounded, g, bounded - v);
+  const float n = t_nearest(v);
+  precise float r = (n - v) - lost;
+  return t_times_power_of_two(0.5 * t_exp2_near_zero(r), -n);
 }
 
 // sin of x + quadrants pi / 2. Beyond 8,192 the rest keeps fewer and fewer bits.

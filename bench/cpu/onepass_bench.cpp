@@ -1,13 +1,12 @@
 // Ops that a single pass over memory could compute: time, and GB/s of the bytes that each must read
 // and write at least, beside what the machine copies and adds (`limit`).
 //
-// Run as gemm_bench.cpp says. What fits the caches (1M) and what does not (16M) have limits of their
-// own.
+// Run as gemm_bench.cpp says. What fits the caches (1M) and what does not (16M) have limits of
+// their own.
 
+#include "kernel_tables.hpp"
 #include "plan_runner.hpp"
 #include "run_plan.hpp"
-
-#include "kernel_table.hpp"
 
 #include <troupe/tensor/all_ops.hpp>
 
@@ -20,44 +19,12 @@
 #include <functional>
 #include <string>
 
-namespace troupe::cpu {
-
-#ifdef TROUPE_CPU_SSE2
-template <>
-KernelTable make_kernel_table<xsimd::sse2>();
-#endif
-#ifdef TROUPE_CPU_AVX2
-template <>
-KernelTable make_kernel_table<xsimd::fma3<xsimd::avx2>>();
-#endif
-#ifdef TROUPE_CPU_AVX512
-template <>
-KernelTable make_kernel_table<xsimd::avx512bw>();
-#endif
-
-}  // namespace troupe::cpu
-
 namespace troupe::cpu::bench {
 namespace {
 
 /// The kernels of the newest instruction set here.
 const KernelTable& table() {
-  static const KernelTable newest = [] {
-    KernelTable found;
-#ifdef TROUPE_CPU_SSE2
-    found = make_kernel_table<xsimd::sse2>();
-#endif
-#ifdef TROUPE_CPU_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-      found = make_kernel_table<xsimd::fma3<xsimd::avx2>>();
-#endif
-#ifdef TROUPE_CPU_AVX512
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-      found = make_kernel_table<xsimd::avx512bw>();
-#endif
-    return found;
-  }();
+  static const KernelTable newest = test::kernel_tables().back().table;
   return newest;
 }
 
@@ -72,13 +39,6 @@ Memory allocate(std::size_t bytes) {
   Memory memory(static_cast<std::byte*>(std::aligned_alloc(page, bytes)));
   ::madvise(memory.get(), bytes, MADV_HUGEPAGE);
   return memory;
-}
-
-template <class Op, class... Ops>
-constexpr std::size_t index_of(OpList<Ops...>) {
-  std::size_t index = 0;
-  (void)((std::is_same_v<Op, Ops> || (++index, false)) || ...);
-  return index;
 }
 
 /// Launches that are timed together, and their operands.
@@ -132,10 +92,11 @@ class Work {
       launch.call.out[launch.call.out_count++] = views.back();
     }
     if constexpr (Op::family == OpFamily::elementwise)
-      launch.expression = table().expressions[index_of<Op>(AllOps{})]->by_dtype[static_cast<
-          std::size_t>(in.back().dtype)];
+      launch.expression = table()
+                              .expressions[test::index_of<Op>]
+                              ->by_dtype[static_cast<std::size_t>(in.back().dtype)];
     else
-      launch.plan = table().plans[index_of<Op>(AllOps{})];
+      launch.plan = table().plans[test::index_of<Op>];
     launches_.push_back(std::move(launch));
     return views;
   }
@@ -154,10 +115,8 @@ class Work {
   [[nodiscard]] double operand_bytes() const {
     double bytes = 0;
     for (const Launch& launch : launches_) {
-      for (std::size_t i = 0; i < launch.call.in_count; ++i)
-        bytes += bytes_of(launch.call.in[i]);
-      for (std::size_t i = 0; i < launch.call.out_count; ++i)
-        bytes += bytes_of(launch.call.out[i]);
+      for (std::size_t i = 0; i < launch.call.in_count; ++i) bytes += bytes_of(launch.call.in[i]);
+      for (std::size_t i = 0; i < launch.call.out_count; ++i) bytes += bytes_of(launch.call.out[i]);
     }
     return bytes;
   }
@@ -229,9 +188,9 @@ void measure_limit(benchmark::State& state, std::int64_t elements, int threads) 
     return;
   }
   Runner runner(threads);
-  constexpr int operands = limit == Limit::read                                  ? 1
+  constexpr int operands = limit == Limit::read                                     ? 1
                            : limit == Limit::copy || limit == Limit::copy_streaming ? 2
-                                                                                 : 3;
+                                                                                    : 3;
   std::vector<Memory> memory;
   KernelCall call;
   for (View* view : {&call.in[0], &call.in[1], &call.out[0]}) {
@@ -263,7 +222,9 @@ Entry unary(const Op& op, const std::string& name = std::string(Op::name)) {
 
 std::vector<Entry> entries() {
   std::vector<Entry> all;
-  const auto add = [&](const std::string& name, Fill fill) { all.push_back({name, std::move(fill)}); };
+  const auto add = [&](const std::string& name, Fill fill) {
+    all.push_back({name, std::move(fill)});
+  };
   Gelu gelu_tanh;
   gelu_tanh.approximate = GeluForm::tanh;
   GeluBackward gelu_tanh_backward;
@@ -475,7 +436,8 @@ void ours(benchmark::State& state, const Fill& fill, std::int64_t rows, int thre
   Runner runner(threads);
   for (auto _ : state) work.run(runner);
   state.SetBytesProcessed(
-      static_cast<std::int64_t>(work.operand_bytes()) * static_cast<std::int64_t>(state.iterations()));
+      static_cast<std::int64_t>(work.operand_bytes()) *
+      static_cast<std::int64_t>(state.iterations()));
 }
 
 void add(const std::string& name, int threads, std::function<void(benchmark::State&)> body) {

@@ -41,8 +41,10 @@ struct ExpressionOf {
       run_plain(op, static_cast<T*>(out), in, n);
   }
 
-  /// Inputs and output of one type.
-  static void run_plain(const Op& op, T* out, const void* const* in, std::int64_t n) {
+  /// Inputs and output of one type. Flattened: a function that is called computes its constants
+  /// anew for every pack.
+  [[gnu::flatten]] static void run_plain(
+      const Op& op, T* out, const void* const* in, std::int64_t n) {
     const T* from[arity];
     for (std::size_t k = 0; k < arity; ++k) from[k] = static_cast<const T*>(in[k]);
     const std::int64_t whole = n - n % P::size;
@@ -66,7 +68,8 @@ struct ExpressionOf {
   /// With yes-or-no bytes as first input or as output: they pass through blocks of the wide type,
   /// whose conversions the compiler vectorizes.
   template <class Out>
-  static void run_mixed(const Op& op, Out* out, const void* const* in, std::int64_t n) {
+  [[gnu::flatten]] static void run_mixed(
+      const Op& op, Out* out, const void* const* in, std::int64_t n) {
     constexpr std::int64_t block = 64 * (8 / sizeof(T));
     alignas(64) T staged[arity + 1][block];
     for (std::int64_t begin = 0; begin < n; begin += block) {

@@ -88,6 +88,8 @@ struct Pack<T, A> {
   /// The larger; a NaN in either place gives NaN.
   friend Pack max(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::max(a.r, b.r))); }
   friend Pack min(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::min(a.r, b.r))); }
+  /// The larger; `b` where either is a NaN.
+  friend Pack larger(Pack a, Pack b) { return xsimd::max(a.r, b.r); }
   friend Pack abs(Pack a) { return xsimd::abs(a.r); }
   /// The magnitude of `a` with the sign bit of `b`.
   friend Pack copysign(Pack a, Pack b) { return xsimd::abs(a.r) | (b.r & Register(T(-0.0))); }
@@ -98,6 +100,14 @@ struct Pack<T, A> {
   friend Pack round(Pack a) { return copysign(Pack(xsimd::nearbyint(a.r)), a); }
   /// a·b + c, rounded once where the instruction set can.
   friend Pack fma(Pack a, Pack b, Pack c) { return fused_multiply_add<T, A>(a.r, b.r, c.r); }
+  /// Kept from going below or above a number; a NaN stays, for the processor gives its second
+  /// operand then.
+  friend Pack at_least(double low, Pack x) {
+    return xsimd::max(Register(static_cast<T>(low)), x.r);
+  }
+  friend Pack at_most(double high, Pack x) {
+    return xsimd::min(Register(static_cast<T>(high)), x.r);
+  }
 };
 
 template <class T, class A>
@@ -167,6 +177,46 @@ struct Pack<T, A> {
   using Word = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
   static Word word(Pack a) { return static_cast<Word>(a.r); }
   static Pack wrap(Word word) { return static_cast<T>(word); }
+};
+
+/// Two packs that are computed in step, each operation on both before the next: for lines of a
+/// tensor that lie side by side.
+template <class P>
+struct Twin {
+  using Number = typename P::Number;
+  struct Mask {
+    typename P::Mask low, high;
+  };
+  static constexpr std::int64_t size = 2 * P::size;
+
+  P low, high;
+
+  Twin() = default;
+  Twin(P low, P high) : low(low), high(high) {}
+  Twin(double number) : low(number), high(number) {}  // NOLINT: meant implicit
+
+  static Twin load(const Number* from) { return {P::load(from), P::load(from + P::size)}; }
+  void store(Number* to) const {
+    low.store(to);
+    high.store(to + P::size);
+  }
+
+  friend Twin operator+(Twin a, Twin b) { return {a.low + b.low, a.high + b.high}; }
+  friend Twin operator-(Twin a, Twin b) { return {a.low - b.low, a.high - b.high}; }
+  friend Twin operator*(Twin a, Twin b) { return {a.low * b.low, a.high * b.high}; }
+  friend Twin operator/(Twin a, Twin b) { return {a.low / b.low, a.high / b.high}; }
+  friend Mask operator==(Twin a, Twin b) { return {a.low == b.low, a.high == b.high}; }
+  friend Mask operator<(Twin a, Twin b) { return {a.low < b.low, a.high < b.high}; }
+  friend Twin select(Mask mask, Twin yes, Twin no) {
+    return {select(mask.low, yes.low, no.low), select(mask.high, yes.high, no.high)};
+  }
+  friend Twin sqrt(Twin a) { return {sqrt(a.low), sqrt(a.high)}; }
+  friend Twin fma(Twin a, Twin b, Twin c) {
+    return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)};
+  }
+  friend Twin at_least(double low, Twin x) { return {at_least(low, x.low), at_least(low, x.high)}; }
+  friend Twin at_most(double high, Twin x) { return {at_most(high, x.low), at_most(high, x.high)}; }
+  friend Twin larger(Twin a, Twin b) { return {larger(a.low, b.low), larger(a.high, b.high)}; }
 };
 
 }  // namespace troupe::cpu

@@ -134,6 +134,13 @@ class GlslNumber {
   }
   friend GlslNumber max(const GlslNumber& a, const GlslNumber& b) { return call("t_max", a, b); }
   friend GlslNumber min(const GlslNumber& a, const GlslNumber& b) { return call("t_min", a, b); }
+  /// Bounds for what is no NaN, or ends in one anyway.
+  friend GlslNumber at_least(double low, const GlslNumber& a) requires floating {
+    return declare("max(" + literal(static_cast<T>(low)) + ", " + a.text_ + ")");
+  }
+  friend GlslNumber at_most(double high, const GlslNumber& a) requires floating {
+    return declare("min(" + literal(static_cast<T>(high)) + ", " + a.text_ + ")");
+  }
   friend GlslNumber abs(const GlslNumber& a) {
     if constexpr (std::is_unsigned_v<T>) return a;
     return declare("abs(" + a.text_ + ")");
@@ -150,6 +157,14 @@ class GlslNumber {
     return declare("fma(" + a.text_ + ", " + b.text_ + ", " + c.text_ + ")");
   }
   friend GlslNumber exp(const GlslNumber& a) { return real("t_exp", a); }
+  friend GlslNumber exp_scaled(const GlslNumber& a, const GlslNumber& shift) {
+    if constexpr (!std::is_same_v<T, float>) GlslLines::refuse();
+    return call("t_exp_scaled", a, shift);
+  }
+  friend GlslNumber exp2(const GlslNumber& a, const GlslNumber& low) {
+    if constexpr (!std::is_same_v<T, float>) GlslLines::refuse();
+    return call("t_exp2", a, low);
+  }
   friend GlslNumber expm1(const GlslNumber& a) { return real("t_expm1", a); }
   friend GlslNumber log(const GlslNumber& a) { return real("t_log", a); }
   friend GlslNumber log1p(const GlslNumber& a) { return real("t_log1p", a); }
@@ -157,6 +172,7 @@ class GlslNumber {
   friend GlslNumber sin(const GlslNumber& a) { return real("t_sin", a); }
   friend GlslNumber cos(const GlslNumber& a) { return real("t_cos", a); }
   friend GlslNumber erf(const GlslNumber& a) { return real("t_erf", a); }
+  friend GlslNumber normal_tail(const GlslNumber& a) { return real("t_normal_tail", a); }
   friend GlslNumber pow(const GlslNumber& a, const GlslNumber& b) {
     if constexpr (std::is_same_v<T, double>) GlslLines::refuse();
     return call("t_pow", a, b);

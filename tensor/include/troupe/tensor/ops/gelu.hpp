@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/sigmoid.hpp>
 
 #include <cmath>
 
@@ -8,6 +9,26 @@ namespace troupe {
 
 /// How gelu computes the normal distribution: exactly, or by the older approximation through tanh.
 enum class GeluForm : std::uint8_t { none, tanh };
+
+namespace detail {
+
+/// ½·(1 + tanh u) = 1 / (1 + e^(−2u)), the older approximation of the normal distribution, given x
+/// and x²: u = √(2/π)·(x + 0.044715·x³).
+///
+/// The power's base is 2, and its exponent −2u·log₂e = −x·(2 + w) has a second part, what rounding
+/// it loses. Where the power exceeds 2⁹⁶ it is made 2⁶⁴ times smaller.
+template <class P>
+Logistic<P> gelu_gate(P x, P square) {
+  const P minus = -x;
+  const P twice = minus + minus;
+  const P w = fma(square, P(0.10294323958002349), P(0.30220819814432489));
+  const P v = fma(minus, w, twice);
+  const P low = select(abs(v) < P(256), fma(minus, w, twice - v), P(0));
+  const auto far = v > P(96);
+  return {exp2(select(far, v - P(64), v), low), far};
+}
+
+}  // namespace detail
 
 /// dx = dy · d gelu(x)/dx: the gradient of gelu.
 ///
@@ -25,14 +46,13 @@ struct GeluBackward : ElementwiseFloating<GeluBackward, 2> {
   template <class P>
   auto kernel(P x, P dy) const {
     if (approximate == GeluForm::none) {
-      const P cdf = P(0.5) * (P(1) + erf(x * P(0.70710678118654752)));
+      const P tail = normal_tail(abs(x));
       const P density = P(0.39894228040143268) * exp(P(-0.5) * x * x);
-      return dy * (cdf + x * density);
+      return dy * fma(x, density, select(x < P(0), tail, P(1) - tail));
     }
     const P square = x * x;
-    const P t = tanh(x * P(0.79788456080286536) * (P(1) + P(0.044715) * square));
-    const P inner = P(0.79788456080286536) * (P(1) + P(3 * 0.044715) * square);
-    return dy * P(0.5) * (P(1) + t + x * (P(1) - t * t) * inner);
+    const P slope = fma(square, P(3 * 0.071354816272600249), P(1.595769121605731));
+    return dy * detail::gelu_gate(x, square).gradient(x, slope);
   }
   [[nodiscard]] double reference(double x, double dy) const {
     if (approximate == GeluForm::none)
@@ -88,8 +108,12 @@ struct Gelu : ElementwiseFloating<Gelu, 1> {
 
   template <class P>
   auto kernel(P x) const {
-    if (approximate == GeluForm::none) return P(0.5) * x * (P(1) + erf(x * P(0.70710678118654752)));
-    return P(0.5) * x * (P(1) + tanh(x * P(0.79788456080286536) * (P(1) + P(0.044715) * x * x)));
+    if (approximate == GeluForm::none) {
+      // Of x·Φ(x) only the part that is not x itself, or not 0, is computed. At 40 the tail is 0.
+      const P a = abs(x);
+      return at_least(0, x) - at_most(40, a) * normal_tail(a);
+    }
+    return detail::gelu_gate(x, x * x).times(x);
   }
   [[nodiscard]] double reference(double x) const {
     if (approximate == GeluForm::none) return 0.5 * x * std::erfc(-x * std::sqrt(0.5));

@@ -6,6 +6,33 @@
 
 namespace troupe {
 
+namespace detail {
+
+/// 1 / (1 + e^(−x)). Where the power is far from 1, from e⁶⁴ on, it is made 2⁶⁴ times smaller, and
+/// so is the numerator: else it would overflow before the quotient underflows.
+template <class P>
+struct Logistic {
+  P power;
+  typename P::Mask far;
+
+  static Logistic of(P x) {
+    const auto far = x < P(-64);
+    return {exp_scaled(-x, select(far, P(64), P(0))), far};
+  }
+  /// numerator / (1 + e^(−x)).
+  [[nodiscard]] P times(P numerator) const {
+    return numerator * select(far, P(0x1p-64), P(1)) / (P(1) + power);
+  }
+  /// s·(1 + x·(1 − s)·slope) for s = 1 / (1 + e^(−x)), without the cancellation in 1 − s.
+  [[nodiscard]] P gradient(P x, P slope) const {
+    const P inverse = P(1) / (P(1) + power);
+    const P rest = select(far, P(1), power * inverse);
+    return select(far, P(0x1p-64), P(1)) * inverse * fma(x * rest, slope, P(1));
+  }
+};
+
+}  // namespace detail
+
 /// dx = dy · y · (1 − y): the gradient of sigmoid, given its output y.
 ///
 /// Shape    y and dy alike; dx as they.
@@ -45,9 +72,7 @@ struct Sigmoid : ElementwiseFloating<Sigmoid, 1> {
 
   template <class P>
   static auto kernel(P x) {
-    // e^(−|x|) cannot overflow, and serves both signs.
-    const P z = exp(-abs(x));
-    return select(x < P(0), z, P(1)) / (P(1) + z);
+    return detail::Logistic<P>::of(x).times(P(1));
   }
   static double reference(double x) { return 1 / (1 + std::exp(-x)); }
   template <class V>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/sigmoid.hpp>
 
 #include <cmath>
 
@@ -19,9 +20,7 @@ struct SiluBackward : ElementwiseFloating<SiluBackward, 2> {
 
   template <class P>
   static auto kernel(P x, P dy) {
-    const P z = exp(-abs(x));
-    const P s = select(x < P(0), z, P(1)) / (P(1) + z);
-    return dy * s * (P(1) + x * (P(1) - s));
+    return dy * detail::Logistic<P>::of(x).gradient(x, P(1));
   }
   static double reference(double x, double dy) {
     return dy / (1 + std::exp(-x)) * (1 + x * (1 - 1 / (1 + std::exp(-x))));
@@ -50,8 +49,7 @@ struct Silu : ElementwiseFloating<Silu, 1> {
 
   template <class P>
   static auto kernel(P x) {
-    const P z = exp(-abs(x));
-    return x * (select(x < P(0), z, P(1)) / (P(1) + z));
+    return detail::Logistic<P>::of(x).times(x);
   }
   static double reference(double x) { return x / (1 + std::exp(-x)); }
   template <class V>
