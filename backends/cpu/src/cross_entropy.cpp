@@ -1,7 +1,7 @@
 #include "axis.hpp"
 #include "check_indices.hpp"
 #include "contiguous.hpp"
-#include "lanes.hpp"
+#include "power_sum.hpp"
 
 #include <troupe/tensor/ops/cross_entropy.hpp>
 
@@ -75,7 +75,7 @@ struct Job {
 template <class Group, class T>
 struct Wanted {
   using V = typename Group::V;
-  static constexpr std::int64_t width = Group::L::count;
+  static constexpr std::int64_t width = Group::lines;
 
   const Group& line;
   const Job<T>& job;
@@ -95,23 +95,16 @@ struct Wanted {
     if (job.classes) {
       for (std::int64_t i = 0; i < line.lanes; ++i) find_class(i);
     } else {
-      V sum(T(0));
-      for (std::int64_t s = 0; s < line.steps(); ++s) sum += dense(s);
-      Group::sum(sum).store_aligned(total);
+      Group::write_down(line.sum_of([&](auto at) { return dense(at); }), total);
     }
   }
 
-  /// The dense part at a step; 0 in lanes beyond the classes.
-  [[nodiscard]] V dense(std::int64_t step) const {
-    const V weights = line.load_shared(job.weight, step);
-    if (!job.probabilities) return weights * V(job.share);
-    return weights * (line.load(job.probabilities, step, T(0)) * V(job.keep) + V(job.share));
-  }
-
-  /// A value of each sample for each of its lanes.
-  static V spread(const T* of_samples) {
-    if constexpr (Group::across) return V::load_aligned(of_samples);
-    return V(of_samples[0]);
+  /// The dense part of a pack of classes; 0 in lanes beyond them.
+  template <class At>
+  [[nodiscard]] V dense(const At& at) const {
+    V share(job.share);
+    if (job.probabilities) share = at.load(job.probabilities, T(0)) * V(job.keep) + share;
+    return job.weight ? at.shared(job.weight) * share : at.where_active(share);
   }
 
  private:
@@ -161,37 +154,35 @@ struct Range {
 };
 
 template <class T, bool Across>
-void run_loss(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
-  using Group = Line<T, Arch, Across>;
+[[gnu::flatten]] void run_loss(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  using Group = Line<T, Arch, Across ? Along::across : Along::one>;
   using V = typename Group::V;
   using W = Wanted<Group, T>;
   const Job<T> job(call, plan, scratch, 0);
   T* const statistics = call.out[1].as<T>();
   Sink<T> loss{job.reduction == Reduction::none ? call.out[0].as<T>() : nullptr};
   double weights = 0;
+  PowerSum<Group, T> powers(job.logits);
   const Range range(plan, chunk);
   for (std::int64_t g = range.first; g < range.end; ++g) {
     const auto line = Group::at(g, plan.numbers[class_count], plan.numbers[inner_size]);
-    V most(lowest<T>);
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      most = xsimd::max(most, line.load(job.logits, s, lowest<T>));
-    most = Group::max(most);
-    V sum(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      sum += xsimd::exp(line.load(job.logits, s, lowest<T>) - most);
-    const V log_sum = xsimd::log(Group::sum(sum));
+    powers.take(line, g + 1 < range.end);
+    const V most = powers.most;
+    const V log_sum = log(powers.total);
 
     const W wanted(line, job);
-    V dense(T(0));
+    V dense(0);
     if (job.dense())
-      for (std::int64_t s = 0; s < line.steps(); ++s)
-        dense += wanted.dense(s) * (log_sum - (line.load(job.logits, s, T(0)) - most));
+      dense = line.sum_of([&](auto at) {
+        return wanted.dense(at) * (log_sum - (at.load(job.logits, T(0)) - most));
+      });
     alignas(64) T dense_of[W::width];
     alignas(64) T most_of[W::width];
     alignas(64) T log_of[W::width];
-    Group::sum(dense).store_aligned(dense_of);
-    most.store_aligned(most_of);
-    log_sum.store_aligned(log_of);
+    Group::write_down(dense, dense_of);
+    Group::write_down(most, most_of);
+    Group::write_down(log_sum, log_of);
     for (std::int64_t i = 0; i < line.lanes; ++i) {
       statistics[wanted.sample + i] = most_of[i];
       statistics[job.samples + wanted.sample + i] = log_of[i];
@@ -247,22 +238,23 @@ struct Probabilities {
     const T* of = wanted.job.statistics + wanted.sample;
     const std::int64_t lanes = wanted.line.lanes;
     if constexpr (Group::across) {
-      most = Group::L::load(of, lanes, T(0));
-      log_sum = Group::L::load(of + wanted.job.samples, lanes, T(0));
+      load_some(most, of, lanes, T(0));
+      load_some(log_sum, of + wanted.job.samples, lanes, T(0));
     } else {
       most = V(of[0]);
       log_sum = V(of[wanted.job.samples]);
     }
   }
-  V at(const Group& line, const T* logits, std::int64_t step) const {
-    return xsimd::exp(line.load(logits, step, lowest<T>) - most - log_sum);
+  template <class At>
+  V operator()(const At& at, const T* logits) const {
+    return exp_below_one(at.load(logits, lowest<T>) - most - log_sum);
   }
 };
 
 template <class T, bool Across>
-void run_backward(
+[[gnu::flatten]] void run_backward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
-  using Group = Line<T, Arch, Across>;
+  using Group = Line<T, Arch, Across ? Along::across : Along::one>;
   using V = typename Group::V;
   using W = Wanted<Group, T>;
   const Job<T> job(call, plan, scratch, 1);
@@ -274,22 +266,23 @@ void run_backward(
     const Probabilities<Group, T> p(wanted);
     alignas(64) T scales[W::width];
     scales_of(wanted, scales);
-    const V scale = W::spread(scales);
-    const V scaled_total = scale * W::spread(wanted.total);
-    for (std::int64_t s = 0; s < line.steps(); ++s) {
-      V gradient = p.at(line, job.logits, s) * scaled_total;
-      if (job.dense()) gradient -= wanted.dense(s) * scale;
-      line.store(dx, s, gradient);
-    }
+    const V scale = Group::spread(scales);
+    const V scaled_total = scale * Group::spread(wanted.total);
+    if (job.dense())
+      line.each([&](auto at) {
+        at.store(dx, p(at, job.logits) * scaled_total - wanted.dense(at) * scale);
+      });
+    else
+      line.each([&](auto at) { at.store(dx, p(at, job.logits) * scaled_total); });
     for (std::int64_t i = 0; i < line.lanes; ++i)
       if (wanted.place[i] >= 0) dx[wanted.place[i]] -= scales[i] * wanted.entry[i];
   }
 }
 
 template <class T, bool Across>
-void run_curvature(
+[[gnu::flatten]] void run_curvature(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
-  using Group = Line<T, Arch, Across>;
+  using Group = Line<T, Arch, Across ? Along::across : Along::one>;
   using V = typename Group::V;
   using W = Wanted<Group, T>;
   const Job<T> job(call, plan, scratch, 2);
@@ -303,25 +296,19 @@ void run_curvature(
     const Probabilities<Group, T> p(wanted);
     alignas(64) T scales[W::width];
     scales_of(wanted, scales);
-    V along(T(0));
-    V dense(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s) {
-      const V d = line.load(direction, s, T(0));
-      along += p.at(line, job.logits, s) * d;
-      if (job.dense()) dense += wanted.dense(s) * d;
-    }
-    along = Group::sum(along);
-    dense = Group::sum(dense);
-    const V scaled_total = W::spread(scales) * W::spread(wanted.total);
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      line.store(
-          dx,
-          s,
-          scaled_total * p.at(line, job.logits, s) * (line.load(direction, s, T(0)) - along));
+    const V along =
+        line.sum_of([&](auto at) { return p(at, job.logits) * at.load(direction, T(0)); });
+    V dense(0);
+    if (job.dense())
+      dense = line.sum_of([&](auto at) { return wanted.dense(at) * at.load(direction, T(0)); });
+    const V scaled_total = Group::spread(scales) * Group::spread(wanted.total);
+    line.each([&](auto at) {
+      at.store(dx, scaled_total * p(at, job.logits) * (at.load(direction, T(0)) - along));
+    });
     alignas(64) T along_of[W::width];
     alignas(64) T dense_of[W::width];
-    along.store_aligned(along_of);
-    dense.store_aligned(dense_of);
+    Group::write_down(along, along_of);
+    Group::write_down(dense, dense_of);
     for (std::int64_t i = 0; i < line.lanes; ++i) {
       T value = wanted.total[i] * along_of[i] - dense_of[i];
       if (wanted.place[i] >= 0) value -= wanted.entry[i] * direction[wanted.place[i]];
@@ -364,7 +351,8 @@ void plan_samples(
         target, 0, axis.length, "the target's class", &call.op<CrossEntropyRule>().ignore_index);
   const bool is_wide = logits.dtype == DType::float64;
   const bool across = axis.inner > 1;
-  const std::int64_t width = is_wide ? Lanes<double, Arch>::count : Lanes<float, Arch>::count;
+  const std::int64_t width =
+      is_wide ? Line<double, Arch, Along::across>::lines : Line<float, Arch, Along::across>::lines;
   const std::int64_t groups = across ? axis.outer * ((axis.inner + width - 1) / width) : axis.outer;
   const std::int64_t group_elements = (axis.length + 8) * (across ? width : 1);
   const std::int64_t per_chunk = group_elements < 16384 ? 16384 / group_elements : 1;

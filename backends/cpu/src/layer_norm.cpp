@@ -15,6 +15,15 @@ namespace {
 enum Number : std::size_t { row_count, row_length, rows_a_chunk, chunk_count };
 constexpr std::int64_t column_block = 512;
 
+/// Calls `body(line)` for the rows, two at a time.
+template <class T, class Body>
+[[gnu::always_inline]] inline void for_rows(
+    std::int64_t first, std::int64_t end, std::int64_t length, const Body& body) {
+  std::int64_t row = first;
+  for (; row + 2 <= end; row += 2) body(Line<T, Arch, Along::pair>::at(row, length, 1));
+  if (row < end) body(Line<T, Arch, Along::one>::at(row, length, 1));
+}
+
 struct Rows {
   std::int64_t first;
   std::int64_t end;
@@ -26,48 +35,64 @@ struct Rows {
 };
 
 template <class T>
-void run_forward(
+[[gnu::flatten]] void run_forward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
-  using L = Lanes<T, Arch>;
-  using V = typename L::V;
   const std::int64_t length = plan.numbers[row_length];
   const T* weight = call.in_count > 1 ? C::in<T>(call, scratch, 1) : nullptr;
   const T* bias = call.in_count > 2 ? C::in<T>(call, scratch, 2) : nullptr;
-  const T eps = static_cast<T>(call.op<LayerNorm>().eps);
-  const T size = static_cast<T>(length);
+  const double eps = call.op<LayerNorm>().eps;
+  const double size = static_cast<double>(length);
+  const T* x = C::in<T>(call, scratch, 0);
+  T* y = call.out[0].as<T>();
   const Rows rows(plan, chunk);
-  for (std::int64_t row = rows.first; row < rows.end; ++row) {
-    const T* x = C::in<T>(call, scratch, 0) + row * length;
-    T* y = call.out[0].as<T>() + row * length;
-    V total(T(0));
-    for (std::int64_t i = 0; i < length; i += L::count) total += L::load(x + i, length - i, T(0));
-    const T average = L::sum(total) / size;
-    V squares(T(0));
-    for (std::int64_t i = 0; i < length; i += L::count) {
-      // What pads the last register equals the average, and so adds nothing.
-      const V d = L::load(x + i, length - i, average) - V(average);
-      squares = fused_multiply_add(d, d, squares);
-    }
-    const T rstd = T(1) / std::sqrt(L::sum(squares) / size + eps);
-    for (std::int64_t i = 0; i < length; i += L::count) {
-      const std::int64_t n = length - i;
-      V normal = (L::load(x + i, n, T(0)) - V(average)) * V(rstd);
-      if (weight) normal *= L::load(weight + i, n, T(0));
-      if (bias) normal += L::load(bias + i, n, T(0));
-      L::store(y + i, n, normal);
-    }
-    call.out[1].as<T>()[row] = average;
-    call.out[2].as<T>()[row] = rstd;
-  }
+  for_rows<T>(rows.first, rows.end, length, [&](const auto& row) {
+    using Row = std::remove_cvref_t<decltype(row)>;
+    using V = typename Row::V;
+    const V average = row.sum_of([&](auto at) { return at.load(x, T(0)); }) / V(size);
+    const V squares = row.sum_of([&](auto at) {
+      const V d = at.where_active(at.load(x, T(0)) - average);
+      return d * d;
+    });
+    const V rstd = V(1) / sqrt(squares / V(size) + V(eps));
+    if (weight && bias)
+      row.each([&](auto at) {
+        const V normal = (at.load(x, T(0)) - average) * rstd;
+        at.store(y, fma(normal, V(at.shared(weight)), V(at.shared(bias))));
+      });
+    else if (weight)
+      row.each([&](auto at) {
+        at.store(y, (at.load(x, T(0)) - average) * rstd * V(at.shared(weight)));
+      });
+    else
+      row.each([&](auto at) { at.store(y, (at.load(x, T(0)) - average) * rstd); });
+    Row::write_down(average, call.out[1].as<T>() + row.first_line());
+    Row::write_down(rstd, call.out[2].as<T>() + row.first_line());
+  });
+}
+
+/// Adds the shares of one row or two to sums that are kept for each column, in the rows' order.
+template <class P>
+void add_products(P& sum, const P& a, const P& b) {
+  sum = fma(a, b, sum);
+}
+template <class P>
+void add_products(P& sum, const Twin<P>& a, const Twin<P>& b) {
+  sum = fma(a.high, b.high, fma(a.low, b.low, sum));
+}
+template <class P>
+void add_to(P& sum, const P& a) {
+  sum = sum + a;
+}
+template <class P>
+void add_to(P& sum, const Twin<P>& a) {
+  sum = sum + a.low + a.high;
 }
 
 template <class T>
-void run_backward(
+[[gnu::flatten]] void run_backward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
-  using L = Lanes<T, Arch>;
-  using V = typename L::V;
   const std::int64_t length = plan.numbers[row_length];
   const T* weight = call.in_count > 4 ? C::in<T>(call, scratch, 4) : nullptr;
   T* dweight = nullptr;
@@ -77,36 +102,52 @@ void run_backward(
     dbias = dweight + length;
     for (std::int64_t i = 0; i < 2 * length; ++i) dweight[i] = T(0);
   }
+  const T* dy = C::in<T>(call, scratch, 0);
+  const T* x = C::in<T>(call, scratch, 1);
+  T* dx = call.out[0].as<T>();
   const Rows rows(plan, chunk);
-  for (std::int64_t row = rows.first; row < rows.end; ++row) {
-    const T* dy = C::in<T>(call, scratch, 0) + row * length;
-    const T* x = C::in<T>(call, scratch, 1) + row * length;
-    const V average(C::in<T>(call, scratch, 2)[row]);
-    const V rstd(C::in<T>(call, scratch, 3)[row]);
-    T* dx = call.out[0].as<T>() + row * length;
-    V sum_g(T(0));
-    V sum_gx(T(0));
-    for (std::int64_t i = 0; i < length; i += L::count) {
-      const std::int64_t n = length - i;
-      const V d = L::load(dy + i, n, T(0));
-      const V normal = (L::load(x + i, n, T(0)) - average) * rstd;
-      const V g = weight ? d * L::load(weight + i, n, T(0)) : d;
-      sum_g += g;
-      sum_gx = fused_multiply_add(g, normal, sum_gx);
-      if (!weight) continue;
-      L::store(dweight + i, n, fused_multiply_add(d, normal, L::load(dweight + i, n, T(0))));
-      L::store(dbias + i, n, L::load(dbias + i, n, T(0)) + d);
+  for_rows<T>(rows.first, rows.end, length, [&](const auto& row) {
+    using Row = std::remove_cvref_t<decltype(row)>;
+    using V = typename Row::V;
+    const V average = Row::spread(C::in<T>(call, scratch, 2) + row.first_line());
+    const V rstd = Row::spread(C::in<T>(call, scratch, 3) + row.first_line());
+    const V size(static_cast<double>(length));
+    const auto normal = [&](auto at) { return (at.load(x, T(0)) - average) * rstd; };
+    struct Sums {
+      V g, gx;
+    };
+    const auto means_of = [&](auto slope) {
+      const Sums sums = row.folded(
+          Sums{V(0), V(0)},
+          [&](const Sums& so_far, auto at) {
+            const V g = slope(at);
+            return Sums{so_far.g + g, fma(g, normal(at), so_far.gx)};
+          },
+          [](const Sums& a, const Sums& b) {
+            return Sums{a.g + b.g, a.gx + b.gx};
+          });
+      return Sums{Row::summed(sums.g) / size, Row::summed(sums.gx) / size};
+    };
+    if (!weight) {
+      const Sums mean = means_of([&](auto at) { return at.load(dy, T(0)); });
+      row.each([&](auto at) {
+        at.store(dx, (at.load(dy, T(0)) - mean.g - normal(at) * mean.gx) * rstd);
+      });
+      return;
     }
-    const V mean_g(L::sum(sum_g) / static_cast<T>(length));
-    const V mean_gx(L::sum(sum_gx) / static_cast<T>(length));
-    for (std::int64_t i = 0; i < length; i += L::count) {
-      const std::int64_t n = length - i;
-      const V d = L::load(dy + i, n, T(0));
-      const V normal = (L::load(x + i, n, T(0)) - average) * rstd;
-      const V g = weight ? d * L::load(weight + i, n, T(0)) : d;
-      L::store(dx + i, n, (g - mean_g - normal * mean_gx) * rstd);
-    }
-  }
+    const Sums mean = means_of([&](auto at) { return at.load(dy, T(0)) * V(at.shared(weight)); });
+    row.each([&](auto at) {
+      const V d = at.load(dy, T(0));
+      const V n = normal(at);
+      auto slope = at.shared(dweight);
+      auto shift = at.shared(dbias);
+      at.store(dx, (d * V(at.shared(weight)) - mean.g - n * mean.gx) * rstd);
+      add_products(slope, d, n);
+      add_to(shift, d);
+      at.store_shared(dweight, slope);
+      at.store_shared(dbias, shift);
+    });
+  });
 }
 
 /// Adds the chunks' shares of dweight and dbias, a block of columns at a time.

@@ -193,6 +193,7 @@ struct Twin {
 
   Twin() = default;
   Twin(P low, P high) : low(low), high(high) {}
+  Twin(P both) : low(both), high(both) {}             // NOLINT: meant implicit
   Twin(double number) : low(number), high(number) {}  // NOLINT: meant implicit
 
   static Twin load(const Number* from) { return {P::load(from), P::load(from + P::size)}; }

@@ -1,6 +1,6 @@
 #include "axis.hpp"
 #include "contiguous.hpp"
-#include "lanes.hpp"
+#include "power_sum.hpp"
 
 #include <troupe/tensor/ops/log_softmax.hpp>
 #include <troupe/tensor/ops/softmax.hpp>
@@ -17,86 +17,130 @@ namespace {
 template <class T>
 constexpr T lowest = -std::numeric_limits<T>::infinity();
 
-template <class Group, class T>
-typename Group::V maximum(const Group& line, const T* x) {
-  typename Group::V most(lowest<T>);
-  for (std::int64_t s = 0; s < line.steps(); ++s)
-    most = xsimd::max(most, line.load(x, s, lowest<T>));
-  return Group::max(most);
-}
-
 struct SoftmaxFormula {
+  /// The passes before and after the powers wait for memory, as PowerSum says: of lines along, the
+  /// last line's quotients are written and the next line's maximum is found with a line's powers.
   template <class Group, class T>
-  static void write(const Group& line, const T* x, const T*, T* y) {
+  static void write_groups(
+      std::int64_t first,
+      std::int64_t end,
+      std::int64_t length,
+      std::int64_t inner,
+      const T* x,
+      const T*,
+      T* y) {
     using V = typename Group::V;
-    const V most = maximum(line, x);
-    V total(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s) {
-      const V e = xsimd::exp(line.load(x, s, lowest<T>) - most);
-      total += e;
-      line.store(y, s, e);
+    struct State {
+      V total;
+      V ahead;
+    };
+    V ahead(lowest<T>);
+    V scale(0);
+    for (std::int64_t i = first; i < end; ++i) {
+      const auto line = Group::at(i, length, inner);
+      const bool follows = !Group::across && i > first;
+      const bool leads = !Group::across && i + 1 < end;
+      const V most = follows ? ahead : line.max_of(x);
+      const State state = line.folded(
+          State{V(0), V(lowest<T>)},
+          [&](State so_far, auto at) {
+            // Loads first: a processor may take lines that lie whole pages apart for the same.
+            V last(0);
+            if (follows) last = at.previous().load(y, T(0));
+            if (leads) so_far.ahead = larger(so_far.ahead, at.next().load(x, lowest<T>));
+            const V e = exp_below_one(at.load(x, lowest<T>) - most);
+            if (follows) at.previous().store(y, last * scale);
+            at.store(y, e);
+            return State{so_far.total + e, so_far.ahead};
+          },
+          [](const State& a, const State& b) {
+            return State{a.total + b.total, larger(a.ahead, b.ahead)};
+          });
+      scale = V(1) / Group::summed(state.total);
+      ahead = Group::largest(state.ahead);
+      if (!leads) line.each([&](auto at) { at.store(y, at.load(y, T(0)) * scale); });
     }
-    total = Group::sum(total);
-    for (std::int64_t s = 0; s < line.steps(); ++s) line.store(y, s, line.load(y, s, T(0)) / total);
   }
 };
 
 struct LogSoftmaxFormula {
   template <class Group, class T>
-  static void write(const Group& line, const T* x, const T*, T* y) {
+  static void write_groups(
+      std::int64_t first,
+      std::int64_t end,
+      std::int64_t length,
+      std::int64_t inner,
+      const T* x,
+      const T*,
+      T* y) {
     using V = typename Group::V;
-    const V most = maximum(line, x);
-    V total(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      total += xsimd::exp(line.load(x, s, lowest<T>) - most);
-    const V log_total = xsimd::log(Group::sum(total));
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      line.store(y, s, line.load(x, s, T(0)) - most - log_total);
+    PowerSum<Group, T> powers(x);
+    for (std::int64_t i = first; i < end; ++i) {
+      const auto line = Group::at(i, length, inner);
+      powers.take(line, i + 1 < end);
+      const V most = powers.most;
+      const V log_total = log(powers.total);
+      line.each([&](auto at) { at.store(y, at.load(x, T(0)) - most - log_total); });
+    }
   }
 };
 
-struct SoftmaxBackwardFormula {
+/// For a formula that takes one group at a time.
+template <class Formula>
+struct EachGroup {
   template <class Group, class T>
-  static void write(const Group& line, const T* y, const T* dy, T* dx) {
-    using V = typename Group::V;
-    V total(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      total = fused_multiply_add(line.load(dy, s, T(0)), line.load(y, s, T(0)), total);
-    total = Group::sum(total);
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      line.store(dx, s, line.load(y, s, T(0)) * (line.load(dy, s, T(0)) - total));
+  static void write_groups(
+      std::int64_t first,
+      std::int64_t end,
+      std::int64_t length,
+      std::int64_t inner,
+      const T* y,
+      const T* dy,
+      T* dx) {
+    for (std::int64_t i = first; i < end; ++i)
+      Formula::write(Group::at(i, length, inner), y, dy, dx);
   }
 };
 
-struct LogSoftmaxBackwardFormula {
+struct SoftmaxBackwardFormula : EachGroup<SoftmaxBackwardFormula> {
   template <class Group, class T>
   static void write(const Group& line, const T* y, const T* dy, T* dx) {
     using V = typename Group::V;
-    V total(T(0));
-    for (std::int64_t s = 0; s < line.steps(); ++s) total += line.load(dy, s, T(0));
-    total = Group::sum(total);
-    for (std::int64_t s = 0; s < line.steps(); ++s)
-      line.store(dx, s, line.load(dy, s, T(0)) - xsimd::exp(line.load(y, s, T(0))) * total);
+    const V total = line.sum_of([&](auto at) { return at.load(dy, T(0)) * at.load(y, T(0)); });
+    line.each([&](auto at) { at.store(dx, at.load(y, T(0)) * (at.load(dy, T(0)) - total)); });
+  }
+};
+
+struct LogSoftmaxBackwardFormula : EachGroup<LogSoftmaxBackwardFormula> {
+  template <class Group, class T>
+  static void write(const Group& line, const T* y, const T* dy, T* dx) {
+    using V = typename Group::V;
+    const V total = line.sum_of([&](auto at) { return at.load(dy, T(0)); });
+    line.each([&](auto at) {
+      at.store(dx, at.load(dy, T(0)) - exp_below_one(at.load(y, T(0))) * total);
+    });
   }
 };
 
 /// plan.numbers: length and inner size of the lines, groups of lines, groups a chunk.
 template <class Formula, class T, bool Across>
-void run(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+[[gnu::flatten]] void run(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   const std::int64_t groups = plan.numbers[2];
   const std::int64_t first = chunk * plan.numbers[3];
   const std::int64_t end = first + plan.numbers[3] < groups ? first + plan.numbers[3] : groups;
   const T* a = Contiguous<Arch>::in<T>(call, scratch, 0);
   const T* b = call.in_count > 1 ? Contiguous<Arch>::in<T>(call, scratch, 1) : nullptr;
   T* y = call.out[0].as<T>();
-  for (std::int64_t group = first; group < end; ++group)
-    Formula::write(Line<T, Arch, Across>::at(group, plan.numbers[0], plan.numbers[1]), a, b, y);
+  using Group = Line<T, Arch, Across ? Along::across : Along::one>;
+  Formula::template write_groups<Group>(first, end, plan.numbers[0], plan.numbers[1], a, b, y);
 }
 
 template <class Formula, class T, bool Across>
 void plan_lines(const Axis<Arch>& axis, Plan& plan) {
-  const std::int64_t groups = Line<T, Arch, Across>::groups(axis.outer, axis.inner);
-  const std::int64_t group_elements = axis.length * (Across ? Lanes<T, Arch>::count : 1);
+  using Group = Line<T, Arch, Across ? Along::across : Along::one>;
+  const std::int64_t groups = Group::groups(axis.outer, axis.inner);
+  const std::int64_t group_elements = axis.length * Group::lines;
   if (groups == 0 || axis.length == 0) return;
   const std::int64_t per_chunk = group_elements < 16384 ? 16384 / group_elements : 1;
   plan.numbers = {axis.length, axis.inner, groups, per_chunk};
