@@ -90,20 +90,50 @@ void chain_forward_backward(benchmark::State& state) {
   per_op(state, chain_length);
 }
 
-void program_chain_forward(benchmark::State& state) {
+/// The chain as a program, whose parameter gets a gradient if it goes back; compiled or as
+/// captured.
+void program_chain(benchmark::State& state, bool back, Passes passes) {
   Setup setup;
-  const Tensor a = ones(state.range(0)), b = ones(state.range(0));
-  const Meta metas[] = {a.meta(), b.meta()};
+  Parameter a(ones(state.range(0)));
+  const Tensor b = ones(state.range(0));
+  const Meta meta = b.meta();
   Program program = Program::capture(
-      [](std::span<const Tensor> in) {
-        Tensor y = in[0];
-        for (int i = 0; i < chain_length; ++i) y = y * in[1];
-        return std::vector<Tensor>{y};
+      [&](std::span<const Tensor> in) {
+        a.zero_grad();
+        Tensor y = a.tensor();
+        for (int i = 0; i < chain_length; ++i) y = y * in[0];
+        if (!back) return std::vector<Tensor>{y};
+        backward(y, ones(state.range(0)));
+        return std::vector<Tensor>{y, a.grad()};
       },
-      metas);
-  const Tensor inputs[] = {a, b};
-  for (auto _ : state) benchmark::DoNotOptimize(program.run(inputs)[0].value());
+      std::span(&meta, 1),
+      {.passes = passes});
+  for (auto _ : state) benchmark::DoNotOptimize(program.run(std::span(&b, 1))[0].value());
   per_op(state, chain_length);
+}
+void program_chain_forward(benchmark::State& state) { program_chain(state, false, Passes::all()); }
+void program_chain_forward_as_captured(benchmark::State& state) {
+  program_chain(state, false, Passes::none());
+}
+void program_chain_forward_backward(benchmark::State& state) {
+  program_chain(state, true, Passes::all());
+}
+
+/// Passes and tables for a graph of so many ops: seconds of capture, less those of a capture
+/// without passes, are what the compiler takes.
+void program_compile(benchmark::State& state) {
+  Setup setup;
+  const Meta meta{DType::float32, {16, 16}};
+  for (auto _ : state) {
+    const Program program = Program::capture(
+        [&](std::span<const Tensor> in) {
+          Tensor y = in[0];
+          for (std::int64_t i = 0; i < state.range(0) / 4; ++i) y = softmax(y * y + 0.5, 1);
+          return std::vector<Tensor>{y};
+        },
+        std::span(&meta, 1));
+    benchmark::DoNotOptimize(program.op_count());
+  }
 }
 
 BENCHMARK(mul_not_recorded)->Arg(1)->Arg(16)->Arg(1024);
@@ -112,5 +142,8 @@ BENCHMARK(node_spawn_run_retire);
 BENCHMARK(chain_forward)->Arg(16);
 BENCHMARK(chain_forward_backward)->Arg(1)->Arg(16);
 BENCHMARK(program_chain_forward)->Arg(16);
+BENCHMARK(program_chain_forward_as_captured)->Arg(16);
+BENCHMARK(program_chain_forward_backward)->Arg(16);
+BENCHMARK(program_compile)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
