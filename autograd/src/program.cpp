@@ -77,6 +77,9 @@ Program Program::capture(
           std::string(shared->device->name()) + " has no kernel for an op that was captured")
           .op(op.info().name)
           .at(op.nodes.front().where.file, op.nodes.front().where.line);
+  // What nothing depends on holds no memory, and is looked at for no NaN, either way.
+  if (options.passes.contains(Pass::dead_code))
+    run_passes(*graph, Passes::until(Pass::dead_code), *shared->device);
   auto plain = std::make_shared<const Tables>(*graph);
   run_passes(*graph, options.passes, *shared->device, options.memory_bytes);
   shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
