@@ -27,8 +27,7 @@ void plan_rows(const KernelCall& call, Plan& plan, Plan::Run run) {
   plan.numbers[fold_copied] = shape.copies;
   if (shape.copies) {
     plan.scratch_bytes = static_cast<std::size_t>(rows * length) * size_of(x.dtype);
-    constexpr std::int64_t each = ElementwiseLoops<Arch>::chunk_elements;
-    plan.add(&copy_for_fold<Op, Arch, true>, (rows * length + each - 1) / each);
+    plan.add(&copy_for_fold<Op, Arch, true>, StridedCopy<Arch>(shape.permuted).chunks());
   }
   const std::int64_t rows_per_chunk = length >= 32768 ? 1 : 32768 / (length + 1);
   plan.numbers[fold_items_per_chunk] = rows_per_chunk;

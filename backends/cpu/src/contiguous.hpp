@@ -1,8 +1,6 @@
 #pragma once
 
-#include "kernel.hpp"
-
-#include <cstring>
+#include "strided_copy.hpp"
 
 namespace troupe::cpu {
 
@@ -14,22 +12,21 @@ namespace troupe::cpu {
 /// call.
 template <class A>
 struct Contiguous {
-  static constexpr std::int64_t chunk_elements = 32768;
-
   /// Adds the copying phase if an input needs one, and `own_bytes` of scratch for the kernel
   /// itself.
   static void plan(const KernelCall& call, Plan& plan, std::size_t own_bytes = 0) {
     std::int64_t chunks = 0;
-    double bytes = 0;
+    double cost_ns = 0;
     for (std::size_t i = 0; i < call.in_count; ++i) {
       if (call.in[i].contiguous) continue;
-      chunks += chunks_of(call.in[i]);
-      bytes += static_cast<double>(bytes_of(call.in[i]));
+      const StridedCopy<A> copy(call.in[i]);
+      chunks += copy.chunks();
+      cost_ns += copy.cost_ns(element_bytes(call.in[i]));
     }
     plan.scratch_bytes = offset_of(call, call.in_count) + own_bytes;
     if (chunks == 0) return;
     plan.add(&copy_chunk, chunks);
-    plan.cost_ns += bytes;  // about 1 ns for each byte gathered
+    plan.cost_ns += cost_ns;
   }
 
   /// Input i, row-major.
@@ -69,9 +66,6 @@ struct Contiguous {
     const auto bytes = static_cast<std::size_t>(elements_of(view)) * element_bytes(view);
     return (bytes + 63) / 64 * 64;
   }
-  static std::int64_t chunks_of(const View& view) {
-    return (elements_of(view) + chunk_elements - 1) / chunk_elements;
-  }
   /// Where the copies of the inputs before `i` end.
   static std::size_t offset_of(const KernelCall& call, std::size_t end) {
     std::size_t offset = 0;
@@ -82,73 +76,13 @@ struct Contiguous {
 
   static void copy_chunk(
       const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
-    std::int64_t first = chunk;
-    std::size_t i = 0;
-    for (;; ++i) {
+    std::int64_t place = chunk;
+    for (std::size_t i = 0; i < call.in_count; ++i) {
       if (call.in[i].contiguous) continue;
-      const std::int64_t chunks = chunks_of(call.in[i]);
-      if (first < chunks) break;
-      first -= chunks;
-    }
-    const View& view = call.in[i];
-    std::byte* to = scratch + offset_of(call, i);
-    switch (element_bytes(view)) {
-      case 8:
-        copy<std::uint64_t>(view, first * chunk_elements, to);
-        break;
-      case 4:
-        copy<std::uint32_t>(view, first * chunk_elements, to);
-        break;
-      case 2:
-        copy<std::uint16_t>(view, first * chunk_elements, to);
-        break;
-      default:
-        copy<std::uint8_t>(view, first * chunk_elements, to);
-        break;
-    }
-  }
-
-  /// Copies up to `chunk_elements` elements from place `begin` on, row by row.
-  template <class Word>
-  static void copy(const View& view, std::int64_t begin, std::byte* scratch) {
-    const std::int64_t total = elements_of(view);
-    const std::int64_t end = begin + chunk_elements < total ? begin + chunk_elements : total;
-    const std::size_t rank = view.shape.size();
-    const auto* from = static_cast<const Word*>(view.data);
-    auto* to = reinterpret_cast<Word*>(scratch) + begin;
-    if (rank == 0) {
-      to[0] = from[0];
-      return;
-    }
-    std::int64_t index[rank_max] = {};
-    std::int64_t offset = 0;
-    std::int64_t place = begin;
-    for (std::size_t d = rank; d-- > 0;) {
-      index[d] = place % view.shape[d];
-      place /= view.shape[d];
-      offset += index[d] * view.strides[d];
-    }
-    const std::size_t last = rank - 1;
-    const std::int64_t step = view.strides[last];
-    for (std::int64_t done = begin; done < end;) {
-      std::int64_t run = view.shape[last] - index[last];
-      if (run > end - done) run = end - done;
-      const Word* row = from + offset;
-      if (step == 1)
-        std::memcpy(to, row, static_cast<std::size_t>(run) * sizeof(Word));
-      else
-        for (std::int64_t j = 0; j < run; ++j) to[j] = row[j * step];
-      to += run;
-      done += run;
-      // On to the start of the next row.
-      offset -= index[last] * step;
-      index[last] = 0;
-      for (std::size_t d = last; d-- > 0;) {
-        offset += view.strides[d];
-        if (++index[d] < view.shape[d]) break;
-        offset -= view.shape[d] * view.strides[d];
-        index[d] = 0;
-      }
+      const StridedCopy<A> copy(call.in[i]);
+      if (place < copy.chunks())
+        return copy.run(element_bytes(call.in[i]), place, scratch + offset_of(call, i));
+      place -= copy.chunks();
     }
   }
 };

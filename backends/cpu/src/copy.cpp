@@ -19,6 +19,10 @@ void copy_elements(const void*, void* out, const void* const* in, std::int64_t n
   std::memcpy(out, in[0], static_cast<std::size_t>(n) * Bytes);
 }
 
+void copy_chunk(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) {
+  StridedCopy<Arch>(call.in[0]).run(size_of(call.in[0].dtype), chunk, call.out[0].data);
+}
+
 // --- conversions
 // -----------------------------------------------------------------------------------
 
@@ -194,14 +198,11 @@ Expression ElementwiseLoops<Arch>::conversion_of(DType from, DType to) {
 }
 
 template <>
-void ElementwiseLoops<Arch>::copy(const KernelCall& call, std::int64_t begin, std::int64_t end) {
-  run(call, copy_of(size_of(call.in[0].dtype)), begin, end);
-}
-
-template <>
 void Kernel<Copy, Arch>::plan(const KernelCall& call, Plan& plan) {
-  ElementwiseLoops<Arch>::plan(
-      call, plan, ElementwiseLoops<Arch>::copy_of(size_of(call.in[0].dtype)));
+  if (call.out[0].elements() == 0) return;
+  const StridedCopy<Arch> copy(call.in[0]);
+  plan.cost_ns = copy.cost_ns(size_of(call.in[0].dtype)) + 20;
+  plan.add(&copy_chunk, copy.chunks());
 }
 
 template <>

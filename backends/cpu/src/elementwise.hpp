@@ -30,8 +30,6 @@ struct ElementwiseLoops {
   /// Computes the output's elements from `begin` to before `end`, in row-major order.
   static void run(
       const KernelCall& call, Expression expression, std::int64_t begin, std::int64_t end);
-  /// The same for a copy of the only input.
-  static void copy(const KernelCall& call, std::int64_t begin, std::int64_t end);
   [[nodiscard]] static Expression copy_of(std::size_t element_bytes);
   [[nodiscard]] static Expression conversion_of(DType from, DType to);
 };

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "fold.hpp"
-#include "simd.hpp"
+#include "strided_copy.hpp"
 
 #include <cstring>
 #include <limits>
@@ -145,18 +145,7 @@ void copy_for_fold(const KernelCall& call, const Plan&, std::uint32_t chunk, std
   const View& x = call.in[0];
   const FoldShape shape =
       fold_shape<A>(x, folded_axes<A>(call.op<Op>().axes, x.shape.size()), RowsOnly);
-  KernelCall copy;
-  copy.in_count = copy.out_count = 1;
-  copy.in[0] = shape.permuted;
-  copy.out[0] = shape.permuted;
-  copy.out[0].data = scratch;
-  const std::int64_t total = shape.kept() * shape.folded();
-  const std::int64_t begin = chunk * ElementwiseLoops<A>::chunk_elements;
-  const std::int64_t left = total - begin;
-  const std::int64_t end =
-      begin +
-      (left < ElementwiseLoops<A>::chunk_elements ? left : ElementwiseLoops<A>::chunk_elements);
-  ElementwiseLoops<A>::copy(copy, begin, end);
+  StridedCopy<A>(shape.permuted).run(size_of(x.dtype), chunk, scratch);
 }
 
 /// The kernel of one way to fold, on one dtype.
@@ -182,7 +171,7 @@ struct FoldKernel {
     n[fold_copied] = shape.copies;
     if (shape.copies) {
       plan.scratch_bytes = (static_cast<std::size_t>(total) * sizeof(T) + 63) / 64 * 64;
-      plan.add(&copy_for_fold<Op, A, false>, chunks(total, chunk_elements));
+      plan.add(&copy_for_fold<Op, A, false>, StridedCopy<A>(shape.permuted).chunks());
     }
     // Long folds are cut where there is not enough else to share out.
     const std::int64_t tiles = shape.inner == 1 ? 1 : chunks(shape.inner, fold_columns_max);
