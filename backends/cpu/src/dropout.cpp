@@ -1,49 +1,62 @@
 #include "contiguous.hpp"
-#include "simd.hpp"
+#include "philox_words.hpp"
 
 #include <troupe/tensor/ops/dropout.hpp>
-#include <troupe/tensor/philox.hpp>
+
+#include <bit>
+#include <cstring>
 
 namespace troupe::cpu {
 namespace {
 
 constexpr std::int64_t chunk_elements = 16384;
-constexpr int blocks = 16;  // random blocks made side by side
-constexpr int piece = 4 * blocks;
 
 /// Elements are dropped whose 32 random bits, as a number, lie below p·2³².
 std::uint64_t threshold_of(double p) { return static_cast<std::uint64_t>(p * 4294967296.0); }
+
+struct Range {
+  std::int64_t begin;
+  std::int64_t end;
+
+  Range(const KernelCall& call, std::uint32_t chunk) : begin(chunk * chunk_elements) {
+    const std::int64_t all = call.out[0].elements();
+    end = begin + chunk_elements < all ? begin + chunk_elements : all;
+  }
+};
+
+/// x · scale where `keep` is 1, 0 where it is 0, whatever x is.
+template <class T>
+T kept(T x, T scale, std::uint8_t keep) {
+  using Word = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+  return std::bit_cast<T>(std::bit_cast<Word>(x * scale) & (Word{0} - Word{keep}));
+}
 
 template <class T>
 void run(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
   const double p = call.op<Dropout>().p;
   const std::uint64_t threshold = threshold_of(p);
+  const auto low_threshold = static_cast<std::uint32_t>(threshold);
+  const auto some = static_cast<std::uint8_t>(threshold >> 32 == 0);  // p = 1 drops them all
   const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
   const T* x = Contiguous<Arch>::in<T>(call, scratch, 0);
   T* y = call.out[0].as<T>();
   auto* mask = call.out[1].as<std::uint8_t>();
-  const std::int64_t all = call.out[0].elements();
-  const std::int64_t begin = chunk * chunk_elements;
-  const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  for (std::int64_t at = begin; at < end; at += piece) {
-    std::uint32_t bits[4][blocks];
-    for (int i = 0; i < blocks; ++i) {
-      const auto block = static_cast<std::uint64_t>(at / 4 + i);
-      bits[0][i] = static_cast<std::uint32_t>(block);
-      bits[1][i] = static_cast<std::uint32_t>(block >> 32);
-      bits[2][i] = static_cast<std::uint32_t>(call.random_call);
-      bits[3][i] = static_cast<std::uint32_t>(call.random_call >> 32);
-    }
-    Philox::run(
-        bits,
-        static_cast<std::uint32_t>(call.random_seed),
-        static_cast<std::uint32_t>(call.random_seed >> 32));
+  const PhiloxWords<Arch> random(call.random_seed, call.random_call);
+  constexpr std::int64_t piece = PhiloxWords<Arch>::count;
+  const Range range(call, chunk);
+  for (std::int64_t at = range.begin; at < range.end; at += piece) {
+    alignas(64) std::uint32_t words[piece];
+    random.draw(static_cast<std::uint64_t>(at / 4), words);
     std::uint8_t keep[piece];
-    for (int k = 0; k < 4; ++k)
-      for (int i = 0; i < blocks; ++i) keep[4 * i + k] = bits[k][i] >= threshold ? 1 : 0;
-    const std::int64_t n = end - at < piece ? end - at : piece;
-    for (std::int64_t i = 0; i < n; ++i) {
-      y[at + i] = keep[i] ? x[at + i] * scale : T(0);
+    for (std::int64_t i = 0; i < piece; ++i)
+      keep[i] = static_cast<std::uint8_t>((words[i] >= low_threshold ? 1 : 0) & some);
+    if (range.end - at >= piece) {
+      for (std::int64_t i = 0; i < piece; ++i) y[at + i] = kept(x[at + i], scale, keep[i]);
+      std::memcpy(mask + at, keep, piece);
+      continue;
+    }
+    for (std::int64_t i = 0; i < range.end - at; ++i) {
+      y[at + i] = kept(x[at + i], scale, keep[i]);
       mask[at + i] = keep[i];
     }
   }
@@ -56,10 +69,9 @@ void run_backward(const KernelCall& call, const Plan&, std::uint32_t chunk, std:
   const T* dy = Contiguous<Arch>::in<T>(call, scratch, 0);
   const auto* mask = Contiguous<Arch>::in<std::uint8_t>(call, scratch, 1);
   T* dx = call.out[0].as<T>();
-  const std::int64_t all = call.out[0].elements();
-  const std::int64_t begin = chunk * chunk_elements;
-  const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  for (std::int64_t i = begin; i < end; ++i) dx[i] = mask[i] ? dy[i] * scale : T(0);
+  const Range range(call, chunk);
+#pragma GCC ivdep
+  for (std::int64_t i = range.begin; i < range.end; ++i) dx[i] = kept(dy[i], scale, mask[i]);
 }
 
 void cut(const KernelCall& call, Plan& plan, Plan::Run narrow, Plan::Run wide, double ns) {

@@ -351,51 +351,59 @@ Pack<T, A> turn_sign(Pack<T, A> y, Pack<T, A> shifted, int quadrants) {
   return Bits::to(Bits::of(y) ^ sign);
 }
 
-/// sin of x + quadrants·π/2, by Cody and Waite's reduction.
+/// What sin and cos are made of, by Cody and Waite's reduction: those of r = x − n·π/2, and n in
+/// the last bits of `shifted`.
 template <FloatPack P>
-P sin_of_turned(P x, int quadrants) {
-  using T = typename P::Number;
-  using C = MathConstants<T>;
-  const P magic(C::magic);
-  const P shifted = fma(x, P(0.63661977236758134308), magic);
-  const P n = shifted - magic;
-  P r = x;
-  for (const double part : C::half_pi) r = fma(n, P(-part), r);
-  const P z = r * r;
-  P s, c;
-  if constexpr (std::is_same_v<T, float>) {
-    s = polynomial(z, -0.1666666465, 0.008332745936, -0.0001958738707);
-    c = polynomial(z, 0.04166666465, -0.00138883007, 2.454743721e-5);
-  } else {
-    s = polynomial(
-        z,
-        -0.16666666666666664599,
-        0.0083333333333309245621,
-        -0.00019841269836722417756,
-        2.755731608381635861e-6,
-        -2.5051127944014187575e-8,
-        1.5917848524808261007e-10);
-    c = polynomial(
-        z,
-        0.041666666666666665373,
-        -0.0013888888888887382271,
-        0.000024801587298743069286,
-        -2.7557317260008838164e-7,
-        2.0876143837993132496e-9,
-        -1.1382456778061305849e-11);
+struct Turned {
+  P sine, cosine;
+  P n;
+  P shifted;
+
+  explicit Turned(P x) {
+    using T = typename P::Number;
+    using C = MathConstants<T>;
+    const P magic(C::magic);
+    shifted = fma(x, P(0.63661977236758134308), magic);
+    n = shifted - magic;
+    P r = x;
+    for (const double part : C::half_pi) r = fma(n, P(-part), r);
+    const P z = r * r;
+    P s, c;
+    if constexpr (std::is_same_v<T, float>) {
+      s = polynomial(z, -0.1666666465, 0.008332745936, -0.0001958738707);
+      c = polynomial(z, 0.04166666465, -0.00138883007, 2.454743721e-5);
+    } else {
+      s = polynomial(
+          z,
+          -0.16666666666666664599,
+          0.0083333333333309245621,
+          -0.00019841269836722417756,
+          2.755731608381635861e-6,
+          -2.5051127944014187575e-8,
+          1.5917848524808261007e-10);
+      c = polynomial(
+          z,
+          0.041666666666666665373,
+          -0.0013888888888887382271,
+          0.000024801587298743069286,
+          -2.7557317260008838164e-7,
+          2.0876143837993132496e-9,
+          -1.1382456778061305849e-11);
+    }
+    sine = fma(r * z, s, r);
+    cosine = fma(z * z, c, fma(P(-0.5), z, P(1)));
   }
-  s = fma(r * z, s, r);
-  c = fma(z * z, c, fma(P(-0.5), z, P(1)));
-  const P quadrant = n + P(quadrants);
-  const P half = quadrant * P(0.5);
-  const P y = select(nearest(half) == half, s, c);
-  return turn_sign(y, shifted, quadrants);
-}
+  /// sin of x + quadrants·π/2.
+  [[nodiscard]] P sin_of(int quadrants) const {
+    const P half = (n + P(quadrants)) * P(0.5);
+    return turn_sign(select(nearest(half) == half, sine, cosine), shifted, quadrants);
+  }
+};
 
 template <FloatPack P>
 P sin(P x) {
   using T = typename P::Number;
-  const P y = select(x == P(0), x, sin_of_turned(x, 0));
+  const P y = select(x == P(0), x, Turned<P>(x).sin_of(0));
   const auto far = !(abs(x) < P(MathConstants<T>::trigonometric_limit));
   if (!any(far)) return y;
   return select(far, each(x, [](double v) { return ::sin(v); }), y);
@@ -404,10 +412,18 @@ P sin(P x) {
 template <FloatPack P>
 P cos(P x) {
   using T = typename P::Number;
-  const P y = sin_of_turned(x, 1);
+  const P y = Turned<P>(x).sin_of(1);
   const auto far = !(abs(x) < P(MathConstants<T>::trigonometric_limit));
   if (!any(far)) return y;
   return select(far, each(x, [](double v) { return ::cos(v); }), y);
+}
+
+/// Both at once, for |x| below `trigonometric_limit`.
+template <FloatPack P>
+void sin_and_cos(P x, P& sine, P& cosine) {
+  const Turned<P> turned(x);
+  sine = turned.sin_of(0);
+  cosine = turned.sin_of(1);
 }
 
 /// By erf |x| = 1 − e^(−|x|·(1 + g(|x|))), where g is smooth on all of [0, 4].

@@ -1,10 +1,10 @@
 #include "kernel.hpp"
 #include "pack_math.hpp"
+#include "philox_words.hpp"
 
 #include <troupe/tensor/ops/normal.hpp>
 #include <troupe/tensor/ops/randint.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
-#include <troupe/tensor/philox.hpp>
 
 #include <cstdint>
 
@@ -12,8 +12,8 @@ namespace troupe::cpu {
 
 namespace {
 
-constexpr std::int64_t chunk_blocks = 4096;
-constexpr std::int64_t tile_blocks = 128;
+constexpr std::int64_t chunk_words = 16384;
+constexpr std::int64_t tile_words = 512;
 
 std::int64_t elements_of(const View& view) {
   std::int64_t n = 1;
@@ -21,52 +21,40 @@ std::int64_t elements_of(const View& view) {
   return n;
 }
 
-/// Elements that one block of four words makes: a double takes two words.
+/// Words that one element takes.
 template <class T>
-constexpr std::int64_t per_block = sizeof(T) == 8 ? 2 : 4;
+constexpr std::int64_t words_of = sizeof(T) / sizeof(std::uint32_t);
 
-/// The words of consecutive blocks, each word's in a row of its own so that the loops vectorize.
-struct Words {
-  alignas(64) std::uint32_t rows[4][tile_blocks];
-
-  void draw(const KernelCall& call, std::int64_t first) {
-    for (std::int64_t i = 0; i < tile_blocks; ++i) {
-      const PhiloxBlock block =
-          philox<Arch>(call.random_seed, call.random_call, static_cast<std::uint64_t>(first + i));
-      for (int k = 0; k < 4; ++k) rows[k][i] = block.words[k];
-    }
-  }
-};
-
-void unit_numbers(const Words& words, std::int64_t k, float* to) {
-  for (std::int64_t i = 0; i < tile_blocks; ++i) to[i] = unit_float<Arch>(words.rows[k][i]);
+void unit_numbers(const std::uint32_t* words, float* to) {
+  for (std::int64_t i = 0; i < tile_words; ++i) to[i] = unit_float<Arch>(words[i]);
 }
-void unit_numbers(const Words& words, std::int64_t k, double* to) {
-  for (std::int64_t i = 0; i < tile_blocks; ++i)
-    to[i] = unit_double<Arch>(words.rows[2 * k][i], words.rows[2 * k + 1][i]);
+void unit_numbers(const std::uint32_t* words, double* to) {
+  for (std::int64_t i = 0; i < tile_words / 2; ++i)
+    to[i] = unit_double<Arch>(words[2 * i], words[2 * i + 1]);
 }
 
-/// Calls `make(words, tile)` for each tile of a chunk, and stores what lies inside the output.
-/// `tile[k]` holds the elements k, k + per_block, …
+/// Calls `make(words, tile)`, which turns words into as many elements as they are for, for each
+/// tile of a chunk, and stores what lies inside the output.
 template <class T, class Make>
-void for_tiles(const KernelCall& call, std::uint32_t chunk, Make make) {
-  constexpr std::int64_t each = per_block<T>;
+void for_tiles(const KernelCall& call, std::uint32_t chunk, const Make& make) {
+  constexpr std::int64_t count = tile_words / words_of<T>;
   T* const out = call.out[0].template as<T>();
   const std::int64_t total = elements_of(call.out[0]);
-  Words words;
-  alignas(64) T tile[each][tile_blocks];
-  for (std::int64_t t = 0; t < chunk_blocks; t += tile_blocks) {
-    const std::int64_t first = chunk * chunk_blocks + t;
-    if (first * each >= total) return;
-    words.draw(call, first);
-    make(words, tile);
-    T* const to = out + first * each;
-    const std::int64_t left = total - first * each;
-    if (left >= tile_blocks * each) {
-      for (std::int64_t i = 0; i < tile_blocks; ++i)
-        for (std::int64_t k = 0; k < each; ++k) to[i * each + k] = tile[k][i];
+  const PhiloxWords<Arch> random(call.random_seed, call.random_call);
+  alignas(64) std::uint32_t words[tile_words];
+  alignas(64) T tile[count];
+  for (std::int64_t t = 0; t < chunk_words; t += tile_words) {
+    const std::int64_t word = chunk * chunk_words + t;
+    const std::int64_t first = word / words_of<T>;
+    if (first >= total) return;
+    for (std::int64_t i = 0; i < tile_words; i += PhiloxWords<Arch>::count)
+      random.draw(static_cast<std::uint64_t>((word + i) / 4), words + i);
+    const std::int64_t left = total - first;
+    if (left >= count) {
+      make(words, out + first);
     } else {
-      for (std::int64_t i = 0; i < left; ++i) to[i] = tile[i % each][i / each];
+      make(words, tile);
+      for (std::int64_t i = 0; i < left; ++i) out[first + i] = tile[i];
     }
   }
 }
@@ -76,34 +64,42 @@ void run_uniform(const KernelCall& call, const Plan&, std::uint32_t chunk, std::
   const auto& op = call.op<Uniform>();
   const T low = static_cast<T>(op.low);
   const T width = static_cast<T>(op.high - op.low);
-  for_tiles<T>(call, chunk, [&](const Words& words, auto& tile) {
-    for (std::int64_t k = 0; k < per_block<T>; ++k) {
-      unit_numbers(words, k, tile[k]);
-      for (std::int64_t i = 0; i < tile_blocks; ++i) tile[k][i] = low + width * tile[k][i];
-    }
+  for_tiles<T>(call, chunk, [&](const std::uint32_t* words, T* to) {
+    alignas(64) T unit[tile_words / words_of<T>];
+    unit_numbers(words, unit);
+    for (std::int64_t i = 0; i < tile_words / words_of<T>; ++i) to[i] = low + width * unit[i];
   });
 }
 
 /// Two uniform numbers become the radius and the angle of two normal ones.
 template <class T>
-void run_normal(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) {
+[[gnu::flatten]] void run_normal(
+    const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) {
   using P = Pack<T, Arch>;
   const auto& op = call.op<Normal>();
   const P mean(op.mean);
   const P deviation(op.std);
-  for_tiles<T>(call, chunk, [&](const Words& words, auto& tile) {
-    for (std::int64_t pair = 0; pair < per_block<T>; pair += 2) {
-      T* const a = tile[pair];
-      T* const b = tile[pair + 1];
-      unit_numbers(words, pair, a);
-      unit_numbers(words, pair + 1, b);
-      for (std::int64_t i = 0; i < tile_blocks; i += P::size) {
-        // 1 − u lies in (0, 1]: its logarithm is finite.
-        const P radius = deviation * sqrt(P(-2) * log(P(1) - P::load(a + i)));
-        const P angle = P(6.283185307179586477) * P::load(b + i);
-        fma(radius, cos(angle), mean).store(a + i);
-        fma(radius, sin(angle), mean).store(b + i);
-      }
+  for_tiles<T>(call, chunk, [&](const std::uint32_t* words, T* to) {
+    constexpr std::int64_t pairs = tile_words / words_of<T> / 2;
+    alignas(64) T unit[2 * pairs];
+    alignas(64) T a[pairs];
+    alignas(64) T b[pairs];
+    unit_numbers(words, unit);
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      a[i] = unit[2 * i];
+      b[i] = unit[2 * i + 1];
+    }
+    for (std::int64_t i = 0; i < pairs; i += P::size) {
+      // 1 − u lies in (0, 1]: its logarithm is finite.
+      const P radius = deviation * sqrt(P(-2) * log(P(1) - P::load(a + i)));
+      P sine, cosine;
+      sin_and_cos(P(6.283185307179586477) * P::load(b + i), sine, cosine);
+      fma(radius, cosine, mean).store(a + i);
+      fma(radius, sine, mean).store(b + i);
+    }
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      to[2 * i] = a[i];
+      to[2 * i + 1] = b[i];
     }
   });
 }
@@ -111,23 +107,22 @@ void run_normal(const KernelCall& call, const Plan&, std::uint32_t chunk, std::b
 void run_randint(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) {
   const auto& op = call.op<Randint>();
   const auto range = static_cast<std::uint64_t>(op.high) - static_cast<std::uint64_t>(op.low);
-  for_tiles<std::int64_t>(call, chunk, [&](const Words& words, auto& tile) {
-    for (std::int64_t k = 0; k < 2; ++k)
-      for (std::int64_t i = 0; i < tile_blocks; ++i) {
-        // The upper half of a 64-bit draw times the range, in two steps of 32 bits.
-        const std::uint64_t low = words.rows[2 * k][i] * range >> 32;
-        const std::uint64_t high = words.rows[2 * k + 1][i] * range;
-        tile[k][i] =
-            static_cast<std::int64_t>(static_cast<std::uint64_t>(op.low) + ((high + low) >> 32));
-      }
+  for_tiles<std::int64_t>(call, chunk, [&](const std::uint32_t* words, std::int64_t* to) {
+    for (std::int64_t i = 0; i < tile_words / 2; ++i) {
+      // The upper half of a 64-bit draw times the range, in two steps of 32 bits.
+      const std::uint64_t low = words[2 * i] * range >> 32;
+      const std::uint64_t high = words[2 * i + 1] * range;
+      to[i] = static_cast<std::int64_t>(static_cast<std::uint64_t>(op.low) + ((high + low) >> 32));
+    }
   });
 }
 
-void plan_random(const KernelCall& call, Plan& plan, Plan::Run run, std::int64_t each, double ns) {
+template <class T>
+void plan_random(const KernelCall& call, Plan& plan, Plan::Run run, double ns) {
   const std::int64_t total = elements_of(call.out[0]);
   if (total == 0) return;
-  plan.cost_ns = static_cast<double>(total) * ns + 500;
-  plan.add(run, (total + each * chunk_blocks - 1) / (each * chunk_blocks));
+  plan.cost_ns = static_cast<double>(total) * ns + 300;
+  plan.add(run, (total * words_of<T> + chunk_words - 1) / chunk_words);
 }
 
 }  // namespace
@@ -135,22 +130,22 @@ void plan_random(const KernelCall& call, Plan& plan, Plan::Run run, std::int64_t
 template <>
 void Kernel<Uniform, Arch>::plan(const KernelCall& call, Plan& plan) {
   if (call.out[0].dtype == DType::float64)
-    plan_random(call, plan, &run_uniform<double>, per_block<double>, 4);
+    plan_random<double>(call, plan, &run_uniform<double>, 1.4);
   else
-    plan_random(call, plan, &run_uniform<float>, per_block<float>, 2);
+    plan_random<float>(call, plan, &run_uniform<float>, 0.7);
 }
 
 template <>
 void Kernel<Normal, Arch>::plan(const KernelCall& call, Plan& plan) {
   if (call.out[0].dtype == DType::float64)
-    plan_random(call, plan, &run_normal<double>, per_block<double>, 12);
+    plan_random<double>(call, plan, &run_normal<double>, 6);
   else
-    plan_random(call, plan, &run_normal<float>, per_block<float>, 5);
+    plan_random<float>(call, plan, &run_normal<float>, 1.5);
 }
 
 template <>
 void Kernel<Randint, Arch>::plan(const KernelCall& call, Plan& plan) {
-  plan_random(call, plan, &run_randint, per_block<std::int64_t>, 4);
+  plan_random<std::int64_t>(call, plan, &run_randint, 1.6);
 }
 
 }  // namespace troupe::cpu
