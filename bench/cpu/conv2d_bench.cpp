@@ -172,10 +172,15 @@ const bool registered = [] {
         bench->Unit(benchmark::kMicrosecond);
         if (real_time) bench->UseRealTime();
       };
-  // The CNN's layers, a larger one, and a residual network's: 7×7, shortcut, strided, depthwise.
+  // The CNN's layers at three batches, a larger one, and a residual network's: 7×7, shortcut,
+  // strided, depthwise.
   const std::vector<Layer> layers = {
       {128, 1, 32, 28, 3, 1, 1, 1},
       {128, 32, 64, 14, 3, 1, 1, 1},
+      {1, 1, 32, 28, 3, 1, 1, 1},
+      {1, 32, 64, 14, 3, 1, 1, 1},
+      {64, 1, 32, 28, 3, 1, 1, 1},
+      {64, 32, 64, 14, 3, 1, 1, 1},
       {64, 64, 128, 32, 3, 1, 1, 1},
       {8, 3, 64, 112, 7, 3, 2, 1},
       {16, 64, 256, 28, 1, 0, 1, 1},

@@ -146,7 +146,8 @@ TEST_CASE("conv2d sums over its windows", "[conformance]") {
       {{1, 1, 4, 4}, {2, 1, 3, 3}, {}, true},
       {{2, 2, 4, 3}, {2, 2, 2, 2}, {{}, {1, 1}, {1, 0}, {1, 1}, 1}, false},
       {{1, 2, 5, 5}, {2, 1, 3, 2}, {{}, {2, 1}, {1, 1}, {1, 2}, 2}, true},
-      {{1, 4, 3, 3}, {4, 2, 1, 1}, {{}, {2, 2}, {0, 0}, {1, 1}, 2}, false}};
+      {{1, 4, 3, 3}, {4, 2, 1, 1}, {{}, {2, 2}, {0, 0}, {1, 1}, 2}, false},
+      {{1, 1, 6, 5}, {3, 1, 3, 3}, {{}, {1, 1}, {1, 1}, {1, 1}, 1}, true}};
   for (const Choice& choice : choices) {
     Case test{"conv2d " + to_string(choice.x), {draw(random, choice.x), draw(random, choice.w)}};
     if (choice.biased) test.inputs.push_back(draw(random, {choice.w[0]}));

@@ -1,4 +1,5 @@
 #include "run_plan.hpp"
+#include "segment.hpp"
 
 #include <troupe/tensor/ops/conv2d.hpp>
 
@@ -188,7 +189,78 @@ TEST_CASE("convolutions of real networks agree with the plain sum", "[cpu][conv2
   check_all<float>({2, 1, 70, 20, 7, 7, 3, 3, one, one, one}, random);
   // Depthwise.
   check_all<float>({2, 24, 1, 1, 17, 17, 3, 3, one, one, one}, random);
+  check_all<float>({2, 5, 1, 1, 28, 28, 3, 3, one, one, one}, random);
   check_all<float>({2, 24, 1, 2, 17, 17, 5, 5, two, two, one}, random);
+}
+
+// Goal: kernels of nine places and one channel, which have functions of their own.
+TEST_CASE("convolutions of one channel agree with the plain sum", "[cpu][conv2d]") {
+  Random random(15);
+  const Dims one{1, 1};
+  const Dims two{2, 2};
+  const Dims none{0, 0};
+  check_all<float>({2, 1, 1, 19, 28, 28, 3, 3, one, one, one}, random);
+  check_all<float>({2, 1, 1, 7, 13, 11, 3, 3, one, none, one}, random);
+  check_all<float>({1, 1, 1, 3, 9, 5, 3, 3, one, two, one}, random);
+  check_all<float>({1, 1, 1, 3, 20, 31, 3, 3, two, one, one}, random);
+  check_all<float>({1, 1, 1, 3, 20, 31, 3, 3, one, two, two}, random);
+  check_all<float>({1, 1, 1, 33, 20, 31, 1, 9, one, {0, 4}, one}, random);
+  check_all<float>({1, 1, 1, 3, 20, 31, 9, 1, one, {4, 0}, one}, random);
+  check_all<float>({1, 1, 1, 3, 3, 2, 3, 3, one, one, one}, random);
+  check_all<float>({1, 1, 1, 2, 100, 200, 3, 3, one, one, one}, random);
+  check_all<double>({2, 1, 1, 19, 28, 28, 3, 3, one, one, one}, random);
+}
+
+/// What a segment was told and what it saw.
+struct Told {
+  const float* result;
+  std::vector<int> times;
+  std::vector<float> seen;
+};
+void tell(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
+  Told& told = *reinterpret_cast<Told*>(call.operands[0].data);
+  for (std::int64_t i = begin; i < end; ++i) {
+    ++told.times[static_cast<std::size_t>(i)];
+    told.seen[static_cast<std::size_t>(i)] = told.result[i];
+  }
+}
+
+// Goal: what follows a convolution sees each element once, and complete.
+TEST_CASE("convolutions go on with a segment", "[cpu][conv2d]") {
+  Random random(18);
+  const Dims one{1, 1};
+  const Dims none{0, 0};
+  const Geometry choices[] = {
+      {2, 1, 1, 20, 28, 28, 3, 3, one, one, one},    // one channel
+      {2, 1, 3, 20, 9, 11, 5, 3, one, none, one},    // whole images
+      {1, 2, 40, 150, 40, 40, 5, 5, one, one, one},  // strips, blocks of rows
+      {1, 1, 2, 3, 25, 24, 19, 20, one, one, one},   // no windows
+  };
+  for (const Geometry& g : choices) {
+    CAPTURE(g.text());
+    HostTensor<float> x = make_tensor<float>(g.x());
+    HostTensor<float> weight = make_tensor<float>(g.weight());
+    HostTensor<float> y = make_tensor<float>(g.y());
+    fill(x, random);
+    fill(weight, random);
+    for (const NamedPlan& kernel : kernels<Conv2d>()) {
+      CAPTURE(kernel.isa);
+      const Conv2d op{{}, g.stride, g.padding, g.dilation, g.groups};
+      const auto size = static_cast<std::size_t>(y.view.elements());
+      Told told{y.data.data(), std::vector<int>(size), std::vector<float>(size)};
+      const auto segment = std::make_unique<SegmentCall>();
+      segment->operands[0].data = reinterpret_cast<std::byte*>(&told);
+      KernelCall call = call_of(op, {x.view, weight.view}, {y.view});
+      call.segment = segment.get();
+      call.run_segment = &tell;
+      Plan plan;
+      kernel.plan(call, plan);
+      REQUIRE(plan.ends_with_segment);
+      run_plan(call, plan, 5);
+      CHECK(std::count(told.times.begin(), told.times.end(), 1) == y.view.elements());
+      CHECK(std::equal(told.seen.begin(), told.seen.end(), y.data.begin()));
+    }
+  }
 }
 
 // Goal: the paths for what fits no window: kernels of hundreds of taps, rows of thousands of

@@ -1,9 +1,7 @@
-#include "conv2d_patch.hpp"
+#include "conv2d_correlation.hpp"
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
 #include "unsupported.hpp"
-
-#include <troupe/tensor/ops/conv2d.hpp>
 
 #include <algorithm>
 
@@ -18,83 +16,6 @@ namespace troupe::cpu {
 namespace {
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-/// Which op a plan is of.
-enum class Kind : std::int64_t { forward, backward_input };
-
-/// The correlation that a call asks for. `rows` are the channels of the result in a group, as in
-/// the product's A.
-template <class A>
-struct Correlation {
-  std::int64_t images = 0;
-  std::int64_t groups = 1;
-  std::int64_t rows = 0;
-  std::int64_t channels = 0;  ///< of the source, in a group
-  Axis y;
-  Axis x;
-  // Elements between weights; the taps' may be negative.
-  std::int64_t weight_start = 0;
-  std::int64_t weight_group = 0;
-  std::int64_t weight_row = 0;
-  std::int64_t weight_channel = 0;
-  std::int64_t weight_y = 0;
-  std::int64_t weight_x = 0;
-
-  [[nodiscard]] std::int64_t taps() const noexcept { return y.taps * x.taps; }
-  [[nodiscard]] std::int64_t depth() const noexcept { return channels * taps(); }
-  [[nodiscard]] std::int64_t places() const noexcept { return y.dest * x.dest; }
-
-  static Correlation of(const KernelCall& call, Kind kind) noexcept {
-    return kind == Kind::forward ? forward(call) : backward_input(call);
-  }
-
- private:
-  static Correlation forward(const KernelCall& call) noexcept {
-    const auto& op = call.op<Conv2d>();
-    const Shape& x = call.in[0].shape;
-    const Shape& weight = call.in[1].shape;
-    const Shape& y = call.out[0].shape;
-    const Dims& step = call.in[1].strides;
-    Correlation c;
-    c.images = x[0];
-    c.groups = op.groups;
-    c.rows = weight[0] / op.groups;
-    c.channels = weight[1];
-    c.y = {x[2], y[2], weight[2], op.stride[0], 1, op.dilation[0], op.padding[0]};
-    c.x = {x[3], y[3], weight[3], op.stride[1], 1, op.dilation[1], op.padding[1]};
-    c.weight_group = c.rows * step[0];
-    c.weight_row = step[0];
-    c.weight_channel = step[1];
-    c.weight_y = step[2];
-    c.weight_x = step[3];
-    return c;
-  }
-  static Correlation backward_input(const KernelCall& call) noexcept {
-    const auto& op = call.op<Conv2dBackwardInput>();
-    const Shape& dy = call.in[0].shape;
-    const Shape& weight = call.in[1].shape;
-    const Shape& dx = call.out[0].shape;
-    const Dims& step = call.in[1].strides;
-    Correlation c;
-    c.images = dy[0];
-    c.groups = op.groups;
-    c.rows = weight[1];
-    c.channels = weight[0] / op.groups;
-    const auto axis = [&](std::size_t i) -> Axis {
-      const std::int64_t padding = (weight[2 + i] - 1) * op.dilation[i] - op.padding[i];
-      return {dy[2 + i], dx[2 + i], weight[2 + i], 1, op.stride[i], op.dilation[i], padding};
-    };
-    c.y = axis(0);
-    c.x = axis(1);
-    c.weight_start = (weight[2] - 1) * step[2] + (weight[3] - 1) * step[3];
-    c.weight_group = c.channels * step[0];
-    c.weight_row = step[1];
-    c.weight_channel = step[0];
-    c.weight_y = -step[2];
-    c.weight_x = -step[3];
-    return c;
-  }
-};
 
 /// Bytes of a chunk's window of the source: most of a second-level cache is left to the weights,
 /// and a worker's stack is not strained.
@@ -113,8 +34,11 @@ struct Strips : Correlation<A> {
   static constexpr std::int64_t panels_max =
       std::max<std::int64_t>(depth_max * width, 28 * 1024 / sizeof(T));
 
+  /// The depth of a 3×3 kernel of one channel, where there are registers for panels so deep.
+  static constexpr std::int64_t shallow_depth = sizeof(Vec<T, A>) == 64 ? 9 : -1;
+
   Strips(const KernelCall& call, const Plan& plan) noexcept
-      : Correlation<A>(Correlation<A>::of(call, static_cast<Kind>(plan.numbers[0]))),
+      : Correlation<A>(Correlation<A>::of(call, static_cast<CorrelationKind>(plan.numbers[0]))),
         tiles(RowTiles<A>::cut(this->rows, Tile<T, A>::rows)),
         blocks(plan.numbers[1]),
         strip_rows(plan.numbers[2]),
@@ -122,10 +46,11 @@ struct Strips : Correlation<A> {
         chunk_strips(plan.numbers[4]),
         chunk_tiles(plan.numbers[5]),
         windowed(plan.numbers[6] != 0),
+        shallow(windowed && this->depth() == shallow_depth),
         flat(windowed && FlatPlaces<T, A>::fits(this->y, this->x)) {}
 
   /// Cuts by shape.
-  Strips(const Correlation<A>& correlation, Kind kind, Plan& plan) noexcept
+  Strips(const Correlation<A>& correlation, CorrelationKind kind, Plan& plan) noexcept
       : Correlation<A>(correlation),
         tiles(RowTiles<A>::cut(this->rows, Tile<T, A>::rows)),
         flat(FlatPlaces<T, A>::fits(this->y, this->x)) {
@@ -179,6 +104,7 @@ struct Strips : Correlation<A> {
   std::int64_t chunk_strips = 1;  ///< in a chunk, perhaps of several images
   std::int64_t chunk_tiles = 1;
   bool windowed = false;  ///< chunks copy windows of the source; else panels are gathered from it
+  bool shallow = false;   ///< panels are kept in registers while rows go by
   bool flat = false;      ///< windows are as wide as the source, without padding at the sides
 
  private:
@@ -212,7 +138,8 @@ std::int64_t pack_tiles(const Strips<T, A>& s) noexcept {
   return std::clamp<std::int64_t>(16 * 1024 / tile, 1, s.groups * s.tiles.count);
 }
 
-/// Packs the weights as [group][block][tile][k][row]; the bias follows.
+/// Packs the weights as [group][block][tile][k][row], shallow ones as [group][row][k]; the bias
+/// follows.
 template <class T, class A>
 void run_pack_weights(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
@@ -240,7 +167,10 @@ void run_pack_weights(
         const std::int64_t tap = k % s.taps();
         const T* const weight = from + k / s.taps() * s.weight_channel +
                                 tap / s.x.taps * s.weight_y + tap % s.x.taps * s.weight_x;
-        for (std::int64_t r = 0; r < rows; ++r) *at++ = weight[r * s.weight_row];
+        if (s.shallow)
+          for (std::int64_t r = 0; r < rows; ++r) at[r * s.depth() + k] = weight[r * s.weight_row];
+        else
+          for (std::int64_t r = 0; r < rows; ++r) *at++ = weight[r * s.weight_row];
       }
     }
   }
@@ -356,6 +286,116 @@ template <class T, class A>
     }
 }
 
+/// Rows of weights, nine deep, times a panel that is kept in registers: `load(k, v)` gives its
+/// vectors. An element's bits are those that a tile gives: a chain of FMAs from 0 in rising order.
+template <class T, class A, class Load>
+void multiply_shallow(
+    const Load& load,
+    const T* weights,
+    std::int64_t rows,
+    const T* bias,
+    std::int64_t count,
+    T* to,
+    std::int64_t to_row) noexcept {
+  using Register = Vec<T, A>;
+  constexpr std::int64_t lanes = Tile<T, A>::lanes;
+  constexpr std::int64_t width = Tile<T, A>::columns;
+  constexpr int depth = 9;
+  Register right[depth][2];
+#pragma GCC unroll 9
+  for (int k = 0; k < depth; ++k)
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) right[k][v] = load(k, v);
+  alignas(64) T edge[width];
+  for (std::int64_t r = 0; r < rows; ++r, weights += depth, to += to_row) {
+    Register sum[2] = {Register(T(0)), Register(T(0))};
+#pragma GCC unroll 9
+    for (int k = 0; k < depth; ++k) {
+      const Register left(weights[k]);
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) sum[v] = fused_multiply_add<T, A>(left, right[k][v], sum[v]);
+    }
+    if (bias) {
+      const Register add(bias[r]);
+      sum[0] = sum[0] + add;
+      sum[1] = sum[1] + add;
+    }
+    if (count == width) {
+      // The lines of the next panel: a store whose line is not there holds up all that follow.
+      __builtin_prefetch(to + width, 1);
+      __builtin_prefetch(to + width + lanes, 1);
+      sum[0].store_unaligned(to);
+      sum[1].store_unaligned(to + lanes);
+    } else {
+      sum[0].store_aligned(edge);
+      sum[1].store_aligned(edge + lanes);
+      write_row<T, A>(edge, count, to);
+    }
+  }
+}
+
+/// All panels of a strip of `rows` rows, for some tiles of rows of weights.
+template <class T, class A>
+[[gnu::noinline]] void multiply_shallow_panels(
+    const Strips<T, A>& s,
+    const T* window,
+    std::int64_t rows,
+    const T* weights,
+    const T* bias,
+    std::int64_t first_tile,
+    std::int64_t end_tile,
+    T* result) noexcept {
+  using Register = Vec<T, A>;
+  constexpr std::int64_t lanes = Tile<T, A>::lanes;
+  constexpr std::int64_t width = Tile<T, A>::columns;
+  const std::int64_t places = rows * s.x.dest;
+  const std::int64_t row = s.tiles.begin(first_tile);
+  const std::int64_t end_row = s.tiles.begin(end_tile);
+  alignas(64) T panel[9 * width];
+  for (std::int64_t first = 0; first < places; first += width) {
+    const std::int64_t count = std::min(width, places - first);
+    const auto multiply = [&](const auto& load) {
+      multiply_shallow<T, A>(
+          load,
+          weights + row * 9,
+          end_row - row,
+          bias ? bias + row : nullptr,
+          count,
+          result + row * s.places() + first,
+          s.places());
+    };
+    if (s.flat && s.x.taps == 3) {
+      const FlatPlaces<T, A> at(first, s.x);
+      const T* const from = window + first - s.x.padding;
+      const std::int64_t down = s.y.dilation * s.x.source;
+      multiply([&](int k, int v) {
+        return at.load(from + k / 3 * down + k % 3 * s.x.dilation + v * lanes, k % 3, v);
+      });
+    } else {
+      if (s.flat)
+        pack_flat<T, A>(s, window, rows, first, 9, panel);
+      else
+        pack_windowed<T, A>(s, window, rows, first, count, 9, panel);
+      multiply([&](int k, int v) { return Register::load_aligned(panel + k * width + v * lanes); });
+    }
+  }
+}
+
+/// Calls the segment for a strip of some channels, all of whose sums are complete.
+template <class T, class A>
+void go_on(
+    const Strips<T, A>& s,
+    const KernelCall& call,
+    std::int64_t first_plane,
+    std::int64_t planes,
+    std::int64_t top,
+    std::int64_t rows) noexcept {
+  const std::int64_t at = first_plane * s.places() + top * s.x.dest;
+  if (rows == s.y.dest) return call.run_segment(*call.segment, at, at + planes * s.places());
+  for (std::int64_t p = 0; p < planes; ++p)
+    call.run_segment(*call.segment, at + p * s.places(), at + p * s.places() + rows * s.x.dest);
+}
+
 /// Computes strips of images for some of a group's channels.
 template <class T, class A>
 void run_correlate(
@@ -402,6 +442,18 @@ void run_correlate(
       tile.c_row = s.places();
       if (bias) tile.row_bias = bias + group * s.rows;
       const LeftRows<T> left{weights + k0 * s.rows, true};
+      if (s.shallow) {
+        multiply_shallow_panels<T, A>(
+            s,
+            window,
+            rows,
+            weights,
+            bias ? bias + group * s.rows : nullptr,
+            first_tile,
+            end_tile,
+            result);
+        continue;
+      }
       const std::int64_t step =
           std::max<std::int64_t>(s.panels_max / std::max<std::int64_t>(k * width, 1), 1) * width;
       for (std::int64_t first = 0; first < places; first += step) {
@@ -427,23 +479,35 @@ void run_correlate(
             {block == 0, block + 1 == s.blocks, nullptr});
       }
     }
+    if (call.segment) {
+      const std::int64_t row = s.tiles.begin(first_tile);
+      go_on<T, A>(
+          s,
+          call,
+          (image * s.groups + group) * s.rows + row,
+          s.tiles.begin(end_tile) - row,
+          top,
+          rows);
+    }
   }
 }
 
 template <class T, class A>
-void plan_correlate(const KernelCall& call, Kind kind, Plan& plan) {
+void plan_correlate(const KernelCall& call, CorrelationKind kind, Plan& plan) {
   const Correlation<A> correlation = Correlation<A>::of(call, kind);
   if (call.out[0].elements() == 0) return;
   const Strips<T, A> s(correlation, kind, plan);
   const std::int64_t bias = call.in_count > 2 ? s.rows * s.groups : 0;
   plan.scratch_bytes = static_cast<std::size_t>(s.packed_size() * s.groups + bias) * sizeof(T);
   plan.cost_ns = 100 + 2.0 * s.images * s.groups * s.rows * s.depth() * s.places() / flops_per_ns;
+  plan.ends_with_segment = true;
   plan.add(&run_pack_weights<T, A>, ceil_div(s.groups * s.tiles.count, pack_tiles(s)));
   plan.add(&run_correlate<T, A>, s.groups * s.row_blocks() * s.unit_chunks());
 }
 
 template <class A>
-void plan_floating(const KernelCall& call, Kind kind, std::string_view name, Plan& plan) {
+void plan_floating(
+    const KernelCall& call, CorrelationKind kind, std::string_view name, Plan& plan) {
   switch (call.in[0].dtype) {
     case DType::float32:
       return plan_correlate<float, A>(call, kind, plan);
@@ -458,12 +522,12 @@ void plan_floating(const KernelCall& call, Kind kind, std::string_view name, Pla
 
 template <>
 void Kernel<Conv2d, Arch>::plan(const KernelCall& call, Plan& plan) {
-  plan_floating<Arch>(call, Kind::forward, "conv2d", plan);
+  plan_floating<Arch>(call, CorrelationKind::forward, "conv2d", plan);
 }
 
 template <>
 void Kernel<Conv2dBackwardInput, Arch>::plan(const KernelCall& call, Plan& plan) {
-  plan_floating<Arch>(call, Kind::backward_input, "conv2d_backward_input", plan);
+  plan_floating<Arch>(call, CorrelationKind::backward_input, "conv2d_backward_input", plan);
 }
 
 }  // namespace troupe::cpu

@@ -54,6 +54,28 @@ inline void copy_row(const T* from, std::int64_t count, T* to) noexcept {
   move(count - lanes);
 }
 
+/// Copies what whole registers have just written. Pieces are such that each lies in one of them:
+/// reading across two would wait until both have left for the cache.
+template <class T, class A, int Lanes = Tile<T, A>::lanes>
+void write_row(const T* from, std::int64_t count, T* to) noexcept {
+#ifdef __AVX512F__
+  if constexpr (std::is_same_v<T, float> && Lanes == 16) {
+    for (; count >= 16; count -= 16, from += 16, to += 16)
+      _mm512_storeu_ps(to, _mm512_loadu_ps(from));
+    const auto rest = static_cast<__mmask16>((1u << count) - 1);
+    _mm512_mask_storeu_ps(to, rest, _mm512_loadu_ps(from));
+    return;
+  }
+#endif
+  using Register [[gnu::vector_size(Lanes * sizeof(T))]] = T;
+  for (; count >= Lanes; count -= Lanes, from += Lanes, to += Lanes) {
+    Register row;
+    std::memcpy(&row, from, sizeof row);
+    std::memcpy(to, &row, sizeof row);
+  }
+  if constexpr (Lanes > 1) write_row<T, A, Lanes / 2>(from, count, to);
+}
+
 /// Copies the window of v that starts at (top, left) into a dense block, zeros where x has nothing.
 template <class T, class A>
 void copy_window(
@@ -85,6 +107,35 @@ void copy_window(
       const bool inside = x >= 0 && x % x_axis.insert == 0 && x / x_axis.insert < x_axis.source;
       to[c] = inside ? row[x / x_axis.insert * from.column] : T(0);
     }
+  }
+}
+
+/// Turns `count` neighbours of `channels` channels: to[place][channel], a panel's width of
+/// channels. Of channels that do not exist something is written; nobody reads it.
+template <class T, class A>
+void turn_row(
+    const T* from,
+    std::int64_t channel_step,
+    std::int64_t column_step,
+    std::int64_t channels,
+    std::int64_t count,
+    T* to) noexcept {
+  constexpr std::int64_t width = Tile<T, A>::columns;
+  constexpr std::int64_t size = transpose_size<T, A>;
+  if (column_step != 1 || count < size) {
+    for (std::int64_t c = 0; c < count; ++c)
+      for (std::int64_t i = 0; i < width; ++i)
+        to[c * width + i] = i < channels ? from[i * channel_step + c * column_step] : T(0);
+    return;
+  }
+  for (std::int64_t i = 0; i < channels; i += size) {
+    const int rows = static_cast<int>(std::min(size, channels - i));
+    const auto turn = [&](std::int64_t c) {
+      transpose_block<T, A>(
+          from + i * channel_step + c, channel_step, rows, to + c * width + i, width);
+    };
+    for (std::int64_t c = 0; c + size < count; c += size) turn(c);
+    turn(count - size);
   }
 }
 
@@ -159,11 +210,10 @@ struct PanelPlaces {
 /// What a tap would take from beside the image is masked off.
 template <class T, class A>
 struct FlatPlaces {
-  using Places = PanelPlaces<T, A>;
-  using Register = typename Places::Register;
-  using Mask = typename Places::Mask;
-  static constexpr int lanes = Places::lanes;
-  static constexpr int vectors = Places::vectors;
+  static constexpr int lanes = Tile<T, A>::lanes;
+  static constexpr int vectors = Tile<T, A>::vectors;
+  using Index = typename PanelPlaces<T, A>::Index;
+  using Mask [[gnu::vector_size(lanes * sizeof(T))]] = Index;
   static constexpr std::int64_t taps_max = 8;
 
   /// Whether a correlation's axes allow it.
@@ -173,18 +223,18 @@ struct FlatPlaces {
   }
 
   FlatPlaces(std::int64_t first, const Axis& x) noexcept {
-    using Index = typename Places::Index;
-    Index column = static_cast<Index>(first % x.dest);
+    const Index width = static_cast<Index>(x.dest);
+    Mask columns;
+    for (int j = 0; j < lanes; ++j) columns[j] = static_cast<Index>(j);
+    columns += static_cast<Index>(first % x.dest);
     for (int v = 0; v < vectors; ++v) {
-      Mask columns;
-      for (int j = 0; j < lanes; ++j) {
-        columns[j] = column;
-        if (++column == x.dest) column = 0;
-      }
+      // Rows may be shorter than a vector.
+      for (Index at = 0; at < lanes; at += width) columns -= (columns >= width) & width;
       for (std::int64_t tap = 0; tap < x.taps; ++tap) {
         const Mask at = columns + static_cast<Index>(tap * x.dilation - x.padding);
         inside[tap][v] = (at >= 0) & (at < static_cast<Index>(x.source));
       }
+      columns += lanes;
     }
   }
 
@@ -210,6 +260,16 @@ struct FlatPlaces {
         bits &= inside[tap][v];
         std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
       }
+  }
+
+  /// A vector of the panel's row for a tap along the row, from `window` under its first place.
+  [[nodiscard]] Vec<T, A> load(const T* window, int tap, int vector) const noexcept {
+    Mask bits;
+    std::memcpy(&bits, window, sizeof bits);
+    bits &= inside[tap][vector];
+    Vec<T, A> row;
+    std::memcpy(&row, &bits, sizeof bits);
+    return row;
   }
 
   Mask inside[taps_max][vectors];

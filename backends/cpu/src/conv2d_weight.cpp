@@ -33,8 +33,10 @@ struct Slices {
   /// Elements of the panels that dot products read, and dot products' most columns.
   static constexpr std::int64_t panels_max = 32 * 1024 / sizeof(T);
   static constexpr std::int64_t dot_columns_max = panels_max / width;
-  /// Rows of dw that dot products compute together.
-  static constexpr std::int64_t dot_rows = 4;
+  /// Rows and columns of dw that dot products compute together: with 32 registers, the taps of a
+  /// 3×3 kernel in one go; three rows of those would leave none for what is read twice.
+  static constexpr int dot_rows = sizeof(Vec<T, A>) == 64 ? 2 : 4;
+  static constexpr int dot_columns = sizeof(Vec<T, A>) == 64 ? 9 : 3;
 
   enum class Way : std::int64_t { outer, outer_by_tap, dot };
 
@@ -159,35 +161,6 @@ Unit unit_at(const Slices<T, A>& s, std::int64_t unit) noexcept {
       left,
       std::min(s.tile_rows, s.y.dest - top),
       std::min(s.tile_columns, s.x.dest - left)};
-}
-
-/// Turns `count` neighbours of `channels` channels: to[place][channel]. Of channels that do not
-/// exist something is written; nobody reads it.
-template <class T, class A>
-void turn_row(
-    const T* from,
-    std::int64_t channel_step,
-    std::int64_t column_step,
-    std::int64_t channels,
-    std::int64_t count,
-    T* to) noexcept {
-  constexpr std::int64_t width = Slices<T, A>::width;
-  constexpr std::int64_t size = transpose_size<T, A>;
-  if (column_step != 1 || count < size) {
-    for (std::int64_t c = 0; c < count; ++c)
-      for (std::int64_t i = 0; i < width; ++i)
-        to[c * width + i] = i < channels ? from[i * channel_step + c * column_step] : T(0);
-    return;
-  }
-  for (std::int64_t i = 0; i < channels; i += size) {
-    const int rows = static_cast<int>(std::min(size, channels - i));
-    const auto turn = [&](std::int64_t c) {
-      transpose_block<T, A>(
-          from + i * channel_step + c, channel_step, rows, to + c * width + i, width);
-    };
-    for (std::int64_t c = 0; c + size < count; c += size) turn(c);
-    turn(count - size);
-  }
 }
 
 /// Copies a window of some channels, turned: to[row][column][channel], a panel's width of channels,
@@ -318,14 +291,15 @@ void run_outer(const KernelCall& call, const Plan& plan, std::uint32_t chunk, st
   }
 }
 
-/// R rows of dy against J columns of the panels, over `panels` panels: R·J sums kept as vectors.
+/// R rows of dy against J columns of the panels, over `vectors` vectors of places, which need not
+/// fill the last panel: R·J sums kept as vectors.
 template <class T, class A, int R, int J>
 void dot_tile(
     const T* dy,
     std::int64_t dy_row,
     const T* panel,
     std::int64_t panel_size,
-    std::int64_t panels,
+    std::int64_t vectors,
     T* sums,
     std::int64_t sums_row) noexcept {
   using Register = Vec<T, A>;
@@ -334,34 +308,39 @@ void dot_tile(
   Register sum[R][J];
 #pragma GCC unroll 4
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 9
     for (int j = 0; j < J; ++j)
       sum[i][j] = Register::load_unaligned(sums + i * sums_row + j * lanes);
-  for (; panels > 0; --panels, dy += width, panel += panel_size) {
-    // The next rows of dy: the only operand that comes from far away.
+  const auto add = [&](const T* dy, const T* panel) __attribute__((always_inline)) {
+    Register left[R];
 #pragma GCC unroll 4
-    for (int i = 0; i < R; ++i) __builtin_prefetch(dy + (R + i) * dy_row);
-#pragma GCC unroll 2
-    for (int v = 0; v < Tile<T, A>::vectors; ++v) {
-      Register right[J];
-#pragma GCC unroll 4
-      for (int j = 0; j < J; ++j)
-        right[j] = Register::load_unaligned(panel + j * width + v * lanes);
-#pragma GCC unroll 4
-      for (int i = 0; i < R; ++i) {
-        const Register left = Register::load_unaligned(dy + i * dy_row + v * lanes);
-#pragma GCC unroll 4
-        for (int j = 0; j < J; ++j) sum[i][j] = fused_multiply_add<T, A>(left, right[j], sum[i][j]);
-      }
+    for (int i = 0; i < R; ++i) {
+      left[i] = Register::load_unaligned(dy + i * dy_row);
+      // The next rows of dy: the only operand that comes from far away.
+      __builtin_prefetch(dy + (R + i) * dy_row);
     }
+#pragma GCC unroll 9
+    for (int j = 0; j < J; ++j) {
+      typename Register::register_type right = Register::load_unaligned(panel + j * width);
+      // Or the compiler has each FMA read it again, and loads would be what there are most of.
+      asm("" : "+v"(right));
+#pragma GCC unroll 4
+      for (int i = 0; i < R; ++i)
+        sum[i][j] = fused_multiply_add<T, A>(left[i], Register(right), sum[i][j]);
+    }
+  };
+  for (; vectors >= 2; vectors -= 2, dy += width, panel += panel_size) {
+    add(dy, panel);
+    add(dy + lanes, panel + lanes);
   }
+  if (vectors > 0) add(dy, panel);
 #pragma GCC unroll 4
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 9
     for (int j = 0; j < J; ++j) sum[i][j].store_unaligned(sums + i * sums_row + j * lanes);
 }
 
-/// `rows` rows of dy (at most four) against all columns.
+/// `rows` rows of dy (at most `dot_rows`) against all columns.
 template <class T, class A>
 void dot_row_tile(
     std::int64_t rows,
@@ -369,22 +348,25 @@ void dot_row_tile(
     const T* dy,
     std::int64_t dy_row,
     const T* panel,
-    std::int64_t panels,
+    std::int64_t vectors,
     T* sums) noexcept {
   constexpr std::int64_t lanes = Tile<T, A>::lanes;
   constexpr std::int64_t width = Tile<T, A>::columns;
+  constexpr int R = Slices<T, A>::dot_rows;
+  constexpr int J = Slices<T, A>::dot_columns;
   const std::int64_t panel_size = columns * width;
   const std::int64_t sums_row = columns * lanes;
-  const std::int64_t threes = columns / 3 * 3;
-  for (std::int64_t i = 0; i < rows; i += rows == 4 ? 4 : 1) {
-    const auto tile = rows == 4 ? &dot_tile<T, A, 4, 3> : &dot_tile<T, A, 1, 3>;
-    const auto rest = rows == 4 ? &dot_tile<T, A, 4, 1> : &dot_tile<T, A, 1, 1>;
+  const std::int64_t whole = columns / J * J;
+  const bool all = rows == R;
+  const auto tile = all ? &dot_tile<T, A, R, J> : &dot_tile<T, A, 1, J>;
+  const auto rest = all ? &dot_tile<T, A, R, 1> : &dot_tile<T, A, 1, 1>;
+  for (std::int64_t i = 0; i < rows; i += all ? R : 1) {
     const T* const from = dy + i * dy_row;
     T* const to = sums + i * sums_row;
-    for (std::int64_t j = 0; j < threes; j += 3)
-      tile(from, dy_row, panel + j * width, panel_size, panels, to + j * lanes, sums_row);
-    for (std::int64_t j = threes; j < columns; ++j)
-      rest(from, dy_row, panel + j * width, panel_size, panels, to + j * lanes, sums_row);
+    for (std::int64_t j = 0; j < whole; j += J)
+      tile(from, dy_row, panel + j * width, panel_size, vectors, to + j * lanes, sums_row);
+    for (std::int64_t j = whole; j < columns; ++j)
+      rest(from, dy_row, panel + j * width, panel_size, vectors, to + j * lanes, sums_row);
   }
 }
 
@@ -399,12 +381,103 @@ void copy_places(
     std::int64_t tile_columns,
     T* to,
     std::int64_t to_row) noexcept {
+  const bool dense = dy.strides[3] == 1 && dy.strides[2] == tile_columns;
   for (std::int64_t i = 0; i < rows; ++i) {
     const T* const row = from + i * dy.strides[1];
-    for (std::int64_t p = first; p < end; ++p)
-      to[i * to_row + p - first] =
-          row[p / tile_columns * dy.strides[2] + p % tile_columns * dy.strides[3]];
+    if (dense)
+      copy_row<T, A>(row + first, end - first, to + i * to_row);
+    else
+      for (std::int64_t p = first; p < end; ++p)
+        to[i * to_row + p - first] =
+            row[p / tile_columns * dy.strides[2] + p % tile_columns * dy.strides[3]];
     std::fill(to + i * to_row + end - first, to + (i + 1) * to_row, T(0));
+  }
+}
+
+/// Packs the panel of the places from `first` on, a row for each channel and tap, from flat
+/// windows.
+template <class T, class A>
+[[gnu::noinline]] void pack_flat(
+    const Slices<T, A>& s, const T* window, std::int64_t window_size, std::int64_t first, T* to) {
+  const FlatPlaces<T, A> at(first, s.x);
+  const T* channel = window + first - s.x.padding;
+  for (std::int64_t c = 0; c < s.channels; ++c, channel += window_size)
+    for (std::int64_t tap = 0; tap < s.y.taps; ++tap, to += s.x.taps * s.width) {
+      const T* const from = channel + tap * s.y.dilation * s.x.source;
+      if (s.x.taps == 3)
+        at.template pack<3>(from, s.x.dilation, to);
+      else
+        at.pack(from, s.x.taps, s.x.dilation, to);
+    }
+}
+
+/// The same from padded windows.
+template <class T, class A>
+[[gnu::noinline]] void pack_places(
+    const Slices<T, A>& s,
+    const T* window,
+    std::int64_t window_size,
+    std::int64_t window_columns,
+    std::int64_t tile_columns,
+    std::int64_t first,
+    std::int64_t exist,
+    T* to) {
+  const PanelPlaces<T, A> at(first, exist, tile_columns, s.y.step, s.x.step, window_columns);
+  for (std::int64_t c = 0; c < s.channels; ++c)
+    for (std::int64_t ty = 0; ty < s.y.taps; ++ty)
+      for (std::int64_t tx = 0; tx < s.x.taps; ++tx, to += s.width)
+        at.pack(
+            window + c * window_size + ty * s.y.dilation * window_columns + tx * s.x.dilation, to);
+}
+
+/// Adds the dot products of a tile of dy, which begins at `from`, with panels of `count` places.
+template <class T, class A>
+void multiply_dot(
+    const Slices<T, A>& s,
+    const View& dy,
+    const T* from,
+    std::int64_t count,
+    std::int64_t tile_columns,
+    const T* panels,
+    T* sums) {
+  using S = Slices<T, A>;
+  constexpr std::int64_t width = S::width;
+  constexpr std::int64_t most = S::panels_max / 4 / width * width;
+  alignas(64) T places[S::dot_rows * most];
+  const std::int64_t columns = s.columns();
+  // dy is read where it lies, as far as whole vectors go in it; the rest is copied and padded.
+  const bool dense = dy.strides[3] == 1 && dy.strides[2] == tile_columns;
+  const std::int64_t direct = dense ? count / S::lanes * S::lanes : 0;
+  // Panels of a block stay in the first-level cache while all rows of dy go by.
+  const std::int64_t block =
+      std::max<std::int64_t>(S::panels_max / 2 / (columns * width), 1) * width;
+  for (std::int64_t first = 0; first < direct; first += block)
+    for (std::int64_t row = 0; row < s.rows; row += S::dot_rows)
+      dot_row_tile<T, A>(
+          std::min<std::int64_t>(S::dot_rows, s.rows - row),
+          columns,
+          from + row * dy.strides[1] + first,
+          dy.strides[1],
+          panels + first * columns,
+          std::min(block, direct - first) / S::lanes,
+          sums + row * columns * S::lanes);
+  // What is copied begins with a panel, or is less than a vector.
+  for (std::int64_t first = direct; first < count; first += most) {
+    const std::int64_t end = std::min(first + most, count);
+    const std::int64_t padded = ceil_div(end - first, S::lanes) * S::lanes;
+    for (std::int64_t row = 0; row < s.rows; row += S::dot_rows) {
+      const std::int64_t rows = std::min<std::int64_t>(S::dot_rows, s.rows - row);
+      copy_places<T, A>(
+          dy, from + row * dy.strides[1], rows, first, end, tile_columns, places, padded);
+      dot_row_tile<T, A>(
+          rows,
+          columns,
+          places,
+          padded,
+          panels + first / width * width * columns + first % width,
+          padded / S::lanes,
+          sums + row * columns * S::lanes);
+    }
   }
 }
 
@@ -422,13 +495,16 @@ void run_dot(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std:
   T* const sums = s.partial(scratch, slice, group);
   std::fill_n(sums, s.partial_size(), T(0));
 
-  alignas(64) T window[S::window_max + 2 * width];
+  // Flat windows are read beside their ends; what is read there is masked off.
+  alignas(64) T window_buffer[S::window_max + 4 * width];
+  T* const window = window_buffer + 2 * width;
+  std::fill_n(window_buffer, 2 * width, T(0));
   alignas(64) T panels[S::panels_max];
-  alignas(64) T places[S::dot_rows * S::panels_max / 4];
   for (std::int64_t i = slice * s.units() / s.slices; i < (slice + 1) * s.units() / s.slices; ++i) {
     const Unit unit = unit_at(s, i);
+    const bool flat = unit.columns == s.x.dest && FlatPlaces<T, A>::fits(s.y, s.x);
     const std::int64_t window_rows = reach<A>(s.y, unit.rows);
-    const std::int64_t window_columns = reach<A>(s.x, unit.columns);
+    const std::int64_t window_columns = flat ? s.x.source : reach<A>(s.x, unit.columns);
     const std::int64_t window_size = window_rows * window_columns;
     for (std::int64_t c = 0; c < s.channels; ++c)
       copy_window<T, A>(
@@ -439,7 +515,7 @@ void run_dot(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std:
           s.y,
           s.x,
           unit.top * s.y.step - s.y.padding,
-          unit.left * s.x.step - s.x.padding,
+          flat ? 0 : unit.left * s.x.step - s.x.padding,
           window_rows,
           window_columns,
           window + c * window_size);
@@ -448,38 +524,21 @@ void run_dot(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std:
     const std::int64_t count = unit.rows * unit.columns;
     for (std::int64_t first = 0; first < count; first += width) {
       const std::int64_t exist = std::min(width, count - first);
-      const PanelPlaces<T, A> at(first, exist, unit.columns, s.y.step, s.x.step, window_columns);
-      T* to = panels + first * columns;
-      for (std::int64_t c = 0; c < s.channels; ++c)
-        for (std::int64_t ty = 0; ty < s.y.taps; ++ty)
-          for (std::int64_t tx = 0; tx < s.x.taps; ++tx, to += width) {
-            at.pack(
-                window + c * window_size + ty * s.y.dilation * window_columns + tx * s.x.dilation,
-                to);
-            // Zero times whatever stands behind the last place might be NaN.
-            if (exist < width) std::fill(to + exist, to + width, T(0));
-          }
+      T* const to = panels + first * columns;
+      if (flat)
+        pack_flat(s, window, window_size, first, to);
+      else
+        pack_places(s, window, window_size, window_columns, unit.columns, first, exist, to);
+      // Zero times whatever stands behind the last place might be NaN.
+      if (exist < width)
+        for (std::int64_t j = 0; j < columns; ++j)
+          std::fill(to + j * width + exist, to + (j + 1) * width, T(0));
     }
 
-    // dy is read where it lies, as far as whole panels go in it; the rest is copied and padded.
-    const bool dense = dy.strides[3] == 1 && dy.strides[2] == unit.columns;
-    const std::int64_t direct = dense ? count / width * width : 0;
-    constexpr std::int64_t most = S::panels_max / 4 / width * width;
-    for (std::int64_t row = 0; row < s.rows; row += S::dot_rows) {
-      const std::int64_t rows = std::min(S::dot_rows, s.rows - row);
-      const T* const from = dy.as<const T>() + unit.image * dy.strides[0] +
-                            (group * s.rows + row) * dy.strides[1] + unit.top * dy.strides[2] +
-                            unit.left * dy.strides[3];
-      T* const to = sums + row * columns * S::lanes;
-      dot_row_tile<T, A>(rows, columns, from, dy.strides[1], panels, direct / width, to);
-      for (std::int64_t first = direct; first < count; first += most) {
-        const std::int64_t end = std::min(first + most, count);
-        const std::int64_t padded = ceil_div(end - first, width) * width;
-        copy_places<T, A>(dy, from, rows, first, end, unit.columns, places, padded);
-        dot_row_tile<T, A>(
-            rows, columns, places, padded, panels + first * columns, padded / width, to);
-      }
-    }
+    const T* const from = dy.as<const T>() + unit.image * dy.strides[0] +
+                          group * s.rows * dy.strides[1] + unit.top * dy.strides[2] +
+                          unit.left * dy.strides[3];
+    multiply_dot<T, A>(s, dy, from, count, unit.columns, panels, sums);
   }
 }
 
@@ -488,6 +547,24 @@ template <class T, class A>
 std::int64_t add_rows(const Slices<T, A>& s) noexcept {
   const std::int64_t row = s.partial_size() / std::max<std::int64_t>(s.rows, 1) * s.slices;
   return std::clamp<std::int64_t>(128 * 1024 / std::max<std::int64_t>(row, 1), 1, s.rows);
+}
+
+/// The sum of `N` elements, a power of 2: those of one half to those of the other, and so on.
+template <class T, int N>
+T add_halves(const T* from) noexcept {
+  if constexpr (N == 1) {
+    return *from;
+  } else {
+    using Half [[gnu::vector_size(N / 2 * sizeof(T))]] = T;
+    Half low;
+    Half high;
+    std::memcpy(&low, from, sizeof low);
+    std::memcpy(&high, from + N / 2, sizeof high);
+    low += high;
+    alignas(64) T sums[N / 2];
+    std::memcpy(sums, &low, sizeof low);
+    return add_halves<T, N / 2>(sums);
+  }
 }
 
 /// Adds the slices in order and writes dw. Vectors of dot products are added lane by lane, by
@@ -518,9 +595,7 @@ void run_add(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std:
     if (s.way == S::Way::dot) {
       for (std::int64_t j = 0; j < columns; ++j) {
         total(sums + (row * columns + j) * lanes).store_aligned(lane);
-        for (std::int64_t half = lanes / 2; half > 0; half /= 2)
-          for (std::int64_t p = 0; p < half; ++p) lane[p] += lane[p + half];
-        to[j] = lane[0];
+        to[j] = add_halves<T, lanes>(lane);
       }
       continue;
     }
