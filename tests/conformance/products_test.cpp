@@ -168,6 +168,24 @@ TEST_CASE("conv2d sums over its windows", "[conformance]") {
   }
 }
 
+// As many channels as make the CPU go by tiles. Too many for differences: the gradients are held
+// against sums of doubles in tests/cpu.
+TEST_CASE("conv2d sums over the windows of many channels", "[conformance]") {
+  Generator random(8);
+  for (const std::int64_t padding : {0, 1, 2}) {
+    Case test{"conv2d by tiles", {draw(random, {4, 24, 9, 7}), draw(random, {26, 24, 3, 3})}};
+    Conv2d op;
+    op.padding = {padding, padding};
+    test.call = [op](std::span<const Tensor> in) {
+      return std::vector{conv2d(in[0], in[1], Tensor(), op.stride, op.padding)};
+    };
+    test.reference = [op](std::span<const Doubles> in) { return std::vector{convolved(in, op)}; };
+    test.differentiable = test.twice = false;
+    test.scale = 256;
+    CHECK(check(test) == "");
+  }
+}
+
 TEST_CASE("attention mixes the values by the softmax of the scores", "[conformance]") {
   Generator random(4);
   for (const bool causal : {false, true})

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <cmath>
 #include <limits>
@@ -146,6 +147,13 @@ void check_all(const Geometry& g, Random& random) {
     add(dw[k], dw_size[k], dy.at(i), x.at(j));
   });
 
+  // Results that are made by tiles share their errors with their neighbours.
+  const Dims one{1, 1};
+  if (sizeof(T) == 4 && g.taps_y == 3 && g.taps_x == 3 && g.stride == one && g.dilation == one &&
+      g.in >= 8 && g.out >= 8)
+    for (std::vector<double>* size : {&y_size, &dx_size, &dw_size})
+      std::fill(size->begin(), size->end(), *std::max_element(size->begin(), size->end()));
+
   const Conv2d forward{{}, g.stride, g.padding, g.dilation, g.groups};
   check<T>(forward, {x.view, weight.view}, g.y(), y, y_size);
   const Conv2dBackwardInput to_input{{}, g.stride, g.padding, g.dilation, g.groups, g.x()};
@@ -211,6 +219,100 @@ TEST_CASE("convolutions of one channel agree with the plain sum", "[cpu][conv2d]
   check_all<double>({2, 1, 1, 19, 28, 28, 3, 3, one, one, one}, random);
 }
 
+// Goal: tiles of 4×4 that fill an image or hang over its edges, lie in several images, begin in the
+// middle of a row; channels and rows that fill no vector; groups; any padding.
+TEST_CASE("convolutions by tiles agree with the plain sum", "[cpu][conv2d][winograd]") {
+  Random random(16);
+  const Dims one{1, 1};
+  const Dims none{0, 0};
+  const Dims two{2, 2};
+  check_all<float>({5, 1, 32, 64, 14, 14, 3, 3, one, one, one}, random);
+  check_all<float>({9, 1, 17, 13, 7, 7, 3, 3, one, one, one}, random);
+  check_all<float>({1, 1, 8, 9, 29, 31, 3, 3, one, none, one}, random);
+  check_all<float>({2, 1, 33, 10, 30, 9, 3, 3, one, two, one}, random);
+  check_all<float>({1, 1, 9, 8, 12, 150, 3, 3, one, one, one}, random);
+  check_all<float>({1, 1, 8, 8, 21, 22, 3, 3, one, {3, 0}, one}, random);
+  check_all<float>({1, 1, 8, 8, 21, 22, 3, 3, one, {5, 4}, one}, random);
+  check_all<float>({1, 1, 70, 75, 16, 16, 3, 3, one, one, one}, random);
+  check_all<float>({40, 1, 8, 8, 3, 5, 3, 3, one, one, one}, random);
+  check_all<float>({6, 3, 9, 10, 11, 13, 3, 3, one, one, one}, random);
+}
+
+/// How far a convolution of 32 channels is from the exact sums: the largest error and the root of
+/// the mean square, each over that of a chain of FMAs.
+struct Errors {
+  double largest, usual;
+  bool chains;  ///< all bits are the chains'
+};
+template <class Visit>
+Errors errors_of(const HostTensor<float>& got, std::int64_t count, const Visit& visit) {
+  std::vector<double> exact(static_cast<std::size_t>(count));
+  std::vector<float> chain(static_cast<std::size_t>(count));
+  visit([&](std::int64_t i, float a, float b) {
+    exact[static_cast<std::size_t>(i)] += static_cast<double>(a) * b;
+    chain[static_cast<std::size_t>(i)] = std::fma(a, b, chain[static_cast<std::size_t>(i)]);
+  });
+  Errors errors{0, 0, true};
+  double chain_largest = 0;
+  double chain_usual = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double error = std::abs(got.data[i] - exact[i]);
+    const double of_chain = std::abs(chain[i] - exact[i]);
+    errors.largest = std::max(errors.largest, error);
+    errors.usual += error * error;
+    chain_largest = std::max(chain_largest, of_chain);
+    chain_usual += of_chain * of_chain;
+    errors.chains = errors.chains && got.data[i] == chain[i];
+  }
+  errors.largest /= chain_largest;
+  errors.usual = std::sqrt(errors.usual / chain_usual);
+  return errors;
+}
+
+// Goal: Winograd's way loses no more than its docs say, and is the one that is tested.
+// Method: errors against sums of doubles, beside those of chains of FMAs, which the plain way gives
+// to the bit. What other points for the polynomials would lose is over the bounds.
+TEST_CASE("tiles lose little over the plain sum", "[cpu][conv2d][winograd]") {
+  Random random(17);
+  const double low = GENERATE(-1.0, 0.0);  // as inputs are, and as activations are
+  const Geometry g{8, 1, 32, 24, 14, 14, 3, 3, {1, 1}, {1, 1}, {1, 1}};
+  HostTensor<float> x = make_tensor<float>(g.x());
+  HostTensor<float> weight = make_tensor<float>(g.weight());
+  HostTensor<float> dy = make_tensor<float>(g.y());
+  fill(x, random, low, 1);
+  fill(weight, random);
+  fill(dy, random);
+  const auto products = [&](auto&& add) {
+    for_each_product(g, [&](std::int64_t i, std::int64_t j, std::int64_t k) {
+      add(i, x.data[j], weight.data[k]);
+    });
+  };
+  const auto gradient_products = [&](auto&& add) {
+    for_each_product(
+        g, [&](std::int64_t i, std::int64_t j, std::int64_t k) { add(k, dy.data[i], x.data[j]); });
+  };
+  for (const NamedPlan& kernel : kernels<Conv2d>()) {
+    CAPTURE(kernel.isa, low);
+    HostTensor<float> y = make_tensor<float>(g.y());
+    const Conv2d op{{}, g.stride, g.padding, g.dilation, 1};
+    run_kernel(kernel.plan, call_of(op, {x.view, weight.view}, {y.view}));
+    const Errors errors = errors_of(y, y.view.elements(), products);
+    CHECK_FALSE(errors.chains);
+    CHECK(errors.usual < 3);
+    CHECK(errors.largest < 4);
+  }
+  for (const NamedPlan& kernel : kernels<Conv2dBackwardWeight>()) {
+    CAPTURE(kernel.isa, low);
+    HostTensor<float> dw = make_tensor<float>(g.weight());
+    const Conv2dBackwardWeight op{{}, g.stride, g.padding, g.dilation, 1, g.weight()};
+    run_kernel(kernel.plan, call_of(op, {dy.view, x.view}, {dw.view}));
+    const Errors errors = errors_of(dw, dw.view.elements(), gradient_products);
+    CHECK_FALSE(errors.chains);
+    CHECK(errors.usual < 3);
+    CHECK(errors.largest < 4);
+  }
+}
+
 /// What a segment was told and what it saw.
 struct Told {
   const float* result;
@@ -235,6 +337,9 @@ TEST_CASE("convolutions go on with a segment", "[cpu][conv2d]") {
       {2, 1, 3, 20, 9, 11, 5, 3, one, none, one},    // whole images
       {1, 2, 40, 150, 40, 40, 5, 5, one, one, one},  // strips, blocks of rows
       {1, 1, 2, 3, 25, 24, 19, 20, one, one, one},   // no windows
+      {5, 2, 16, 30, 14, 14, 3, 3, one, one, one},   // tiles: whole images
+      {3, 1, 16, 30, 30, 30, 3, 3, one, one, one},   // parts of images
+      {2, 1, 16, 30, 10, 150, 3, 3, one, one, one},  // parts of rows
   };
   for (const Geometry& g : choices) {
     CAPTURE(g.text());
@@ -304,6 +409,32 @@ TEST_CASE("an infinity spreads over its window only", "[cpu][conv2d]") {
         REQUIRE_FALSE(std::isnan(y.at(i)));
       }
     }
+}
+
+// Goal: by tiles, an infinity makes NaNs or infinities of the tiles that look at it, and of no
+// other.
+TEST_CASE("an infinity spreads over its tiles", "[cpu][conv2d][winograd]") {
+  const Conv2d op{{}, {1, 1}, {1, 1}, {1, 1}, 1};
+  for (const NamedPlan& kernel : kernels<Conv2d>()) {
+    HostTensor<float> x = make_tensor<float>({2, 16, 14, 14});
+    HostTensor<float> weight = make_tensor<float>({16, 16, 3, 3});
+    std::fill(x.data.begin(), x.data.end(), 1.0f);
+    std::fill(weight.data.begin(), weight.data.end(), 1.0f);
+    // Row 4, column 6: the tiles of rows 0 to 7 and columns 4 to 7.
+    x.at(14 * 4 + 6) = std::numeric_limits<float>::infinity();
+    HostTensor<float> y = make_tensor<float>({2, 16, 14, 14});
+    run_kernel(kernel.plan, call_of(op, {x.view, weight.view}, {y.view}));
+    CAPTURE(kernel.isa);
+    for (std::int64_t i = 0; i < y.view.elements(); ++i) {
+      const std::int64_t row = i / 14 % 14;
+      const std::int64_t column = i % 14;
+      const bool first = i < 16 * 14 * 14;
+      const bool window = std::abs(row - 4) <= 1 && std::abs(column - 6) <= 1;
+      const bool tile = row < 8 && column >= 4 && column < 8;
+      if (first && window) REQUIRE_FALSE(std::isfinite(y.at(i)));
+      if (!first || !tile) REQUIRE(std::isfinite(y.at(i)));
+    }
+  }
 }
 
 // Goal: an infinite dy reaches the weights whose x it meets; the padding of panels stays outside.

@@ -1,4 +1,5 @@
 #include "conv2d_correlation.hpp"
+#include "conv2d_winograd.hpp"
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
 #include "unsupported.hpp"
@@ -510,6 +511,7 @@ void plan_floating(
     const KernelCall& call, CorrelationKind kind, std::string_view name, Plan& plan) {
   switch (call.in[0].dtype) {
     case DType::float32:
+      if (plan_winograd<A>(call, kind, plan)) return;
       return plan_correlate<float, A>(call, kind, plan);
     case DType::float64:
       return plan_correlate<double, A>(call, kind, plan);

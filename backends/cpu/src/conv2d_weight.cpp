@@ -1,4 +1,5 @@
 #include "conv2d_patch.hpp"
+#include "conv2d_winograd.hpp"
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
 #include "unsupported.hpp"
@@ -634,6 +635,7 @@ template <>
 void Kernel<Conv2dBackwardWeight, Arch>::plan(const KernelCall& call, Plan& plan) {
   switch (call.in[0].dtype) {
     case DType::float32:
+      if (plan_winograd_weight<Arch>(call, plan)) return;
       return plan_weight<float, Arch>(call, plan);
     case DType::float64:
       return plan_weight<double, Arch>(call, plan);
