@@ -15,9 +15,9 @@ namespace {
 /// Which ops may share a segment, found in one walk.
 ///
 /// An op's *stage* counts what lies before it that no segment can hold: along an edge between two
-/// elementwise ops of one shape it stays, along any other it grows. Ops of one shape and one stage
-/// that edges connect are a group: a path that leaves a group and comes back would have to cross an
-/// edge on which the stage grows, so no group waits for itself.
+/// elementwise ops, or casts, of one shape it stays, along any other it grows. Ops of one shape and
+/// one stage that edges connect are a group: a path that leaves a group and comes back would have
+/// to cross an edge on which the stage grows, so no group waits for itself.
 class Groups {
  public:
   Groups(const Graph& graph, const Device& device)
@@ -56,8 +56,7 @@ class Groups {
 
  private:
   [[nodiscard]] bool may_be_fused(const Graph::Op& op, const Device& device) const {
-    return op.info().family == OpFamily::elementwise && !op.late &&
-           graph_.metas[op.outputs[0]].elements() > 0 &&
+    return op.info().arity > 0 && !op.late && graph_.metas[op.outputs[0]].elements() > 0 &&
            device.can_fuse(*op.op, graph_.metas[op.inputs.back()].dtype);
   }
   [[nodiscard]] bool alike(std::uint32_t a, std::uint32_t b) const noexcept {

@@ -6,6 +6,7 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/ops/cast.hpp>
 #include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 #include <troupe/tensor/ops/linear.hpp>
@@ -201,6 +202,8 @@ bool CpuDevice::supports(const OpInfo& op) const noexcept {
 }
 
 Expression CpuDevice::expression_of(const OpInstance& op, DType dtype) const noexcept {
+  if (op.info().id == Cast::id)
+    return table_.conversion_of(dtype, static_cast<const Cast*>(op.attributes())->dtype);
   const std::size_t index = index_of(op.info().id);
   const Expressions* const expressions = index == none ? nullptr : table_.expressions[index];
   return expressions ? expressions->by_dtype[static_cast<std::size_t>(dtype)] : nullptr;

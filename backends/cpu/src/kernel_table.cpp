@@ -43,6 +43,7 @@ KernelTable make_kernel_table<Arch>() {
   add_expressions<Arch, 2>(table.expressions);
   add_expressions<Arch, 3>(table.expressions);
   table.plan_elementwise = &ElementwiseLoops<Arch>::plan;
+  table.conversion_of = &ElementwiseLoops<Arch>::conversion_of;
   return table;
 }
 

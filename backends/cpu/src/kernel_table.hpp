@@ -13,6 +13,7 @@ struct KernelTable {
   PlanFunction plans[AllOps::size] = {};
   const Expressions* expressions[AllOps::size] = {};
   void (*plan_elementwise)(const KernelCall& call, Plan& plan, Expression expression) = nullptr;
+  Expression (*conversion_of)(DType from, DType to) = nullptr;  ///< what a cast is in a segment
 };
 
 template <class A>

@@ -46,6 +46,23 @@ TEST_CASE("what others read is handed out by the chain", "[autograd][passes]") {
   CHECK(test::same_bits(function, {{4, 4}}, passes));
 }
 
+TEST_CASE("casts are steps of a chain", "[autograd][passes]") {
+  test::Engine engine;
+  // To 16 bits and back, with all three read: elements of two widths pass through one launch.
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = exp(in[0]);
+    const Tensor narrow = cast(y, DType::bfloat16);
+    const Tensor back = cast(narrow, DType::float32) + in[1];
+    const Tensor halves = cast(cast(back, DType::float16), DType::float64);
+    return {cast(halves, DType::float32) * 2, cast(narrow, DType::float32)};
+  };
+  for (const Shape& shape : {Shape{3, 5}, Shape{40, 200}}) {
+    const Program program = test::capture(function, {shape, {shape[1]}}, passes);
+    CHECK(program.op_count() == 1);
+    CHECK(test::same_bits(function, {shape, {shape[1]}}, passes));
+  }
+}
+
 TEST_CASE("no chain waits for itself", "[autograd][passes]") {
   test::Engine engine;
   // From the first op a way leads through a sum, and through an op of another shape, to the last.

@@ -19,10 +19,10 @@ enum class Pass : std::uint8_t {
   constant_folding,       ///< what depends on constants alone is computed once, now
   common_subexpressions,  ///< the same op on the same values is computed once; random ops never
   pooling,                ///< a relu moves behind the max pooling that follows it: fewer elements
-  fusion,                 ///< chains of elementwise ops of one shape become one launch each
-  epilogues,              ///< a product goes on with the elementwise ops that follow it
-  recomputation,          ///< under a budget, what would wait too long is computed again
-  memory_plan,            ///< a step's results get places in one stretch of memory
+  fusion,         ///< chains of elementwise ops and casts of one shape become one launch each
+  epilogues,      ///< a product goes on with the elementwise ops that follow it
+  recomputation,  ///< under a budget, what would wait too long is computed again
+  memory_plan,    ///< a step's results get places in one stretch of memory
 };
 inline constexpr std::array all_passes{
     Pass::dead_code,

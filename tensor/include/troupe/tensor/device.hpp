@@ -116,7 +116,7 @@ class Device {
 
   /// What this device can fuse into a launch over so many elements.
   [[nodiscard]] virtual FusionLimits fusion_limits(std::int64_t elements) const noexcept;
-  /// Whether an elementwise op that computes in `dtype` can be a step of a segment here.
+  /// Whether an op of a segment's kind that computes in `dtype` can be a step of a segment here.
   [[nodiscard]] virtual bool can_fuse(const OpInstance& op, DType dtype) const noexcept;
   /// Whether an op can be the head of a fused op with this segment and these operands.
   ///

@@ -8,8 +8,8 @@
 
 namespace troupe {
 
-/// Elementwise ops of one shape that run together: what they give each other is never written to
-/// memory.
+/// Elementwise ops, and casts, of one shape that run together: what they give each other is never
+/// written to memory.
 ///
 /// Numbers  the inputs are 0, 1, …; then come the steps' results, in order.
 /// Bits     those of the ops launched one by one: each step rounds as the op does.

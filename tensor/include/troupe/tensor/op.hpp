@@ -86,7 +86,7 @@ struct OpInfo {
   std::uint32_t
       no_gradient;      ///< bit i: input i never gets a gradient (indices, running statistics)
   std::int8_t donates;  ///< output k may take the memory of input k + donates; −1: none may
-  std::uint8_t arity;   ///< inputs of an elementwise op; 0 for others
+  std::uint8_t arity;   ///< inputs of an op that segments may hold; 0 for others
   std::uint32_t attributes_bytes;
   bool (*equal)(const void* a, const void* b);
   void (*visit)(void* attributes, FieldVisitor& visitor);
@@ -179,6 +179,7 @@ struct OpDefaults {
   static constexpr std::uint32_t saves_outputs = 0;
   static constexpr std::uint32_t no_gradient = 0;
   static constexpr std::int8_t donates = -1;
+  static constexpr std::size_t arity = 0;
   /// The output changes in jumps only, so that mathematics has no gradient for it. Outputs that are
   /// not floating have none anyway; any other op without a vjp throws when it is differentiated.
   static constexpr bool piecewise_constant = false;

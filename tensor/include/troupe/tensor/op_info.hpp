@@ -61,7 +61,7 @@ constexpr OpInfo make_op_info() {
   info.saves_outputs = Op::saves_outputs;
   info.no_gradient = Op::no_gradient;
   info.donates = Op::donates;
-  if constexpr (Op::family == OpFamily::elementwise) info.arity = Op::arity;
+  info.arity = Op::arity;
   info.attributes_bytes = std::is_empty_v<Op> ? 0 : sizeof(Op);
   info.equal = [](const void* a, const void* b) {
     if constexpr (requires(const Op& x) { x == x; })

@@ -15,6 +15,8 @@ namespace troupe {
 struct Cast : OpDefaults {
   static constexpr OpId id{63};
   static constexpr std::string_view name = "cast";
+  /// A segment may hold it, though no one expression computes all of its dtypes.
+  static constexpr std::size_t arity = 1;
 
   DType dtype = DType::float32;
 
