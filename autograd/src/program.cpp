@@ -195,10 +195,11 @@ std::string Program::to_string() const { return shared_->compiled->graph.to_stri
 
 Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t key, Where where) {
   const bool grad_enabled = Scope::current().grad_enabled();
+  const DType product_dtype = Scope::current().product_dtype();
   const Device* const device = &Scope::current().device();
   for (Cached& cached : cached_) {
     if (cached.key != key || cached.device != device || cached.grad_enabled != grad_enabled ||
-        cached.inputs.size() != inputs.size())
+        cached.product_dtype != product_dtype || cached.inputs.size() != inputs.size())
       continue;
     if (std::equal(
             inputs.begin(),
@@ -216,7 +217,8 @@ Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t
     metas.push_back(inputs[i].meta());
   }
   Program program = Program::capture(function_, metas, options_, where);
-  cached_.push_back({std::move(metas), device, grad_enabled, key, std::move(program)});
+  cached_.push_back(
+      {std::move(metas), device, grad_enabled, product_dtype, key, std::move(program)});
   return cached_.back().program;
 }
 

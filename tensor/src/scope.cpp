@@ -3,6 +3,8 @@
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/scope.hpp>
 
+#include <string>
+
 namespace troupe {
 
 namespace {
@@ -21,6 +23,7 @@ Scope::Scope(System& system, Device& device) : system_(&system), device_(&device
   if (outer_ && outer_->system_ == system_) {
     random_ = outer_->random_;
     grad_enabled_ = outer_->grad_enabled_;
+    product_dtype_ = outer_->product_dtype_;
     builder_ = outer_->builder_;
     turn_ = outer_->turn_;
   } else {
@@ -47,5 +50,14 @@ Scope& Scope::current() {
 }
 
 Scope* Scope::current_or_null() noexcept { return current_scope; }
+
+Autocast::Autocast(DType dtype) {
+  if (dtype != DType::float32 && dtype != DType::bfloat16)
+    throw Error(
+        ErrorCode::dtype_mismatch,
+        "products were asked for in " + std::string(name_of(dtype)) + " for float32 operands")
+        .hint("Autocast takes DType::bfloat16, or DType::float32 for none");
+  set_product_dtype(dtype);
+}
 
 }  // namespace troupe

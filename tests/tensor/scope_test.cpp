@@ -1,5 +1,6 @@
 #include "support/engine.hpp"
 
+#include <troupe/core/error.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -44,4 +45,34 @@ TEST_CASE("guards change one thing and change it back", "[tensor]") {
     CHECK_FALSE(Scope::current().grad_enabled());
   }
   CHECK(Scope::current().grad_enabled());
+}
+
+TEST_CASE("a scope inside of an Autocast is in it, a turn is not", "[tensor]") {
+  test::Engine engine;
+  CHECK(Scope::current().product_dtype() == DType::float32);
+  {
+    const Autocast autocast;
+    const Scope inner(engine.system, engine.device);
+    CHECK(Scope::current().product_dtype() == DType::bfloat16);
+    Turn turn;
+    {
+      const InTurn in_turn(turn);
+      CHECK(Scope::current().product_dtype() == DType::float32);
+    }
+    const Autocast none(DType::float32);
+    CHECK(Scope::current().product_dtype() == DType::float32);
+  }
+  CHECK(Scope::current().product_dtype() == DType::float32);
+}
+
+TEST_CASE("Autocast refuses what needs scaled losses or is no float", "[tensor]") {
+  test::Engine engine;
+  for (const DType dtype : {DType::float16, DType::float64, DType::int32}) try {
+      const Autocast autocast(dtype);
+      FAIL("was taken");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::dtype_mismatch);
+      CHECK(error.message().find(name_of(dtype)) != std::string::npos);
+    }
+  CHECK(Scope::current().product_dtype() == DType::float32);
 }

@@ -102,6 +102,7 @@ class CompiledFunction {
     std::vector<Meta> inputs;
     const Device* device;
     bool grad_enabled;
+    DType product_dtype;
     std::uint64_t key;
     Program program;
   };

@@ -53,6 +53,11 @@ class Scope {
   [[nodiscard]] System& system() const noexcept { return *system_; }
   [[nodiscard]] Device& device() const noexcept { return *device_; }
   [[nodiscard]] bool grad_enabled() const noexcept { return grad_enabled_; }
+  /// What `linear` and `matmul` compute in when people call them with float32: bfloat16 inside of
+  /// an `Autocast`. In turns float32: there each product follows from what it is given.
+  [[nodiscard]] DType product_dtype() const noexcept {
+    return turn_ ? DType::float32 : product_dtype_;
+  }
   /// What adds ops to a graph here: null for nodes that run at once, a capture's otherwise.
   [[nodiscard]] Builder* builder() const noexcept { return builder_; }
   /// The random state that calls in this scope advance: the outermost scope's.
@@ -71,6 +76,7 @@ class Scope {
   Device* device_;
   Builder* builder_ = nullptr;
   bool grad_enabled_ = true;
+  DType product_dtype_ = DType::float32;
   Turn* turn_ = nullptr;
   struct Seat;
   std::unique_ptr<Seat> seat_;  // among the scheduler's threads; the outermost scope's
@@ -99,16 +105,19 @@ class ScopeChange {
   ScopeChange()
       : scope_(Scope::current()),
         grad_before_(scope_.grad_enabled_),
+        product_dtype_before_(scope_.product_dtype_),
         device_before_(scope_.device_),
         builder_before_(scope_.builder_),
         turn_before_(scope_.turn_) {}
   ~ScopeChange() {
     scope_.grad_enabled_ = grad_before_;
+    scope_.product_dtype_ = product_dtype_before_;
     scope_.device_ = device_before_;
     scope_.builder_ = builder_before_;
     scope_.turn_ = turn_before_;
   }
   void set_grad(bool enabled) noexcept { scope_.grad_enabled_ = enabled; }
+  void set_product_dtype(DType dtype) noexcept { scope_.product_dtype_ = dtype; }
   void set_device(Device& device) noexcept { scope_.device_ = &device; }
   void set_builder(Builder* builder) noexcept { scope_.builder_ = builder; }
   void set_turn(Turn* turn) noexcept { scope_.turn_ = turn; }
@@ -116,6 +125,7 @@ class ScopeChange {
  private:
   Scope& scope_;
   bool grad_before_;
+  DType product_dtype_before_;
   Device* device_before_;
   Builder* builder_before_;
   Turn* turn_before_;
@@ -131,6 +141,22 @@ class NoGrad : ScopeChange {
 class EnableGrad : ScopeChange {
  public:
   EnableGrad() { set_grad(true); }
+};
+
+/// While it lives, `linear` and `matmul`, and what is made of them, take float32 operands to
+/// `dtype` first and give float32 back, as torch.autocast does: *mixed precision*. Sums within a
+/// product are float32's, and everything else stays as it is: norms, softmax, losses, a linear's
+/// bias. Of what is recorded, the gradients' products are computed in `dtype` too; parameters and
+/// their gradients stay float32. bfloat16 has float32's exponents, so that no loss needs to be
+/// scaled.
+///
+/// Operands of other dtypes are left alone, and so are convolutions, which have no kernels for 16
+/// bits.
+class Autocast : ScopeChange {
+ public:
+  /// @param dtype  bfloat16; or float32, inside of another, to leave products as they are. Throws
+  ///               `dtype_mismatch` for others.
+  explicit Autocast(DType dtype = DType::bfloat16);
 };
 
 /// While it lives, calls are those of a vjp, a hook or an update rule.

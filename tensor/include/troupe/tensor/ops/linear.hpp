@@ -2,6 +2,8 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/ops/add.hpp>
+#include <troupe/tensor/product.hpp>
 #include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/shape_rules.hpp>
 
@@ -75,11 +77,19 @@ struct Linear : OpDefaults {
   }
 };
 
-/// torch.nn.functional.linear; an undefined bias means none.
+/// torch.nn.functional.linear; an undefined bias means none. Of float32 in `Autocast`'s dtype, the
+/// bias then added in float32 to the rounded product.
 [[nodiscard]] inline Tensor linear(
     const Operand& input, const Operand& weight, const Tensor& bias = {}) {
-  if (!bias) return apply(Linear{}, input, weight);
-  return apply(Linear{}, input, weight, Operand(bias, input.where()));
+  const Operand factors[] = {input, weight};
+  if (!bias) return apply_product(make_op(Linear{}), factors);
+  const Operand added(bias, input.where());
+  // A bias that does not fit is for the op to refuse, not for the sum to broadcast.
+  const bool fits = bias.dtype() == DType::float32 && bias.rank() == 1 && autocasts(factors) &&
+                    weight.tensor().rank() == 2 && bias.size(0) == weight.tensor().size(0);
+  if (!fits) return apply(Linear{}, input, weight, added);
+  const Tensor product = apply_product(make_op(Linear{}), factors);
+  return add(Operand(product, input.where()), added);
 }
 
 }  // namespace troupe

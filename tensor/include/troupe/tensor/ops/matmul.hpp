@@ -2,6 +2,7 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
+#include <troupe/tensor/product.hpp>
 #include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/shape_rules.hpp>
 
@@ -100,9 +101,10 @@ struct Matmul : OpDefaults {
   }
 };
 
-/// torch.matmul.
+/// torch.matmul; of float32 in `Autocast`'s dtype.
 [[nodiscard]] inline Tensor matmul(const Operand& a, const Operand& b) {
-  return apply(Matmul{}, a, b);
+  const Operand factors[] = {a, b};
+  return apply_product(make_op(Matmul{}), factors);
 }
 
 }  // namespace troupe
