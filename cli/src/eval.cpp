@@ -46,7 +46,9 @@ int eval(const EvalOptions& options, Console& console) {
   if (options.batch_size == 0) loader_options.batch_size = kind == DataKind::text ? 32 : 256;
   data::Loader loader = make_loader(
       session.device(), dataset, Part::test, saved.facts, saved.config.context, loader_options);
-  nn::Trainer trainer({saved.model, optim::SGD(saved.model.parameters())});
+  nn::Trainer trainer(
+      {saved.model, optim::SGD(saved.model.parameters())},
+      {.precision = saved.config.product_dtype()});
   const nn::Evaluation found = trainer.evaluate(loader);
   io::Tree::Map result{{"loss", found.loss}};
   if (kind == DataKind::text) {

@@ -23,6 +23,7 @@ int generate(const GenerateOptions& options, Console& console) {
         options.run + " is no language model: its " + saved.config.model + " takes " +
             described(saved.facts))
         .hint("train one with --data text:FILE; 'troupe predict' shows what this one sees");
+  const Autocast products(saved.config.product_dtype());
   scope.seed(static_cast<std::uint64_t>(options.seed));
 
   std::vector<std::int64_t> prompt;

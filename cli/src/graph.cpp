@@ -68,7 +68,9 @@ int graph(const GraphOptions& options, Console& console) {
       options.after.empty() ? chosen_passes() : Passes::until(pass_named(options.after));
   nn::Trainer trainer(
       make_task(config, facts, 1),
-      {.gradient_clip_val = config.clip, .program = {.passes = passes}});
+      {.gradient_clip_val = config.clip,
+       .precision = config.product_dtype(),
+       .program = {.passes = passes}});
   const std::vector<Meta> batch = batch_of(config, facts);
   const Program program =
       options.eval ? trainer.capture_test_step(batch) : trainer.capture_training_step(batch);

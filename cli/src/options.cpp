@@ -107,6 +107,13 @@ void add_train(CLI::App& command, TrainOptions& options) {
   command.add_option("--seed", config.seed, "Of weights, order and everything random")
       ->check(in_range("seed"))
       ->capture_default_str();
+  command
+      .add_option(
+          "--precision",
+          config.precision,
+          "float32, or bf16: products in bfloat16, weights and all else in float32")
+      ->check(in_range("precision"))
+      ->capture_default_str();
   command.add_flag("--augment", config.augment, "Train on random crops and mirror images");
   command
       .add_option(
@@ -173,6 +180,9 @@ void add_graph(CLI::App& command, GraphOptions& options) {
       ->capture_default_str();
   command.add_option("--optimizer", config.optimizer, "sgd, adam or adamw")
       ->check(in_range("optimizer"))
+      ->capture_default_str();
+  command.add_option("--precision", config.precision, "float32 or bf16")
+      ->check(in_range("precision"))
       ->capture_default_str();
   command.add_flag("--eval", options.eval, "The step of testing, not of training");
   std::string passes;

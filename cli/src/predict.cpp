@@ -81,6 +81,7 @@ int predict(const PredictOptions& options, Console& console) {
         ErrorCode::invalid_argument,
         options.run + " is a gpt, which goes on with text and knows no images")
         .hint("troupe generate " + options.run + " --prompt \"Once\"");
+  const Autocast products(saved.config.product_dtype());
   const auto& facts = std::get<ImageFacts>(saved.facts);
   const auto set = std::make_shared<const data::ImageSet>(
       read_images(session.system().disk(), options, facts.image));

@@ -25,6 +25,7 @@ void each_field(Config& config, Visit&& visit) {
   visit("clip", config.clip);
   visit("accumulate", config.accumulate);
   visit("seed", config.seed);
+  visit("precision", config.precision);
   visit("augment", config.augment);
   visit("limit", config.limit);
   visit("context", config.context);
@@ -89,6 +90,7 @@ FieldRange RunConfig::range(std::string_view name) {
   constexpr double number_max = std::numeric_limits<double>::max();
   if (name == "model") return {.words = {"mlp", "cnn", "gpt"}};
   if (name == "optimizer") return {.words = {"sgd", "adam", "adamw"}};
+  if (name == "precision") return {.words = {"float32", "bf16"}};
   if (name == "schedule") return {.words = {"constant", "step", "cosine", "warmup-cosine"}};
   if (name == "epochs" || name == "batch_size" || name == "accumulate")
     return {.low = 1, .high = count_max};
@@ -132,6 +134,10 @@ std::string RunConfig::fault() const {
   return "";
 }
 
+DType RunConfig::product_dtype() const {
+  return precision == "bf16" ? DType::bfloat16 : DType::float32;
+}
+
 bool RunConfig::may_change(std::string_view name) { return name == "epochs"; }
 
 io::Tree RunConfig::tree() const {
@@ -147,6 +153,7 @@ RunConfig RunConfig::from(const io::Tree& tree) {
   const double unset = config.weight_decay;
   each_field(config, [&](const std::string& name, auto& value) {
     if (!applies(name, config.model)) return;  // the model is read before
+    if (name == "precision" && !tree.find(name)) return;
     read(tree.at(name), value);
     if (name == "weight_decay" && config.weight_decay == unset) return;
     const std::string fault = fault_of(range(name), value);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/io/tree.hpp>
+#include <troupe/tensor/dtype.hpp>
 
 #include <cstdint>
 #include <string>
@@ -40,6 +41,7 @@ struct RunConfig {
   double clip = 0;
   std::int64_t accumulate = 1;
   std::int64_t seed = 0;
+  std::string precision = "float32";
   bool augment = false;
   std::int64_t limit = 0;  ///< samples of each of the two sets; 0: all
   // Of gpt alone.
@@ -61,8 +63,12 @@ struct RunConfig {
   /// What is wrong with fields that are right each by itself, in words; empty when nothing is.
   [[nodiscard]] std::string fault() const;
 
+  /// What the model's products are computed in.
+  [[nodiscard]] DType product_dtype() const;
+
   [[nodiscard]] io::Tree tree() const;
-  /// Throws `file_mismatch` for what is missing, of another kind or out of range.
+  /// Throws `file_mismatch` for what is missing, of another kind or out of range; a run from before
+  /// there was a choice of precision is one of float32.
   [[nodiscard]] static RunConfig from(const io::Tree& tree);
 };
 

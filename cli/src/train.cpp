@@ -328,6 +328,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       // No more than there are: a step takes what an epoch has left.
       .accumulate_grad_batches = std::min(config.accumulate, train_loader.batches()),
       .door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run,
+      .precision = config.product_dtype(),
       .schedule_interval = nn::ScheduleInterval::step,
       .detect_nan = options.watch_nan,
       .stop = stop.get_token(),

@@ -326,6 +326,7 @@ CompiledFunction Trainer::State::program_of_testing() {
 
 void Trainer::State::score(
     const Tensor& batch_inputs, const Tensor& labels, Tensor& loss, Tensor& correct) const {
+  const Autocast products(options.precision);
   const Tensor scores = task.model(batch_inputs);
   if (task.loss)
     loss = task.loss(scores, labels);
@@ -543,6 +544,10 @@ Trainer::Trainer(Task task, TrainerOptions options) {
       "1: no accumulation");
   check(options.gradient_clip_val >= 0, "gradient_clip_val is negative", "0: no clipping");
   check(options.commit_every_n_steps > 0, "commit_every_n_steps is below 1", "1: each step");
+  check(
+      options.precision == DType::float32 || options.precision == DType::bfloat16,
+      "precision is neither float32 nor bfloat16",
+      "DType::bfloat16: mixed precision");
   for (const Device* device : options.fallback_devices)
     check(device != nullptr, "a fallback device is null", "give devices that are attached");
   state_ = std::make_unique<State>(std::move(task), std::move(options));

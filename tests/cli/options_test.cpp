@@ -169,6 +169,9 @@ TEST_CASE("values out of range are mistakes that name the option", "[cli]") {
   CHECK(mistake("train --data x --lr fast").text.find("is not a number") != std::string::npos);
   CHECK(mistake("train --data x --accumulate 1e18").text.find("1000000000") != std::string::npos);
   CHECK(mistake("train --data x --batch-size 0").text.find("--batch-size") != std::string::npos);
+  const Answer precision = mistake("train --data x --precision fp16");
+  CHECK(precision.text.find("--precision") != std::string::npos);
+  CHECK(precision.text.find("{float32,bf16}") != std::string::npos);
   CHECK(mistake("train --data x --threads -1").text.find("--threads") != std::string::npos);
   CHECK(mistake("train --data x --door window").text.find("--door") != std::string::npos);
   CHECK(mistake("train --data text:b --context 0").text.find("--context") != std::string::npos);

@@ -40,6 +40,19 @@ TEST_CASE("a config without one of its fields is refused, naming it", "[cli]") {
   }
 }
 
+TEST_CASE("a config from before there was a precision is one of float32", "[cli]") {
+  RunConfig config;
+  config.precision = "bf16";
+  CHECK(config.product_dtype() == DType::bfloat16);
+  CHECK(RunConfig::from(config.tree()).product_dtype() == DType::bfloat16);
+  const io::Tree whole = config.tree();
+  io::Tree before;
+  for (const auto& [name, value] : whole.as_map())
+    if (name != "precision") before[name] = value;
+  CHECK(RunConfig::from(before).product_dtype() == DType::float32);
+  CHECK_FALSE(RunConfig::may_change("precision"));
+}
+
 TEST_CASE("a config with a value that the command line refuses is refused", "[cli]") {
   const auto fault = [](const char* name, const io::Tree& value) {
     io::Tree tree = RunConfig().tree();
@@ -67,6 +80,7 @@ TEST_CASE("a config with a value that the command line refuses is refused", "[cl
   CHECK(fault("limit", -1).starts_with("'limit': "));
   CHECK(fault("model", "resnet") == "'model': 'resnet' is not in {mlp,cnn,gpt}");
   CHECK(fault("optimizer", "lion") == "'optimizer': 'lion' is not in {sgd,adam,adamw}");
+  CHECK(fault("precision", "fp16") == "'precision': 'fp16' is not in {float32,bf16}");
   CHECK(fault("schedule", "linear").starts_with("'schedule': 'linear' is not in {"));
   CHECK(fault("weight_decay", -1) == "was accepted");  // the optimizer's own
   CHECK(fault("momentum", 1) == "was accepted");

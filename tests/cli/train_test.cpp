@@ -75,7 +75,8 @@ TEST_CASE("the same bits for any number of threads, through both doors", "[cli]"
           "--schedule",
           "warmup-cosine",
           "--augment"},
-      Words{"--model", "mlp", "--optimizer", "adamw", "--schedule", "step", "--watch-nan"});
+      Words{"--model", "mlp", "--optimizer", "adamw", "--schedule", "step", "--watch-nan"},
+      Words{"--model", "cnn", "--precision", "bf16"});
   const Words common = small_run + variant + Words{"--epochs", "2"};
   const Ended first =
       troupe(common + Words{"--threads", "1", "--door", "program", "--out", "first"});
@@ -193,6 +194,33 @@ TEST_CASE("a finished run can be given more epochs", "[cli]") {
   REQUIRE(troupe(common + Words{"--epochs", "1", "--out", "more"}).code == 0);
   REQUIRE(troupe({"train", "--resume", "more", "--epochs", "3"}).code == 0);
   CHECK(troupe.bits("more") == troupe.bits("whole"));
+}
+
+TEST_CASE("in bf16 a run learns as in float32, and stays one of bf16", "[cli]") {
+  const Fixture troupe;
+  const auto trained = [&](const std::string& precision) {
+    const Words common = small_run + Words{"--model", "mlp", "--epochs", "3"};
+    const Ended ended = troupe(common + Words{"--precision", precision, "--out", precision});
+    CAPTURE(ended.err);
+    REQUIRE(ended.code == 0);
+    return troupe.metrics(precision).back();
+  };
+  const io::Tree single = trained("float32");
+  const io::Tree mixed = trained("bf16");
+  CHECK(mixed.at("train_loss").as_double() != single.at("train_loss").as_double());
+  CHECK(mixed.at("test_accuracy").as_double() >= single.at("test_accuracy").as_double() - 0.003);
+
+  // What is made of the run is computed as it was trained.
+  const Ended found = troupe({"eval", "bf16", "--batch-size", "8"});
+  CHECK(io::parse_json(found.out, "stdout").value().at("loss") == mixed.at("test_loss"));
+  const Ended graph = troupe({"graph", "bf16"});
+  CHECK(graph.out.find("bfloat16[") != std::string::npos);
+  CHECK(troupe({"graph", "float32"}).out.find("bfloat16[") == std::string::npos);
+
+  const Ended other = troupe({"train", "--resume", "bf16", "--precision", "float32"});
+  CHECK(other.code == 1);
+  CHECK(other.err.find("precision was \"bf16\", not \"float32\"") != std::string::npos);
+  CHECK(troupe({"train", "--resume", "bf16", "--epochs", "4"}).code == 0);
 }
 
 TEST_CASE("a second Ctrl-C ends the program at once", "[cli]") {

@@ -181,6 +181,32 @@ TEST_CASE("both doors give the same bits on any number of threads", "[nn]") {
     }
 }
 
+// Goal: mixed precision learns as well, keeps everything in float32, and is as reproducible.
+TEST_CASE("in bfloat16 a fit learns as in float32, with its own bits", "[nn]") {
+  const auto options = [](DType precision, Door door) {
+    return TrainerOptions{.max_epochs = 3, .door = door, .precision = precision};
+  };
+  const std::string expected = bits_of_fit(1, options(DType::bfloat16, Door::program));
+  CHECK(expected != bits_of_fit(1, options(DType::float32, Door::program)));
+  for (const unsigned threads : {1u, 2u, 4u})
+    for (const Door door : doors) {
+      CAPTURE(threads, static_cast<int>(door));
+      CHECK(bits_of_fit(threads, options(DType::bfloat16, door)) == expected);
+    }
+
+  Fixture fixture(2);
+  TrainerOptions longer = options(DType::bfloat16, Door::program);
+  longer.max_epochs = 8;
+  Trainer trainer(fixture.task(), longer);
+  CHECK(trainer.fit(fixture.train, &fixture.test_set));
+  CHECK(trainer.metrics().back().test_accuracy > 0.8);
+  CHECK(trainer.evaluate(fixture.test_set).loss == trainer.metrics().back().test_loss);
+  for (const io::HostTensor& tensor : trainer.archive().tensors)
+    CHECK(tensor.dtype() != DType::bfloat16);
+  // Outside of the fit nothing has changed.
+  CHECK(Scope::current().product_dtype() == DType::float32);
+}
+
 // Goal: a fit that was stopped after any step, saved, and gone on with in a new process is the same
 // fit. Method: the archive goes through its file forms into a trainer of another system.
 TEST_CASE("a stopped fit goes on with the same bits", "[nn]") {
@@ -809,6 +835,7 @@ TEST_CASE("options out of range are refused at the call", "[nn]") {
   CHECK_THROWS_AS(Trainer(fixture.task(), {.max_epochs = -1}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.gradient_clip_val = -1}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.accumulate_grad_batches = 0}), Error);
+  CHECK_THROWS_AS(Trainer(fixture.task(), {.precision = DType::float16}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.fallback_devices = {nullptr}}), Error);
   CHECK_THROWS_AS(Trainer(fixture.task(), {.commit_every_n_steps = 0}), Error);
 }

@@ -97,6 +97,9 @@ struct TrainerOptions {
   double gradient_clip_val = 0;              ///< bound on the gradients' norm; 0: none
   std::int64_t accumulate_grad_batches = 1;  ///< batches whose gradients make one step
   Door door = Door::program;
+  /// What models and losses compute their products in: bfloat16 is `Autocast`'s mixed precision, of
+  /// which weights, gradients and optimizer states notice nothing; else float32.
+  DType precision = DType::float32;
   ScheduleInterval schedule_interval = ScheduleInterval::epoch;
   bool detect_nan =
       false;  ///< the first NaN ends the fit, naming step and op; costs a look at every value
