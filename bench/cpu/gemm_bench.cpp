@@ -154,19 +154,16 @@ void onednn(benchmark::State& state, const Product& p) {
 #endif
 
 void peak(benchmark::State& state, int threads) {
-  constexpr long steps = 100'000;
-  if (spin(1) == 0) {
-    state.SkipWithError("no FMA here");
-    return;
-  }
+  constexpr std::int64_t rounds = 100'000;
+  const auto spin = limit_loops_here().multiply_add;
   std::atomic<bool> stopping{false};
   std::vector<std::thread> others;
   for (int i = 1; i < threads; ++i)
     others.emplace_back([&] {
-      while (!stopping) spin(steps);
+      while (!stopping) spin(rounds);
     });
   double flops = 0;
-  for (auto _ : state) flops += threads * spin(steps);
+  for (auto _ : state) flops += threads * spin(rounds);
   stopping = true;
   for (std::thread& other : others) other.join();
   state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsRate);

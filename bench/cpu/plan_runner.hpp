@@ -1,5 +1,6 @@
 #pragma once
 
+#include "instruction_sets.hpp"
 #include "kernel.hpp"
 
 #include <immintrin.h>
@@ -82,35 +83,12 @@ class Runner {
   std::vector<std::thread> others_;
 };
 
-/// Twelve chains of FMAs, enough for the latency of two ports. Returns the floating-point
-/// operations.
-__attribute__((target("avx2,fma"))) inline double spin_avx2(long steps) {
-  __m256 chain[12];
-  for (int i = 0; i < 12; ++i) chain[i] = _mm256_set1_ps(1.0f + static_cast<float>(i));
-  __m256 factor = _mm256_set1_ps(0.999f);
-  asm volatile("" : "+x"(factor));
-  for (long step = 0; step < steps; ++step)
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) chain[i] = _mm256_fmadd_ps(chain[i], factor, factor);
-  for (int i = 0; i < 12; ++i) asm volatile("" ::"x"(chain[i]));
-  return 12.0 * 16.0 * static_cast<double>(steps);
-}
-__attribute__((target("avx512f"))) inline double spin_avx512(long steps) {
-  __m512 chain[12];
-  for (int i = 0; i < 12; ++i) chain[i] = _mm512_set1_ps(1.0f + static_cast<float>(i));
-  __m512 factor = _mm512_set1_ps(0.999f);
-  asm volatile("" : "+v"(factor));
-  for (long step = 0; step < steps; ++step)
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) chain[i] = _mm512_fmadd_ps(chain[i], factor, factor);
-  for (int i = 0; i < 12; ++i) asm volatile("" ::"v"(chain[i]));
-  return 12.0 * 32.0 * static_cast<double>(steps);
-}
-/// As many as this machine's widest FMA does; 0 where it has none.
-inline double spin(long steps) {
-  if (__builtin_cpu_supports("avx512f")) return spin_avx512(steps);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return spin_avx2(steps);
-  return 0;
+/// The loops that the machine's peak is measured by, of the newest instruction set here.
+inline LimitLoops limit_loops_here() {
+  LimitLoops loops;
+  for (const InstructionSet& set : known_sets())
+    if (set.present && (!set.permitted || set.permitted())) loops = set.make_table().limit_loops;
+  return loops;
 }
 
 }  // namespace troupe::cpu::bench

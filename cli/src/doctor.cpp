@@ -3,6 +3,7 @@
 #include "session.hpp"
 
 #include <troupe/cpu/cpu.hpp>
+#include <troupe/cpu/limits.hpp>
 #include <troupe/data/dataset.hpp>
 #include <troupe/tensor/device.hpp>
 
@@ -34,9 +35,37 @@ std::string data_line(Disk& disk, const std::string& spec) {
   return line;
 }
 
+void print_limits(Device& device, Console& console) {
+  const cpu::Limits limits = cpu::measure_limits(device);
+  const std::string all = limits.threads == 1 ? "" : std::to_string(limits.threads) + " threads";
+  char line[96];
+  const auto row = [&](const char* name, const cpu::Rate& rate, const char* unit) {
+    if (limits.threads == 1)
+      std::snprintf(line, sizeof line, "  %-22s%12.1f  %s\n", name, rate.one_thread / 1e9, unit);
+    else
+      std::snprintf(
+          line,
+          sizeof line,
+          "  %-22s%12.1f%14.1f  %s\n",
+          name,
+          rate.one_thread / 1e9,
+          rate.all_threads / 1e9,
+          unit);
+    console.print(line);
+  };
+  std::snprintf(line, sizeof line, "%-24s%12s%14s\n", "limits", "1 thread", all.c_str());
+  console.print(line);
+  row("float32 multiply-adds", limits.float32, "GFLOP/s");
+  if (limits.bfloat16) row("bfloat16 products", *limits.bfloat16, "GFLOP/s");
+  for (const cpu::MemoryLimit& memory : limits.memory) {
+    row((std::string(memory.place) + " read").c_str(), memory.read, "GB/s");
+    row((std::string(memory.place) + " triad").c_str(), memory.triad, "GB/s");
+  }
+}
+
 }  // namespace
 
-int doctor(Console& console) {
+int doctor(const DoctorOptions& options, Console& console) {
   Session session({}, console);
   const auto say = [&](std::string name, const std::string& value) {
     name.resize(18, ' ');
@@ -58,6 +87,7 @@ int doctor(Console& console) {
   say("data set", data_line(session.system().disk(), "fashion-mnist"));
   say("", "shapes10:DIR: made in DIR when it is first trained on");
   say("", "idx:DIR, cifar10:DIR: from files of your own");
+  if (options.limits) print_limits(session.device(), console);
   return 0;
 }
 

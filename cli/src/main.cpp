@@ -37,7 +37,7 @@ int run(const Command& command, Console& console) {
         } else if constexpr (std::is_same_v<Options, DevicesOptions>) {
           return devices(console);
         } else if constexpr (std::is_same_v<Options, DoctorOptions>) {
-          return doctor(console);
+          return doctor(options, console);
         } else {
           if (options.mistake) {
             console.complain(options.text, options.hint);

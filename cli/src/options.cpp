@@ -321,8 +321,11 @@ Command parse(const std::vector<std::string>& arguments) {
   add_graph(graph_command, graph);
 
   CLI::App& devices_command = *app.add_subcommand("devices", "What there is to compute on");
+  DoctorOptions doctor;
   CLI::App& doctor_command =
       *app.add_subcommand("doctor", "What this machine can, and what is missing");
+  doctor_command.add_flag(
+      "--limits", doctor.limits, "Measure how fast it can at best, in a few seconds");
 
   const auto used = [&]() -> const CLI::App* {
     const auto commands = app.get_subcommands();
@@ -368,7 +371,7 @@ Command parse(const std::vector<std::string>& arguments) {
   if (generate_command.parsed()) return generate;
   if (graph_command.parsed()) return graph;
   if (devices_command.parsed()) return DevicesOptions{};
-  if (doctor_command.parsed()) return DoctorOptions{};
+  if (doctor_command.parsed()) return doctor;
   return Answer{app.help(), "", false};
 }
 

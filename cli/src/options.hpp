@@ -67,7 +67,9 @@ struct GraphOptions {
 };
 
 struct DevicesOptions {};
-struct DoctorOptions {};
+struct DoctorOptions {
+  bool limits = false;
+};
 
 /// The command line held no command: help or version to be printed, or a mistake.
 struct Answer {

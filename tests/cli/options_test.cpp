@@ -133,7 +133,8 @@ TEST_CASE("the other commands are understood", "[cli]") {
   CHECK(predict.count == 3);
   CHECK(predict.first == 5);
   CHECK(std::holds_alternative<DevicesOptions>(parsed("devices")));
-  CHECK(std::holds_alternative<DoctorOptions>(parsed("doctor")));
+  CHECK(!std::get<DoctorOptions>(parsed("doctor")).limits);
+  CHECK(std::get<DoctorOptions>(parsed("doctor --limits")).limits);
 }
 
 TEST_CASE("help and version are answers, not mistakes", "[cli]") {

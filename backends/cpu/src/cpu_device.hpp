@@ -41,6 +41,7 @@ class CpuDevice final : public Device {
       std::span<const Meta> outputs) const override;
 
   [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }
+  [[nodiscard]] const LimitLoops& limit_loops() const noexcept { return table_.limit_loops; }
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   void add_kernel(const OpInfo& op, HostKernel kernel);

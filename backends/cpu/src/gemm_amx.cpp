@@ -1,4 +1,5 @@
 #include "gemm_tiles.hpp"
+#include "limit_loops.hpp"
 #include "narrow_sets.hpp"
 #include "product_of.hpp"
 
@@ -67,6 +68,25 @@ void Kernel<Linear, amx>::plan(const KernelCall& call, Plan& plan) {
   const Product product = product_of_linear<amx>(call, vector);
   if (!plan_tiles<amx, AmxTiles>(call, plan, product, vector))
     Kernel<Linear, avx512bf16>::plan(call, plan);
+}
+
+template <>
+double bfloat16_peak<amx>(std::int64_t rounds) noexcept {
+  AmxTiles tiles;
+  tiles.zero<0>();
+  tiles.zero<1>();
+  tiles.zero<2>();
+  tiles.zero<3>();
+  tiles.zero<4>();
+  tiles.zero<5>();
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    tiles.multiply<0, 4, 5>();
+    tiles.multiply<1, 4, 5>();
+    tiles.multiply<2, 4, 5>();
+    tiles.multiply<3, 4, 5>();
+  }
+  constexpr double operations = 16 * 16 * 32 * 2;  // of an instruction
+  return 4 * operations * static_cast<double>(rounds);
 }
 
 }  // namespace troupe::cpu

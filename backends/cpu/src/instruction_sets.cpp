@@ -27,6 +27,10 @@ KernelTable make_kernel_table<xsimd::fma3<xsimd::avx2>>();
 #ifdef TROUPE_CPU_AVX512
 template <>
 KernelTable make_kernel_table<xsimd::avx512bw>();
+template <>
+double bfloat16_peak<avx512bf16>(std::int64_t rounds) noexcept;
+template <>
+double bfloat16_peak<amx>(std::int64_t rounds) noexcept;
 #endif
 
 namespace {
@@ -63,6 +67,7 @@ KernelTable with_products_of() {
   KernelTable table = make_kernel_table<xsimd::avx512bw>();
   table.plans[place_of<Matmul>(AllOps{})] = &Kernel<Matmul, Set>::plan;
   table.plans[place_of<Linear>(AllOps{})] = &Kernel<Linear, Set>::plan;
+  table.limit_loops.bfloat16 = &bfloat16_peak<Set>;
   return table;
 }
 #endif

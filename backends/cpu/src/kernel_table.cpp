@@ -8,6 +8,8 @@
 namespace troupe::cpu {
 
 template <>
+LimitLoops limit_loops<Arch>();
+template <>
 void add_expressions<Arch, 0>(const Expressions** of_ops);
 template <>
 void add_expressions<Arch, 1>(const Expressions** of_ops);
@@ -44,6 +46,7 @@ KernelTable make_kernel_table<Arch>() {
   add_expressions<Arch, 3>(table.expressions);
   table.plan_elementwise = &ElementwiseLoops<Arch>::plan;
   table.conversion_of = &ElementwiseLoops<Arch>::conversion_of;
+  table.limit_loops = limit_loops<Arch>();
   return table;
 }
 

@@ -2,6 +2,7 @@
 
 #include "elementwise.hpp"
 #include "kernel.hpp"
+#include "limit_loops.hpp"
 
 #include <troupe/tensor/all_ops.hpp>
 
@@ -14,6 +15,7 @@ struct KernelTable {
   const Expressions* expressions[AllOps::size] = {};
   void (*plan_elementwise)(const KernelCall& call, Plan& plan, Expression expression) = nullptr;
   Expression (*conversion_of)(DType from, DType to) = nullptr;  ///< what a cast is in a segment
+  LimitLoops limit_loops;
 };
 
 template <class A>
