@@ -1,5 +1,6 @@
 #include "parameter_actor.hpp"
 #include "passes/lifetimes.hpp"
+#include "profiler.hpp"
 #include "program_actor.hpp"
 #include "tables.hpp"
 
@@ -21,6 +22,8 @@ struct Program::Shared {
   std::uint64_t peak_bytes = 0;
   std::shared_ptr<const Tables> compiled;
   std::shared_ptr<RequestPool> requests;
+  std::shared_ptr<Profiler> profiler;
+  bool measuring = false;
   Address<RunStep> actor;
 };
 
@@ -87,11 +90,13 @@ Program Program::capture(
   shared->requests = std::make_shared<RequestPool>(
       shared->compiled->graph,
       std::max(plain->graph.metas.size(), shared->compiled->graph.metas.size()));
+  shared->profiler = std::make_shared<Profiler>();
   shared->actor = scope.system().spawn<ProgramActor>(
       scope.device(),
       shared->compiled,
       std::move(plain),
       shared->requests,
+      shared->profiler,
       options.record,
       std::max(options.steps_in_flight, 1u));
   return Program(std::move(shared));
@@ -155,6 +160,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   StepRequest* const request = shared_->requests->take();
   request->context = nullptr;
   request->inputs.assign(inputs.begin(), inputs.end());
+  request->measured = shared_->measuring;
   request->random = scope.random();
   scope.random().calls += graph.random_ops;
   request->step = Engine::of(scope.system()).step.load(std::memory_order_relaxed);
@@ -191,6 +197,18 @@ std::size_t Program::output_count() const noexcept {
 std::size_t Program::op_count() const noexcept { return shared_->compiled->ops.size(); }
 std::uint64_t Program::peak_bytes() const noexcept { return shared_->peak_bytes; }
 const Graph& Program::graph() const noexcept { return shared_->compiled->graph; }
+void Program::measure(bool on) {
+  if (on && !shared_->device->reads_at_once())
+    throw Error(
+        ErrorCode::unsupported,
+        "ops are measured one by one, which " + std::string(shared_->device->name()) +
+            " does not offer: it runs them behind the caller")
+        .hint("measure on the device \"cpu\"");
+  shared_->measuring = on;
+}
+ProgramProfile Program::profile() const {
+  return shared_->profiler->profile(shared_->compiled->graph);
+}
 std::string Program::to_string() const { return shared_->compiled->graph.to_string(); }
 
 Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t key, Where where) {
@@ -217,9 +235,23 @@ Program& CompiledFunction::program(std::span<const Tensor> inputs, std::uint64_t
     metas.push_back(inputs[i].meta());
   }
   Program program = Program::capture(function_, metas, options_, where);
+  program.measure(measuring_);
   cached_.push_back(
       {std::move(metas), device, grad_enabled, product_dtype, key, std::move(program)});
   return cached_.back().program;
+}
+
+void CompiledFunction::measure(bool on) {
+  for (Cached& cached : cached_) cached.program.measure(on);
+  measuring_ = on;
+}
+
+ProgramProfile CompiledFunction::profile() const {
+  ProgramProfile most;
+  for (const Cached& cached : cached_)
+    if (ProgramProfile one = cached.program.profile(); one.steps > most.steps)
+      most = std::move(one);
+  return most;
 }
 
 }  // namespace troupe

@@ -60,9 +60,16 @@ ProgramActor::ProgramActor(
     std::shared_ptr<const Tables> compiled,
     std::shared_ptr<const Tables> plain,
     std::shared_ptr<RequestPool> pool,
+    std::shared_ptr<Profiler> profiler,
     bool may_record,
     std::uint32_t steps_in_flight)
-    : state_(device, std::move(compiled), std::move(plain), std::move(pool), may_record),
+    : state_(
+          device,
+          std::move(compiled),
+          std::move(plain),
+          std::move(pool),
+          std::move(profiler),
+          may_record),
       contexts_max_(steps_in_flight) {
   contexts_.reserve(steps_in_flight);
 }
@@ -81,14 +88,15 @@ void ProgramActor::begin_steps() {
   while (state_.waiting_first) {
     std::size_t busy = 0;
     StepContext* free = nullptr;
-    bool trapping = traps_nan(system());
+    // Which op is the first to make a NaN, and how long each takes, can be told of one step at a
+    // time.
+    bool alone = traps_nan(system()) || state_.waiting_first->measured;
     for (const auto& context : contexts_) {
       busy += context->busy() ? 1 : 0;
-      trapping = trapping || (context->busy() && context->trapping());
+      alone = alone || (context->busy() && context->alone());
       if (!context->busy()) free = context.get();
     }
-    // Which op is the first to make a NaN can be told of one step at a time.
-    if (busy == contexts_max_ || (busy > 0 && trapping)) return;
+    if (busy == contexts_max_ || (busy > 0 && alone)) return;
     if (!free) free = contexts_.emplace_back(std::make_unique<StepContext>(state_)).get();
     StepRequest* const next = std::exchange(state_.waiting_first, state_.waiting_first->next);
     if (!state_.waiting_first) state_.waiting_last = nullptr;

@@ -56,6 +56,7 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
       std::shared_ptr<const Tables> compiled,
       std::shared_ptr<const Tables> plain,
       std::shared_ptr<RequestPool> pool,
+      std::shared_ptr<Profiler> profiler,
       bool may_record,
       std::uint32_t steps_in_flight);
   ~ProgramActor();

@@ -2,6 +2,7 @@
 
 #include "parameter_actor.hpp"
 
+#include <troupe/core/clock.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/core/trace.hpp>
 #include <troupe/tensor/device.hpp>
@@ -20,11 +21,13 @@ ProgramState::ProgramState(
     std::shared_ptr<const Tables> compiled,
     std::shared_ptr<const Tables> plain,
     std::shared_ptr<RequestPool> pool,
+    std::shared_ptr<Profiler> profiler,
     bool may_record)
     : device(device),
       compiled(std::move(compiled)),
       plain(std::move(plain)),
       pool(std::move(pool)),
+      profiler(std::move(profiler)),
       arenas(Arenas::of(device)),
       may_record(may_record) {}
 
@@ -50,6 +53,8 @@ void StepContext::begin(StepRequest& request) {
   current_ = &request;
   trapping_ = traps_nan(program_.device.system());
   tables_ = (trapping_ ? program_.plain : program_.compiled).get();
+  measuring_ = request.measured && !trapping_;
+  if (measuring_) spans_.assign(program_.compiled->ops.size(), OpSpan{});
   if (trapping_) give_memory_back();  // which is for the compiled ops
   const Tables& tables = *tables_;
   std::copy(tables.uses.begin(), tables.uses.end(), uses_.begin());
@@ -65,7 +70,7 @@ void StepContext::begin(StepRequest& request) {
   outside_left_ = static_cast<std::uint32_t>(tables.graph.inputs.size());
   for (const Tables::Held& held : tables.graph.held) outside_left_ += 1 + held.states;
   // The first step is never recorded: what it compiles and allocates is not needed again.
-  as_recorded_ = program_.may_record && !trapping_ && program_.worth_recording;
+  as_recorded_ = program_.may_record && !alone() && program_.worth_recording;
   on_trial_before_ = program_.device.launches_on_trial();
   if (!as_recorded_) upload_scalars();
   for (std::size_t i = 0; i < tables.graph.inputs.size(); ++i)
@@ -135,6 +140,7 @@ void StepContext::made(Tables::Cell cell) {
 
 bool StepContext::may_launch_next() const noexcept {
   if (ready_.empty() || failure_) return false;
+  if (measuring_) return under_way_ == 0;
   return !trapping_ || (under_way_ == 0 && ready_.front() == next_op_);
 }
 
@@ -278,6 +284,7 @@ void StepContext::launch(std::uint32_t number) {
   }
   Tracer& tracer = program_.device.system().tracer();
   const std::uint64_t began = tracer.on() ? tracer.now() : 0;
+  if (measuring_) spans_[number].began_ns = program_.device.system().clock().now_ns();
   Ticket ticket;
   try {
     take_memory();
@@ -339,6 +346,7 @@ void StepContext::finish_op(std::uint32_t number) {
   const Tables::Op& op = tables_->ops[number];
   --(op.late ? late_left_ : ops_left_);
   if (failure_) return;
+  if (measuring_) spans_[number].ended_ns = program_.device.system().clock().now_ns();
   if (trapping_) {
     check_nan(number);
     next_op_ = number + 1;
@@ -397,6 +405,8 @@ void StepContext::end_if_done() {
 
 void StepContext::end() {
   program_.worth_recording = program_.device.launches_on_trial() == on_trial_before_;
+  if (measuring_ && !failure_)
+    program_.profiler->add(spans_, program_.device.system().clock().now_ns());
   const Tables& tables = *tables_;
   StepRequest* done = std::exchange(current_, nullptr);
   // A result may stand in more than one place, so parameters come last and may take it along.

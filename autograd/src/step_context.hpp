@@ -1,6 +1,7 @@
 #pragma once
 
 #include "arenas.hpp"
+#include "profiler.hpp"
 #include "recorded_step.hpp"
 #include "tables.hpp"
 
@@ -27,6 +28,7 @@ struct StepRequest {
   std::vector<Ref<ActorCell>> outputs;
   RandomState random;
   std::int64_t step = -1;
+  bool measured = false;
   std::uint32_t index = 0;  ///< among the requests of the program
   std::uint32_t first_slot =
       0;  ///< cell c of this step comes as an `Input` for slot first_slot + c
@@ -66,12 +68,14 @@ struct ProgramState {
       std::shared_ptr<const Tables> compiled,
       std::shared_ptr<const Tables> plain,
       std::shared_ptr<RequestPool> pool,
+      std::shared_ptr<Profiler> profiler,
       bool may_record);
 
   Device& device;
   std::shared_ptr<const Tables> compiled;
   std::shared_ptr<const Tables> plain;  ///< as captured: its ops are looked at one by one
   std::shared_ptr<RequestPool> pool;
+  std::shared_ptr<Profiler> profiler;
   std::shared_ptr<Arenas> arenas;
   Ref<ActorCell> actor;  ///< while there are steps: it receives for them
   StepRequest* waiting_first = nullptr;
@@ -96,6 +100,7 @@ struct ProgramState {
 /// NaNs      while they are trapped, the ops run as they were captured, one after another in the
 ///           order of the calls, so that the first to fail is the first in that order.
 ///
+/// Measured  on request, with ops one at a time, the earliest call first, and nothing recorded.
 /// Traced    each launch as a span, by the names and numbers of the nodes that it computes.
 ///
 /// Threads   in the turns of the program's actor.
@@ -108,7 +113,8 @@ class StepContext {
 
   /// Whether a step is on its way.
   [[nodiscard]] bool busy() const noexcept { return current_ != nullptr; }
-  [[nodiscard]] bool trapping() const noexcept { return trapping_; }
+  /// Whether it must run with no other step beside it.
+  [[nodiscard]] bool alone() const noexcept { return trapping_ || measuring_; }
   void begin(StepRequest& request);
   /// What the step waited for from outside: an input, or what a parameter lends.
   void receive(Tables::Cell cell, Value value);
@@ -155,6 +161,8 @@ class StepContext {
   std::uint32_t under_way_ = 0;
   std::uint32_t next_op_ = 0;  // while NaNs are trapped
   bool trapping_ = false;
+  bool measuring_ = false;
+  std::vector<OpSpan> spans_;  // of the ops, while they are measured
   bool writing_in_place_ = false;
   bool as_recorded_ = false;  // the step waits for what comes from outside
   std::uint64_t on_trial_before_ = 0;

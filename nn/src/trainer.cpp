@@ -581,6 +581,21 @@ Program Trainer::capture_test_step(std::span<const Meta> batch) {
       state_->options.program);
 }
 
+void Trainer::measure(bool on) {
+  if (on && state_->options.door != Door::program)
+    throw Error(
+        ErrorCode::unsupported, "only the steps of a program are measured, not define-by-run ones")
+        .hint("train through the other door: the bits are the same");
+  if (on && !device().reads_at_once())
+    throw Error(
+        ErrorCode::unsupported,
+        "ops are measured one by one, which " + std::string(device().name()) +
+            " does not offer: it runs them behind the caller")
+        .hint("train on the device \"cpu\" to see where the time goes there");
+  state_->train_program.measure(on);
+}
+ProgramProfile Trainer::profile() const { return state_->train_program.profile(); }
+
 const std::vector<EpochMetrics>& Trainer::metrics() const noexcept { return state_->metrics; }
 std::int64_t Trainer::step() const noexcept { return state_->step; }
 const Task& Trainer::task() const noexcept { return state_->task; }

@@ -306,6 +306,30 @@ TEST_CASE("progress counts batches, steps and samples", "[nn]") {
   CHECK(seen[9].samples_per_second > 0);
 }
 
+TEST_CASE("steps of a fit are measured where they are a program's", "[nn]") {
+  Fixture fixture;
+  const auto watch = std::make_shared<Watch>([](Trainer& trainer, const Progress& progress) {
+    if (progress.step == 3) trainer.measure(true);
+    if (progress.step == 6) trainer.measure(false);
+  });
+  Trainer trainer(fixture.task(), {.callbacks = {watch}});
+  CHECK(trainer.fit(fixture.train));
+  const ProgramProfile profile = trainer.profile();
+  CHECK(profile.steps == 3);
+  CHECK(profile.ops.back().late);
+  CHECK(profile.seconds > 0);
+
+  Trainer calling(fixture.task(), {.door = Door::define_by_run});
+  CHECK_NOTHROW(calling.measure(false));
+  try {
+    calling.measure(true);
+    FAIL("it would measure what is no program");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::unsupported);
+    CHECK(!error.hint().empty());
+  }
+}
+
 TEST_CASE("without a test loader the test's metrics are no numbers", "[nn]") {
   Fixture fixture;
   Trainer trainer(fixture.task(), {});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/autograd/passes.hpp>
+#include <troupe/autograd/profile.hpp>
 #include <troupe/tensor/scope.hpp>
 #include <troupe/tensor/tensor.hpp>
 
@@ -75,6 +76,15 @@ class Program {
   /// One line an op: number, name, inputs, dtype and shape.
   [[nodiscard]] std::string to_string() const;
 
+  /// Whether the steps that are asked for from now on are measured. Such a step gives the same
+  /// bits, but runs alone and its ops one at a time, each from its launch to its completion, so
+  /// that their times add up: together they take longer than where ops overlap. Failed steps do not
+  /// count, nor do those that look for NaNs. Throws `unsupported` on a device that runs behind the
+  /// caller, as GPUs do.
+  void measure(bool on);
+  /// Of the steps that were measured and are over.
+  [[nodiscard]] ProgramProfile profile() const;
+
  private:
   struct Shared;
   explicit Program(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
@@ -97,6 +107,11 @@ class CompiledFunction {
   }
   [[nodiscard]] std::size_t programs() const noexcept { return cached_.size(); }
 
+  /// `Program::measure` for all programs, those not yet captured too.
+  void measure(bool on);
+  /// Of the program that most steps were measured of.
+  [[nodiscard]] ProgramProfile profile() const;
+
  private:
   struct Cached {
     std::vector<Meta> inputs;
@@ -108,6 +123,7 @@ class CompiledFunction {
   };
   GraphFunction function_;
   Program::Options options_;
+  bool measuring_ = false;
   std::deque<Cached> cached_;  // whose elements stay where they are
 };
 

@@ -165,6 +165,13 @@ class Trainer {
   /// The same for one batch of `evaluate`.
   [[nodiscard]] Program capture_test_step(std::span<const Meta> batch);
 
+  /// Whether the training steps from the next on are measured, op by op; they keep their bits, see
+  /// `Program::measure`. Throws `unsupported` where they are no programs (`Door::define_by_run`),
+  /// or run on a GPU.
+  void measure(bool on);
+  /// Of the steps that were measured and are over.
+  [[nodiscard]] ProgramProfile profile() const;
+
   /// One line for each epoch that is done.
   [[nodiscard]] const std::vector<EpochMetrics>& metrics() const noexcept;
   /// Steps done.
