@@ -137,9 +137,9 @@ void onednn(benchmark::State& state, const Product& p) {
   const memory::desc b = describe(operands.b.view);
   const memory::desc c = describe(operands.c.view);
 #if DNNL_VERSION_MAJOR >= 3
-  const matmul product(matmul::primitive_desc(cpu, a, b, c));
+  const dnnl::matmul product(dnnl::matmul::primitive_desc(cpu, a, b, c));
 #else
-  const matmul product(matmul::primitive_desc(matmul::desc(a, b, c), cpu));
+  const dnnl::matmul product(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), cpu));
 #endif
   const std::unordered_map<int, memory> arguments{
       {DNNL_ARG_SRC, memory(a, cpu, operands.a.data.data())},

@@ -21,7 +21,7 @@ struct Cost {
 ///        whatever the function; of other ops, one for each element of the largest operand, but
 ///        of what lookups look into; none for views.
 /// bytes  each input read once, each output written once; of what lookups look into, only what they
-///        take. None for views.
+///        take. None for views, though a reshape that finds no strides copies.
 /// Fused  the sum of its ops' flops; bytes of what enters and leaves it alone.
 [[nodiscard]] Cost cost_of(
     const OpInstance& op, std::span<const Meta> inputs, std::span<const Meta> outputs);

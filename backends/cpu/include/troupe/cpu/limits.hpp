@@ -42,6 +42,6 @@ struct Limits {
 /// `seconds` is above 0 and finite; `inside_actor` in an actor's turn.
 ///
 /// @param seconds  about how long it may take: each figure is the best of some runs
-[[nodiscard]] Limits measure_limits(Device& device, double seconds = 6);
+[[nodiscard]] Limits measure_limits(Device& device, double seconds = 5);
 
 }  // namespace troupe::cpu
