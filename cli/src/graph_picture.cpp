@@ -1,5 +1,7 @@
 #include "graph_picture.hpp"
 
+#include "picture_text.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
@@ -16,27 +18,6 @@ constexpr int letter_width = 7;
 constexpr int gap = 18;
 constexpr int margin = 24;
 constexpr int title_height = 40;
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '&')
-      out += "&amp;";
-    else
-      out += c;
-  }
-  return out;
-}
-
-/// Longer names are cut; the whole one is in what the mouse shows.
-std::string shortened(const std::string& text) {
-  constexpr std::size_t letters_max = 44;
-  return text.size() <= letters_max ? text : text.substr(0, letters_max - 1) + "…";
-}
 
 struct Box {
   std::string name;

@@ -137,6 +137,13 @@ void add_train(CLI::App& command, TrainOptions& options) {
   command
       .add_option("--trace", options.trace, "Write a step's messages to FILE, for ui.perfetto.dev")
       ->type_name("FILE");
+  command
+      .add_option(
+          "--profile",
+          options.profile_page,
+          "Tell where a step's time went, and write a page of it into FILE; default: into the run")
+      ->type_name("FILE")
+      ->expected(0, 1);
   add_machine(command, options.machine);
   command
       .add_option(
@@ -354,6 +361,7 @@ Command parse(const std::vector<std::string>& arguments) {
   if (train_command.parsed()) {
     for (const std::string& name : RunConfig::names())
       if (train_command.get_option(option_of(name))->count() > 0) train.given.insert(name);
+    train.profile = train_command.get_option("--profile")->count() > 0;
     if (train.resume.empty() && train.config.data.empty())
       return Answer{
           "--data is missing",

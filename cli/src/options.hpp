@@ -29,6 +29,8 @@ struct TrainOptions {
   std::int64_t commit_every = 100;
   bool watch_nan = false;
   std::string trace;
+  bool profile = false;
+  std::string profile_page;  ///< a file; empty: profile.html in the run's folder
 };
 
 struct EvalOptions {

@@ -4,13 +4,17 @@
 #include "interrupt.hpp"
 #include "models.hpp"
 #include "open_data.hpp"
+#include "profile.hpp"
+#include "profile_page.hpp"
 #include "progress_line.hpp"
 #include "run_folder.hpp"
 #include "session.hpp"
 
 #include <troupe/core/clock.hpp>
+#include <troupe/core/disk.hpp>
 #include <troupe/core/trace.hpp>
 #include <troupe/cpu/cpu.hpp>
+#include <troupe/cpu/limits.hpp>
 #include <troupe/data/loader.hpp>
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/scope.hpp>
@@ -130,23 +134,29 @@ class Reporter final : public nn::Callback {
   Redraw redraw_;
 };
 
+/// Throws when a file cannot be written, which is better known before the steps than after.
+void check_writable(Disk& disk, const std::string& path, const std::string& option) {
+  auto file = disk.create(path);
+  if (!file) throw Error(file.error()).hint(option + " takes the name of a file to be written");
+  file.value().reset();
+  disk.remove(path).value();
+}
+
+/// Steps before those that are looked at: in the first, programs are captured and memory is taken.
+/// Half of them where there are few; none where there is one.
+std::int64_t warm_up_steps(std::int64_t steps) { return std::min<std::int64_t>(20, steps / 2); }
+
 /// Records the messages of a few steps and writes them to a file: `--trace`.
 class TraceSteps final : public nn::Callback {
  public:
   /// @param steps  of the whole run
-  /// Throws when the file cannot be written, which is better known before the steps than after.
   TraceSteps(System& system, std::string path, std::int64_t steps, Console& console)
       : system_(system), path_(std::move(path)), steps_of_run_(steps), console_(console) {
-    auto file = system_.disk().create(path_);
-    if (!file) throw Error(file.error()).hint("--trace takes the name of a file to be written");
-    file.value().reset();
-    system_.disk().remove(path_).value();
+    check_writable(system_.disk(), path_, "--trace");
   }
 
   void on_fit_start(nn::Trainer& trainer) override {
-    // Not the first steps, in which programs are captured and memory is taken; unless there are no
-    // others.
-    warm_up_ = std::min<std::int64_t>(20, (steps_of_run_ - trainer.step()) / 2);
+    warm_up_ = warm_up_steps(steps_of_run_ - trainer.step());
     if (warm_up_ == 0) begin();
   }
   void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
@@ -190,6 +200,70 @@ class TraceSteps final : public nn::Callback {
   int recorded_ = 0;
   bool done_ = false;
 };
+
+/// Measures some steps op by op, and tells of them: `--profile`.
+class ProfileSteps final : public nn::Callback {
+ public:
+  /// @param steps  of the whole run
+  ProfileSteps(std::string path, std::int64_t steps, Console& console)
+      : path_(std::move(path)), steps_of_run_(steps), console_(console) {}
+
+  void on_fit_start(nn::Trainer& trainer) override {
+    warm_up_ = warm_up_steps(steps_of_run_ - trainer.step());
+    if (warm_up_ == 0) trainer.measure(true);
+  }
+  void on_batch_end(nn::Trainer& trainer, const nn::Progress& progress) override {
+    if (progress.testing || measured_ == measured_max) return;
+    if (warm_up_ > 0) {
+      if (--warm_up_ == 0) trainer.measure(true);
+    } else if (++measured_ == measured_max) {
+      trainer.measure(false);
+    }
+  }
+  /// Prints and writes what there is; says so where there is nothing.
+  void finish(nn::Trainer& trainer, System& system, const std::string& title) {
+    const ProgramProfile profile = trainer.profile();
+    if (profile.steps == 0)
+      return console_.say("warning: there is no profile, for the run ended before it was measured");
+    const cpu::Limits limits = cpu::measure_limits(trainer.device(), limits_seconds);
+    console_.print(profile_text(profile, limits));
+    const std::string page = page_of(profile, limits, title);
+    const std::unique_ptr<DiskFile> file = system.disk().create(path_).value();
+    file->append(std::as_bytes(std::span(page.data(), page.size()))).value();
+    file->sync().value();
+    console_.say("the profile is in " + path_ + "; any browser opens it");
+  }
+
+ private:
+  static constexpr int measured_max = 20;
+  static constexpr double limits_seconds = 2;
+
+  std::string path_;
+  std::int64_t steps_of_run_;
+  Console& console_;
+  std::int64_t warm_up_ = 0;  // steps still to do before they are measured
+  int measured_ = 0;
+};
+
+/// Throws for what cannot be told of a run.
+void check_profile(const TrainOptions& options, const Device& device) {
+  if (options.door != "program")
+    throw Error(
+        ErrorCode::unsupported,
+        "--profile measures the ops of a compiled step, and define-by-run has none")
+        .hint("leave out --door define-by-run: the results are the same");
+  if (options.watch_nan)
+    throw Error(
+        ErrorCode::unsupported,
+        "--watch-nan runs the ops as they were before they were compiled, which --profile measures")
+        .hint("use one of them at a time");
+  if (!device.reads_at_once())
+    throw Error(
+        ErrorCode::unsupported,
+        "--profile measures op by op, which " + std::string(device.name()) +
+            " does not offer: it runs them behind the caller")
+        .hint("run it with --device cpu to see where the time goes there");
+}
 
 /// What a resumed run must have in common with the saved one, for its bits to go on.
 io::Tree about(const RunConfig& config, const DataFacts& facts, const Device& device) {
@@ -280,6 +354,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         ErrorCode::unsupported,
         "--watch-nan looks at every value as it is made, which only the CPU offers")
         .hint("run it with --device cpu: the same seed makes the same steps, but for rounding");
+  if (options.profile) check_profile(options, session.device());
   // The device itself is none, as where "auto" has found no GPU.
   std::vector<Device*> fallbacks;
   for (const std::string& name : options.fallback) {
@@ -342,6 +417,15 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         session.system(), options.trace, config.epochs * steps, console);
     trainer_options.callbacks.push_back(trace);
   }
+  std::shared_ptr<ProfileSteps> profile;
+  if (options.profile) {
+    if (!options.profile_page.empty()) check_writable(disk, options.profile_page, "--profile");
+    profile = std::make_shared<ProfileSteps>(
+        options.profile_page.empty() ? folder.path() + "/profile.html" : options.profile_page,
+        config.epochs * steps,
+        console);
+    trainer_options.callbacks.push_back(profile);
+  }
   if (watcher) trainer_options.callbacks.push_back(std::move(watcher));
   nn::Trainer trainer(make_task(config, facts, steps), std::move(trainer_options));
   if (resuming) restore(trainer, folder, kind, what, console);
@@ -362,6 +446,12 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
     throw Error(error).hint(reporter->way_on());
   }
   if (trace) trace->finish();
+  if (profile)
+    profile->finish(
+        trainer,
+        session.system(),
+        "A training step of the " + config.model + " in " + folder.path() + ", " +
+            std::to_string(config.batch_size) + " in a batch");
   if (!finished) {
     console.end_drawing();
     reporter->save(trainer);

@@ -47,6 +47,16 @@ TEST_CASE("the README's command is understood", "[cli]") {
       std::set<std::string>{"data", "model", "epochs", "batch_size", "lr", "optimizer", "seed"});
 }
 
+TEST_CASE("a profile's file may be left out", "[cli]") {
+  const auto named = std::get<TrainOptions>(parsed("train --data d --profile a.html --epochs 2"));
+  CHECK(named.profile);
+  CHECK(named.profile_page == "a.html");
+  const auto unnamed = std::get<TrainOptions>(parsed("train --data d --profile --epochs 2"));
+  CHECK(unnamed.profile);
+  CHECK(unnamed.profile_page.empty());
+  CHECK(unnamed.config.epochs == 2);
+}
+
 TEST_CASE("every other option of train is understood", "[cli]") {
   const auto options = std::get<TrainOptions>(parsed(
       "train --data shapes10:d --model mlp --optimizer sgd --momentum 0.9 --weight-decay 0.1 "
@@ -63,6 +73,7 @@ TEST_CASE("every other option of train is understood", "[cli]") {
   CHECK(options.door == "define-by-run");
   CHECK(options.watch_nan);
   CHECK(options.trace == "step.json");
+  CHECK_FALSE(options.profile);
   CHECK(options.machine.quiet);
   CHECK(options.machine.device == "cpu");
   CHECK(options.fallback == std::vector<std::string>{"vulkan:1", "cpu"});

@@ -342,6 +342,52 @@ TEST_CASE("a trace without steps is told, and one that cannot be written at once
   CHECK(cut.err.find("warning: there is no trace in step.json") != std::string::npos);
 }
 
+TEST_CASE("a profile tells of a step's ops and changes no bit", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--epochs", "1", "--threads", "2"};
+  REQUIRE(troupe(common + Words{"--out", "plain"}).code == 0);
+  const Ended ended = troupe(common + Words{"--out", "a", "--profile"});
+  CAPTURE(ended.err, ended.out);
+  REQUIRE(ended.code == 0);
+  CHECK(ended.out.find("20 steps measured\n") != std::string::npos);
+  CHECK(ended.out.find("\nlinear + relu ") != std::string::npos);
+  CHECK(ended.out.find("\nlimits of 2 threads: float32 ") != std::string::npos);
+  CHECK(ended.out.find("\ntest accuracy ") != std::string::npos);
+  CHECK(ended.err.find("the profile is in a/profile.html") != std::string::npos);
+  CHECK(read_file(troupe.folder / "a/profile.html").find("linear + relu") != std::string::npos);
+  CHECK(troupe.bits("a") == troupe.bits("plain"));
+
+  // In a run of a single step, that one.
+  const Ended one = troupe(common + Words{"--limit", "8", "--out", "b", "--profile", "page.html"});
+  CAPTURE(one.err);
+  REQUIRE(one.code == 0);
+  CHECK(one.out.find("; 1 step measured\n") != std::string::npos);
+  CHECK(read_file(troupe.folder / "page.html").starts_with("<!DOCTYPE html>"));
+
+  const Ended finished = troupe({"train", "--resume", "b", "--profile", "other.html"});
+  CHECK(finished.code == 0);
+  CHECK(finished.err.find("warning: there is no profile") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "other.html"));
+}
+
+TEST_CASE("a profile is refused where there can be none", "[cli]") {
+  const Fixture troupe;
+  const Words common = small_run + Words{"--model", "mlp", "--out", "a", "--profile"};
+  check_error(
+      troupe(common + Words{"--door", "define-by-run"}),
+      1,
+      "define-by-run has none",
+      "leave out --door define-by-run");
+  check_error(
+      troupe(common + Words{"--watch-nan"}), 1, "--watch-nan runs", "one of them at a time");
+  check_error(
+      troupe(common + Words{"nowhere/page.html"}),
+      1,
+      "nowhere/page.html",
+      "--profile takes the name of a file");
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "a"));
+}
+
 TEST_CASE("what cannot be trained on is told in one block", "[cli]") {
   const Fixture troupe;
   const auto on = [&](const std::string& data) {
