@@ -62,6 +62,13 @@ void run_choice(const KernelCall& call, const Plan& plan, std::uint32_t chunk, s
   for_rows<T>(call, plan, chunk, scratch, [&](std::int64_t row, const T* x) {
     const T best = fold_row<F>(x, length);
     std::int64_t at = 0;
+    if constexpr (std::is_floating_point_v<T>) {
+      using P = Pack<T, Arch>;
+      const P wanted = P(Vec<T, Arch>(best));
+      while (at + P::size <= length && !any(P::load(x + at) == wanted) &&
+             !any(is_nan(P::load(x + at))))
+        at += P::size;
+    }
     if (best == best)
       while (x[at] != best) ++at;
     else

@@ -15,18 +15,21 @@ void run(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byt
   std::int64_t end = first + plan.numbers[outer_a_chunk];
   if (end > plan.numbers[outer]) end = plan.numbers[outer];
   auto* to = call.out[0].as<std::byte>();
+  const bool streams = Stream<Arch>::pays(plan.numbers[outer] * plan.numbers[row_bytes]);
   std::int64_t begin = 0;
   for (std::size_t i = 0; i < call.in_count; ++i) {
     const auto bytes =
         Axis<Arch>::of(call.in[i].shape, call.op<Concat>().dim).length * plan.numbers[axis_bytes];
     const auto* from = Contiguous<Arch>::in<std::byte>(call, scratch, i);
     for (std::int64_t o = first; o < end; ++o)
-      std::memcpy(
+      Stream<Arch>::copy(
           to + o * plan.numbers[row_bytes] + begin,
           from + o * bytes,
-          static_cast<std::size_t>(bytes));
+          static_cast<std::size_t>(bytes),
+          streams);
     begin += bytes;
   }
+  if (streams) Stream<Arch>::finish();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fold.hpp"
+#include "pack.hpp"
 #include "strided_copy.hpp"
 
 #include <cstring>
@@ -55,6 +56,7 @@ struct ProdFold {
 /// A NaN is larger than all, so that it is found.
 template <class T, class A>
 struct MaxFold {
+  using Arch = A;
   using In = T;
   using Sum = T;
   using Out = T;
@@ -62,11 +64,13 @@ struct MaxFold {
                                                             : std::numeric_limits<T>::lowest();
   static T step(T best, T x) { return (x > best) | (x != x) ? x : best; }
   static T join(T a, T b) { return step(a, b); }
+  static Pack<T, A> step(Pack<T, A> best, Pack<T, A> x) { return max(best, x); }
   static T finish(T best, std::int64_t) { return best; }
 };
 
 template <class T, class A>
 struct MinFold {
+  using Arch = A;
   using In = T;
   using Sum = T;
   using Out = T;
@@ -74,6 +78,7 @@ struct MinFold {
                                                             : std::numeric_limits<T>::max();
   static T step(T best, T x) { return (x < best) | (x != x) ? x : best; }
   static T join(T a, T b) { return step(a, b); }
+  static Pack<T, A> step(Pack<T, A> best, Pack<T, A> x) { return min(best, x); }
   static T finish(T best, std::int64_t) { return best; }
 };
 
@@ -99,24 +104,59 @@ struct AnyFold {
   static bool finish(std::uint8_t yes, std::int64_t) { return yes != 0; }
 };
 
-/// Folds a plain array. Sixteen partial results, each for every sixteenth element, are joined by
-/// halves: the order depends on `n` alone.
+/// Folds a plain array of floats by packs, four in turn.
 template <class F>
-typename F::Sum fold_row(const typename F::In* x, std::int64_t n) {
-  using Sum = typename F::Sum;
-  constexpr std::int64_t lanes = 16;
-  Sum sums[lanes];
-  for (Sum& sum : sums) sum = F::identity;
+typename F::In fold_row_of_packs(const typename F::In* x, std::int64_t n) {
+  using P = Pack<typename F::In, typename F::Arch>;
+  P best[4] = {P(F::identity), P(F::identity), P(F::identity), P(F::identity)};
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (std::int64_t j = 0; j < lanes; ++j) sums[j] = F::step(sums[j], x[i + j]);
-  for (std::int64_t j = 0; i < n; ++i, ++j) sums[j] = F::step(sums[j], x[i]);
-  for (std::int64_t half = lanes / 2; half > 0; half /= 2)
-    for (std::int64_t j = 0; j < half; ++j) sums[j] = F::join(sums[j], sums[j + half]);
-  return sums[0];
+  for (; i + 4 * P::size <= n; i += 4 * P::size) {
+    best[0] = F::step(best[0], P::load(x + i));
+    best[1] = F::step(best[1], P::load(x + i + P::size));
+    best[2] = F::step(best[2], P::load(x + i + 2 * P::size));
+    best[3] = F::step(best[3], P::load(x + i + 3 * P::size));
+  }
+  for (; i + P::size <= n; i += P::size) best[0] = F::step(best[0], P::load(x + i));
+  alignas(64) typename F::In lanes[P::size];
+  F::step(F::step(best[0], best[1]), F::step(best[2], best[3])).store(lanes);
+  auto result = lanes[0];
+  for (std::int64_t j = 1; j < P::size; ++j) result = F::step(result, lanes[j]);
+  for (; i < n; ++i) result = F::step(result, x[i]);
+  return result;
 }
 
-inline constexpr std::int64_t fold_columns_max = 16;
+/// Folds a plain array. Partial results, each for every so many-th element, are joined by halves:
+/// the order depends on `n` alone. They stand in four arrays, each a register or two, so that none
+/// waits for the one before.
+template <class F>
+typename F::Sum fold_row(const typename F::In* x, std::int64_t n) {
+  if constexpr (std::is_floating_point_v<typename F::Sum> && requires { typename F::Arch; })
+    return fold_row_of_packs<F>(x, n);
+  using Sum = typename F::Sum;
+  constexpr std::int64_t lanes = 16;
+  Sum a[lanes];
+  Sum b[lanes];
+  Sum c[lanes];
+  Sum d[lanes];
+  for (std::int64_t j = 0; j < lanes; ++j) a[j] = b[j] = c[j] = d[j] = F::identity;
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
+    for (std::int64_t j = 0; j < lanes; ++j) b[j] = F::step(b[j], x[i + lanes + j]);
+    for (std::int64_t j = 0; j < lanes; ++j) c[j] = F::step(c[j], x[i + 2 * lanes + j]);
+    for (std::int64_t j = 0; j < lanes; ++j) d[j] = F::step(d[j], x[i + 3 * lanes + j]);
+  }
+  for (; i + lanes <= n; i += lanes)
+    for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
+  for (std::int64_t j = 0; i < n; ++i, ++j) b[j] = F::step(b[j], x[i]);
+  for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::join(F::join(a[j], b[j]), F::join(c[j], d[j]));
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2)
+    for (std::int64_t j = 0; j < half; ++j) a[j] = F::join(a[j], a[j + half]);
+  return a[0];
+}
+
+/// So many adjacent columns go together: memory is read faster in stretches than by lines.
+inline constexpr std::int64_t fold_columns_max = 256;
 
 /// Folds `width` adjacent columns over `rows` rows, in order.
 template <class F>
@@ -127,16 +167,25 @@ void fold_columns(
     std::int64_t width,
     typename F::Sum* into) {
   using Sum = typename F::Sum;
-  Sum sums[fold_columns_max];
-  for (Sum& sum : sums) sum = F::identity;
-  if (width == fold_columns_max) {
-    for (std::int64_t r = 0; r < rows; ++r, x += row_step)
-      for (std::int64_t j = 0; j < fold_columns_max; ++j) sums[j] = F::step(sums[j], x[j]);
-  } else {
-    for (std::int64_t r = 0; r < rows; ++r, x += row_step)
-      for (std::int64_t j = 0; j < width; ++j) sums[j] = F::step(sums[j], x[j]);
+  constexpr std::int64_t lanes = 16;
+  for (std::int64_t j = 0; j < width; ++j) into[j] = F::identity;
+  // Some rows for each of the columns' registers, which are so loaded less often.
+  constexpr std::int64_t rows_together = 4;
+  for (std::int64_t r = 0; r < rows; r += rows_together) {
+    const std::int64_t count = rows - r < rows_together ? rows - r : rows_together;
+    std::int64_t c = 0;
+    for (; c + lanes <= width; c += lanes) {
+      Sum sums[lanes];
+      for (std::int64_t j = 0; j < lanes; ++j) sums[j] = into[c + j];
+      for (std::int64_t k = 0; k < count; ++k)
+        for (std::int64_t j = 0; j < lanes; ++j)
+          sums[j] = F::step(sums[j], x[(r + k) * row_step + c + j]);
+      for (std::int64_t j = 0; j < lanes; ++j) into[c + j] = sums[j];
+    }
+    for (; c < width; ++c)
+      for (std::int64_t k = 0; k < count; ++k)
+        into[c] = F::step(into[c], x[(r + k) * row_step + c]);
   }
-  for (std::int64_t j = 0; j < width; ++j) into[j] = sums[j];
 }
 
 /// Copies a strided or oddly grouped input, kept dimensions first.
