@@ -165,6 +165,7 @@ __attribute__((target("avx2"))) void limit_chunk_run(
   __m256 sums[4] = {};
   const __m256 scale = _mm256_set1_ps(0.5f);
   for (std::int64_t i = 0; i < limit_chunk; i += 32)
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       __m256 x = _mm256_load_ps(a + i + 8 * k);
       if constexpr (limit == Limit::read)

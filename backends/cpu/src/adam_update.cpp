@@ -10,12 +10,13 @@ namespace {
 
 constexpr std::int64_t chunk_elements = 16384;
 
-/// Reads all that a register of elements needs before it writes: outputs may be the inputs' memory.
+/// Reads all that a pack of elements needs before it writes: outputs may be the inputs' memory.
 template <class T, bool Amsgrad>
-void run(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
+[[gnu::flatten]] void run(
+    const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
-  using L = Lanes<T, Arch>;
-  using V = typename L::V;
+  using Elements = Line<T, Arch, Along::one>;
+  using V = typename Elements::V;
   const auto& op = call.op<AdamUpdate>();
   const T* w = C::in<T>(call, scratch, 0);
   const T* m = C::in<T>(call, scratch, 1);
@@ -31,41 +32,34 @@ void run(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* sc
   const double rate = scalars[0];
   const double correction1 = 1 - std::pow(op.beta1, scalars[1]);
   const double correction2 = 1 - std::pow(op.beta2, scalars[1]);
-  const V minus_step(static_cast<T>(-rate / correction1));
-  const V root2(static_cast<T>(std::sqrt(correction2)));
-  const V eps(static_cast<T>(op.eps));
-  const V beta1(static_cast<T>(op.beta1));
-  const V beta2(static_cast<T>(op.beta2));
-  const V fresh1(static_cast<T>(1 - op.beta1));
-  const V fresh2(static_cast<T>(1 - op.beta2));
-  const V decay(static_cast<T>(op.weight_decay));
-  const V shrink(static_cast<T>(1 - rate * op.weight_decay));
+  const V minus_step(-rate / correction1);
+  const V unroot2(1 / std::sqrt(correction2));
+  const V eps(op.eps);
+  const V beta1(op.beta1);
+  const V beta2(op.beta2);
+  const V fresh1(1 - op.beta1);
+  const V fresh2(1 - op.beta2);
+  const V sign(op.maximize ? -1 : 1);
+  const bool pulls = op.weight_decay != 0 && !op.decoupled;
+  const V decay(op.weight_decay);
+  const V shrink(op.decoupled ? 1 - rate * op.weight_decay : 1);
   const std::int64_t all = call.out[0].elements();
   const std::int64_t begin = chunk * chunk_elements;
   const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  for (std::int64_t i = begin; i < end; i += L::count) {
-    const std::int64_t n = end - i;
-    V weight = L::load(w + i, n, T(0));
-    V d = L::load(g + i, n, T(0));
-    if (op.maximize) d = -d;
-    if (op.weight_decay != 0) {
-      if (op.decoupled)
-        weight *= shrink;
-      else
-        d = fused_multiply_add(weight, decay, d);
-    }
-    const V first = fused_multiply_add(d, fresh1, L::load(m + i, n, T(0)) * beta1);
-    const V second = fused_multiply_add(d * d, fresh2, L::load(v + i, n, T(0)) * beta2);
-    L::store(new_m + i, n, first);
-    L::store(new_v + i, n, second);
+  Elements{begin, end - begin, 1, 1}.each([&](auto at) {
+    const V weight = at.load(w, T(0));
+    V d = at.load(g, T(0)) * sign;
+    if (pulls) d = fma(weight, decay, d);
+    const V first = fma(d, fresh1, at.load(m, T(0)) * beta1);
+    const V second = fma(d * d, fresh2, at.load(v, T(0)) * beta2);
     V spread = second;
-    if constexpr (Amsgrad) {
-      spread = xsimd::max(L::load(u + i, n, T(0)), second);
-      L::store(new_u + i, n, spread);
-    }
-    const V divisor = xsimd::sqrt(spread) / root2 + eps;
-    L::store(new_w + i, n, fused_multiply_add(first / divisor, minus_step, weight));
-  }
+    if constexpr (Amsgrad) spread = larger(at.load(u, T(0)), second);
+    at.store(new_m, first);
+    at.store(new_v, second);
+    if constexpr (Amsgrad) at.store(new_u, spread);
+    const V divisor = fma(sqrt(spread), unroot2, eps);
+    at.store(new_w, fma(first / divisor, minus_step, weight * shrink));
+  });
 }
 
 }  // namespace

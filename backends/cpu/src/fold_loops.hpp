@@ -64,7 +64,8 @@ struct MaxFold {
                                                             : std::numeric_limits<T>::lowest();
   static T step(T best, T x) { return (x > best) | (x != x) ? x : best; }
   static T join(T a, T b) { return step(a, b); }
-  static Pack<T, A> step(Pack<T, A> best, Pack<T, A> x) { return max(best, x); }
+  /// Of numbers; `best` where either is a NaN.
+  static Pack<T, A> beyond(Pack<T, A> x, Pack<T, A> best) { return larger(x, best); }
   static T finish(T best, std::int64_t) { return best; }
 };
 
@@ -78,7 +79,8 @@ struct MinFold {
                                                             : std::numeric_limits<T>::max();
   static T step(T best, T x) { return (x < best) | (x != x) ? x : best; }
   static T join(T a, T b) { return step(a, b); }
-  static Pack<T, A> step(Pack<T, A> best, Pack<T, A> x) { return min(best, x); }
+  /// Of numbers; `best` where either is a NaN.
+  static Pack<T, A> beyond(Pack<T, A> x, Pack<T, A> best) { return smaller(x, best); }
   static T finish(T best, std::int64_t) { return best; }
 };
 
@@ -104,24 +106,32 @@ struct AnyFold {
   static bool finish(std::uint8_t yes, std::int64_t) { return yes != 0; }
 };
 
-/// Folds a plain array of floats by packs, four in turn.
+/// The largest or smallest of a plain array of floats, by packs, four in turn. A NaN wins.
 template <class F>
 typename F::In fold_row_of_packs(const typename F::In* x, std::int64_t n) {
-  using P = Pack<typename F::In, typename F::Arch>;
-  P best[4] = {P(F::identity), P(F::identity), P(F::identity), P(F::identity)};
+  using T = typename F::In;
+  using P = Pack<T, typename F::Arch>;
+  P best[4] = {
+      P(Vec<T, typename F::Arch>(F::identity)),
+      P(Vec<T, typename F::Arch>(F::identity)),
+      P(Vec<T, typename F::Arch>(F::identity)),
+      P(Vec<T, typename F::Arch>(F::identity))};
+  auto nan = is_nan(best[0]);
   std::int64_t i = 0;
-  for (; i + 4 * P::size <= n; i += 4 * P::size) {
-    best[0] = F::step(best[0], P::load(x + i));
-    best[1] = F::step(best[1], P::load(x + i + P::size));
-    best[2] = F::step(best[2], P::load(x + i + 2 * P::size));
-    best[3] = F::step(best[3], P::load(x + i + 3 * P::size));
-  }
-  for (; i + P::size <= n; i += P::size) best[0] = F::step(best[0], P::load(x + i));
-  alignas(64) typename F::In lanes[P::size];
-  F::step(F::step(best[0], best[1]), F::step(best[2], best[3])).store(lanes);
-  auto result = lanes[0];
-  for (std::int64_t j = 1; j < P::size; ++j) result = F::step(result, lanes[j]);
+  for (; i + 4 * P::size <= n; i += 4 * P::size)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const P next = P::load(x + i + k * P::size);
+      best[k] = F::beyond(next, best[k]);
+      nan = nan | is_nan(next);
+    }
+  alignas(64) T lanes[P::size];
+  F::beyond(F::beyond(best[0], best[1]), F::beyond(best[2], best[3])).store(lanes);
+  T result = F::identity;
+  for (const T lane : lanes) result = F::step(result, lane);
   for (; i < n; ++i) result = F::step(result, x[i]);
+  if (any(nan))
+    for (i = 0; result == result; ++i) result = F::step(result, x[i]);
   return result;
 }
 

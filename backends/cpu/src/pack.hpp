@@ -88,8 +88,9 @@ struct Pack<T, A> {
   /// The larger; a NaN in either place gives NaN.
   friend Pack max(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::max(a.r, b.r))); }
   friend Pack min(Pack a, Pack b) { return select(is_nan(a), a, Pack(xsimd::min(a.r, b.r))); }
-  /// The larger; `b` where either is a NaN.
+  /// The larger, or smaller; `b` where either is a NaN.
   friend Pack larger(Pack a, Pack b) { return xsimd::max(a.r, b.r); }
+  friend Pack smaller(Pack a, Pack b) { return xsimd::min(a.r, b.r); }
   friend Pack abs(Pack a) { return xsimd::abs(a.r); }
   /// The magnitude of `a` with the sign bit of `b`.
   friend Pack copysign(Pack a, Pack b) { return xsimd::abs(a.r) | (b.r & Register(T(-0.0))); }

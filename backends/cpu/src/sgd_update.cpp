@@ -8,12 +8,13 @@ namespace {
 
 constexpr std::int64_t chunk_elements = 32768;
 
-/// Reads all that a register of elements needs before it writes: outputs may be the inputs' memory.
+/// Reads all that a pack of elements needs before it writes: outputs may be the inputs' memory.
 template <class T>
-void run(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
+[[gnu::flatten]] void run(
+    const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
-  using L = Lanes<T, Arch>;
-  using V = typename L::V;
+  using Elements = Line<T, Arch, Along::one>;
+  using V = typename Elements::V;
   const auto& op = call.op<SgdUpdate>();
   const bool has_momentum = op.momentum != 0;
   const T* w = C::in<T>(call, scratch, 0);
@@ -23,28 +24,35 @@ void run(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte* sc
   T* new_w = call.out[0].as<T>();
   T* new_buf = has_momentum ? call.out[1].as<T>() : nullptr;
 
-  const V minus_rate(static_cast<T>(-scalars[0]));
+  const V minus_rate(-scalars[0]);
   const bool first_step = scalars[1] == 1;
-  const V decay(static_cast<T>(op.weight_decay));
-  const V momentum(static_cast<T>(op.momentum));
-  const V fresh(static_cast<T>(1 - op.dampening));
+  const V sign(op.maximize ? -1 : 1);
+  const bool decays = op.weight_decay != 0;
+  const V decay(op.weight_decay);
+  const V momentum(op.momentum);
+  const V fresh(1 - op.dampening);
   const std::int64_t all = call.out[0].elements();
   const std::int64_t begin = chunk * chunk_elements;
   const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  for (std::int64_t i = begin; i < end; i += L::count) {
-    const std::int64_t n = end - i;
-    const V weight = L::load(w + i, n, T(0));
-    V d = L::load(g + i, n, T(0));
-    if (op.maximize) d = -d;
-    if (op.weight_decay != 0) d = fused_multiply_add(weight, decay, d);
-    if (has_momentum) {
-      const V state =
-          first_step ? d : fused_multiply_add(L::load(buf + i, n, T(0)), momentum, d * fresh);
-      L::store(new_buf + i, n, state);
-      d = op.nesterov ? fused_multiply_add(state, momentum, d) : state;
-    }
-    L::store(new_w + i, n, fused_multiply_add(d, minus_rate, weight));
-  }
+  const Elements elements{begin, end - begin, 1, 1};
+  const auto slope = [&](auto at, const V& weight) {
+    const V d = at.load(g, T(0)) * sign;
+    return decays ? fma(weight, decay, d) : d;
+  };
+  if (!has_momentum)
+    elements.each([&](auto at) {
+      const V weight = at.load(w, T(0));
+      at.store(new_w, fma(slope(at, weight), minus_rate, weight));
+    });
+  else
+    elements.each([&](auto at) {
+      const V weight = at.load(w, T(0));
+      const V d = slope(at, weight);
+      const V state = first_step ? d : fma(at.load(buf, T(0)), momentum, d * fresh);
+      const V step = op.nesterov ? fma(state, momentum, d) : state;
+      at.store(new_buf, state);
+      at.store(new_w, fma(step, minus_rate, weight));
+    });
 }
 
 }  // namespace
