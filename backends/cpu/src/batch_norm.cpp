@@ -108,6 +108,14 @@ struct Channels {
   }
 };
 
+template <class T, bool Across>
+bool streams_to(const Plan& plan, const T* result) {
+  const auto& n = plan.numbers;
+  using Block = typename Channels<T, Across>::Block;
+  return Across ? Block::streams(result, 1, n[batch], n[channels])
+                : Block::streams(result, n[batch] * n[channels], n[inner], 1);
+}
+
 /// Calls `body(channels)` for the groups of a chunk, a few at a time.
 template <class T, bool Across, class Body>
 [[gnu::always_inline]] inline void for_groups(
@@ -117,6 +125,7 @@ template <class T, bool Across, class Body>
   if (end > plan.numbers[group_count]) end = plan.numbers[group_count];
   for (std::int64_t g = first; g < end; g += groups_together)
     body(Channels<T, Across>{plan, g, end - g < groups_together ? end - g : groups_together});
+  Stream<Arch>::finish();
 }
 
 template <class T, bool Across>
@@ -130,6 +139,7 @@ template <class T, bool Across>
   const T* bias = op.affine ? C::in<T>(call, scratch, 2) : nullptr;
   const std::size_t running_at = op.affine ? 3 : 1;
   T* y = call.out[0].as<T>();
+  const bool streams = streams_to<T, Across>(plan, y);
   T* statistics = call.out[1].as<T>();
   const V kept(1 - op.momentum);
   const V momentum(op.momentum);
@@ -150,8 +160,9 @@ template <class T, bool Across>
       const V factor = rstd[g];
       const V slope = scale[g];
       const V offset = shift[g];
-      block.each(
-          [&](auto at) { at.store(y, fma((at.load(x, T(0)) - middle) * factor, slope, offset)); });
+      block.each([&](auto at) {
+        at.put(y, fma((at.load(x, T(0)) - middle) * factor, slope, offset), streams);
+      });
     });
     for (std::int64_t g = 0; g < all.groups; ++g) {
       all.store(statistics, g, average[g]);
@@ -176,6 +187,7 @@ template <class T, bool Across>
   const T* statistics = C::in<T>(call, scratch, 2);
   const T* weight = call.in_count > 3 ? C::in<T>(call, scratch, 3) : nullptr;
   T* dx = call.out[0].as<T>();
+  const bool streams = streams_to<T, Across>(plan, dx);
   for_groups<T, Across>(plan, chunk, [&](const auto& all) {
     using Block = typename std::remove_cvref_t<decltype(all)>::Block;
     struct Sums {
@@ -216,7 +228,7 @@ template <class T, bool Across>
       const V slope = scale[g];
       block.each([&](auto at) {
         const V normal = (at.load(x, T(0)) - middle) * factor;
-        at.store(dx, (at.load(dy, T(0)) - mean.dy - normal * mean.dyx) * slope);
+        at.put(dx, (at.load(dy, T(0)) - mean.dy - normal * mean.dyx) * slope, streams);
       });
     });
     for (std::int64_t g = 0; weight && g < all.groups; ++g) {
@@ -233,6 +245,7 @@ template <class T, bool Across>
   using V = typename Channels<T, Across>::V;
   const T* x = C::in<T>(call, scratch, 0);
   T* y = call.out[0].as<T>();
+  const bool streams = streams_to<T, Across>(plan, y);
   const V eps(call.op<BatchNormEval>().eps);
   for_groups<T, Across>(plan, chunk, [&](const auto& all) {
     V scale[groups_together];
@@ -244,7 +257,8 @@ template <class T, bool Across>
       const V middle = all.load(C::in<T>(call, scratch, 1), g);
       const V slope = scale[g];
       const V offset = call.in_count > 4 ? all.load(C::in<T>(call, scratch, 4), g) : V(0);
-      block.each([&](auto at) { at.store(y, fma(at.load(x, T(0)) - middle, slope, offset)); });
+      block.each(
+          [&](auto at) { at.put(y, fma(at.load(x, T(0)) - middle, slope, offset), streams); });
     });
   });
 }

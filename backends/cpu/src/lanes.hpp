@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pack.hpp"
+#include "stream.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -157,34 +158,29 @@ void store_some(const Twin<P>& pack, T* to, std::int64_t n) {
 /// middle.
 enum class Along {
   one,     ///< one line, whose neighbours are adjacent in memory; a pack holds pieces of it
-  pair,    ///< two such lines, one after the other: what each waits for comes to both at once
   across,  ///< adjacent lines, as many as four registers have lanes
 };
 
-/// One group of lines. A kernel written against this serves all ways in which they lie, and a
-/// line's bits are the same in each of the first two.
+/// One group of lines. A kernel written against this serves both ways in which they lie.
 template <class T, class A, Along along>
 struct Line {
   using One = Pack<T, A>;
-  using V = std::conditional_t<
-      along == Along::across,
-      Twin<Twin<One>>,
-      std::conditional_t<along == Along::pair, Twin<One>, One>>;
+  using V = std::conditional_t<along == Along::across, Twin<Twin<One>>, One>;
   static constexpr bool across = along == Along::across;
-  static constexpr std::int64_t lines = across ? V::size : V::size / One::size;  ///< at most
+  static constexpr std::int64_t lines = across ? V::size : 1;    ///< at most
   static constexpr std::int64_t width = across ? 1 : One::size;  ///< elements of a line in a pack
 
   std::int64_t base;    ///< the first element's place in the tensor
   std::int64_t length;  ///< elements in a line
   std::int64_t stride;  ///< between a line's elements: `inner`
-  std::int64_t lanes;   ///< lines in the group; `lines` unless across
+  std::int64_t lanes;   ///< lines in the group; 1 unless across
 
   /// Groups in a tensor of that many outer and inner places; of lines along, one each.
   static std::int64_t groups(std::int64_t outer, std::int64_t inner) {
     return across ? outer * ((inner + lines - 1) / lines) : outer;
   }
   static Line at(std::int64_t group, std::int64_t length, std::int64_t inner) {
-    if constexpr (!across) return {group * length, length, 1, lines};
+    if constexpr (!across) return {group * length, length, 1, 1};
     const std::int64_t per_outer = (inner + lines - 1) / lines;
     const std::int64_t first = group % per_outer * lines;
     const std::int64_t left = inner - first;
@@ -197,8 +193,7 @@ struct Line {
     return outer * stride + base % stride;
   }
 
-  /// One pack of the group's elements: all its lanes hold elements, or in each line the first
-  /// `active` do.
+  /// One pack of the group's elements: all its lanes hold elements, or the first `active` do.
   template <bool whole>
   struct At {
     std::int64_t place;  ///< of its first element in the tensor
@@ -207,62 +202,67 @@ struct Line {
     std::int64_t length;  ///< of the lines
 
     [[nodiscard]] V load(const T* tensor, T rest) const {
+      if constexpr (whole) return V::load(tensor + place);
       V pack;
-      load_at(pack, tensor + place, rest);
+      load_some(pack, tensor + place, active, rest);
       return pack;
     }
-    void store(T* tensor, const V& value) const { store_at(value, tensor + place); }
+    void store(T* tensor, const V& value) const {
+      if constexpr (whole)
+        value.store(tensor + place);
+      else
+        store_some(value, tensor + place, active);
+    }
+    /// Stores what nobody will read soon; past the caches if `streams`, as `Line::streams` allows.
+    void put(T* tensor, const V& value, bool streams) const {
+      if (whole && streams)
+        value.stream(tensor + place);
+      else
+        store(tensor, value);
+    }
     /// The same place of the line behind this one, or of the one before.
     [[nodiscard]] At next() const { return {place + length, index, active, length}; }
     [[nodiscard]] At previous() const { return {place - length, index, active, length}; }
+    /// Brings the same place of the next line near, before anyone waits for it.
+    void fetch_next(const T* tensor) const {
+      if constexpr (!across)
+        _mm_prefetch(reinterpret_cast<const char*>(tensor + place + length), _MM_HINT_T1);
+    }
     /// A value for each element of the middle, the same for all lines, as class weights are. Lanes
     /// beyond the line hold 0.
-    [[nodiscard]] auto shared(const T* values) const {
-      if constexpr (across) {
-        return V(values[index]);
-      } else {
-        One pack;
-        load_at(pack, values + index, T(0));
-        return pack;
-      }
+    [[nodiscard]] V shared(const T* values) const {
+      if constexpr (across) return V(values[index]);
+      if constexpr (whole && !across) return V::load(values + index);
+      V pack;
+      load_some(pack, values + index, active, T(0));
+      return pack;
     }
     /// Stores such values; along lines only.
-    void store_shared(T* values, const One& value) const {
+    void store_shared(T* values, const V& value) const {
       static_assert(!across);
-      store_at(value, values + index);
+      if constexpr (whole)
+        value.store(values + index);
+      else
+        store_some(value, values + index, active);
     }
     /// `value` in the lanes that hold elements, 0 in the others.
     [[nodiscard]] V where_active(const V& value) const {
       if constexpr (whole || across) return value;
-      alignas(64) T ones[One::size];
-      for (std::int64_t i = 0; i < One::size; ++i) ones[i] = i < active ? T(1) : T(0);
-      return select(V(0) < V(One::load(ones)), value, V(0));
-    }
-
-   private:
-    template <class P>
-    void load_at(P& pack, const T* from, T rest) const {
-      if constexpr (along == Along::pair && !std::is_same_v<P, One>) {
-        load_at(pack.low, from, rest);
-        load_at(pack.high, from + length, rest);
-      } else if constexpr (whole) {
-        pack = P::load(from);
-      } else {
-        load_some(pack, from, active, rest);
-      }
-    }
-    template <class P>
-    void store_at(const P& pack, T* to) const {
-      if constexpr (along == Along::pair && !std::is_same_v<P, One>) {
-        store_at(pack.low, to);
-        store_at(pack.high, to + length);
-      } else if constexpr (whole) {
-        pack.store(to);
-      } else {
-        store_some(pack, to, active);
-      }
+      alignas(64) T ones[V::size];
+      for (std::int64_t i = 0; i < V::size; ++i) ones[i] = i < active ? T(1) : T(0);
+      return select(V(0) < V::load(ones), value, V(0));
     }
   };
+
+  /// Whether a result [outer, length, inner] of such lines is stored past the caches: it is large,
+  /// and every register of it is aligned.
+  static bool streams(
+      const T* result, std::int64_t outer, std::int64_t length, std::int64_t inner) {
+    constexpr auto bytes = static_cast<std::int64_t>(sizeof(typename One::Register));
+    return Stream<A>::pays(outer * length * inner * static_cast<std::int64_t>(sizeof(T))) &&
+           reinterpret_cast<std::uintptr_t>(result) % bytes == 0 &&
+           (across ? inner : length) % One::size == 0;
+  }
 
   /// Calls `body(at)` for each pack of the group, in order.
   template <class Body>
@@ -332,8 +332,6 @@ struct Line {
   static V spread(const T* of_lines) {
     if constexpr (across)
       return V::load(of_lines);
-    else if constexpr (along == Along::pair)
-      return V(one(of_lines[0]), one(of_lines[1]));
     else
       return one(of_lines[0]);
   }
@@ -341,7 +339,7 @@ struct Line {
   static void write_down(const V& value, T* of_lines) {
     alignas(64) T lanes_of[V::size];
     value.store(lanes_of);
-    for (std::int64_t i = 0; i < lines; ++i) of_lines[i] = lanes_of[across ? i : i * One::size];
+    for (std::int64_t i = 0; i < lines; ++i) of_lines[i] = lanes_of[i];
   }
 
  private:
@@ -361,8 +359,6 @@ struct Line {
   static V in_lines(const V& pack, const Fold& fold) {
     if constexpr (across)
       return pack;
-    else if constexpr (along == Along::pair)
-      return V(one(fold(pack.low.r)), one(fold(pack.high.r)));
     else
       return one(fold(pack.r));
   }

@@ -15,15 +15,6 @@ namespace {
 enum Number : std::size_t { row_count, row_length, rows_a_chunk, chunk_count };
 constexpr std::int64_t column_block = 512;
 
-/// Calls `body(line)` for the rows, two at a time.
-template <class T, class Body>
-[[gnu::always_inline]] inline void for_rows(
-    std::int64_t first, std::int64_t end, std::int64_t length, const Body& body) {
-  std::int64_t row = first;
-  for (; row + 2 <= end; row += 2) body(Line<T, Arch, Along::pair>::at(row, length, 1));
-  if (row < end) body(Line<T, Arch, Along::one>::at(row, length, 1));
-}
-
 struct Rows {
   std::int64_t first;
   std::int64_t end;
@@ -35,9 +26,13 @@ struct Rows {
 };
 
 template <class T>
+using Row = Line<T, Arch, Along::one>;
+
+template <class T>
 [[gnu::flatten]] void run_forward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
+  using V = typename Row<T>::V;
   const std::int64_t length = plan.numbers[row_length];
   const T* weight = call.in_count > 1 ? C::in<T>(call, scratch, 1) : nullptr;
   const T* bias = call.in_count > 2 ? C::in<T>(call, scratch, 2) : nullptr;
@@ -45,54 +40,39 @@ template <class T>
   const double size = static_cast<double>(length);
   const T* x = C::in<T>(call, scratch, 0);
   T* y = call.out[0].as<T>();
+  const bool streams = Row<T>::streams(y, plan.numbers[row_count], length, 1);
   const Rows rows(plan, chunk);
-  for_rows<T>(rows.first, rows.end, length, [&](const auto& row) {
-    using Row = std::remove_cvref_t<decltype(row)>;
-    using V = typename Row::V;
+  for (std::int64_t number = rows.first; number < rows.end; ++number) {
+    const auto row = Row<T>::at(number, length, 1);
     const V average = row.sum_of([&](auto at) { return at.load(x, T(0)); }) / V(size);
     const V squares = row.sum_of([&](auto at) {
       const V d = at.where_active(at.load(x, T(0)) - average);
       return d * d;
     });
     const V rstd = V(1) / sqrt(squares / V(size) + V(eps));
+    const auto normal = [&](auto at) {
+      at.fetch_next(x);
+      return (at.load(x, T(0)) - average) * rstd;
+    };
     if (weight && bias)
       row.each([&](auto at) {
-        const V normal = (at.load(x, T(0)) - average) * rstd;
-        at.store(y, fma(normal, V(at.shared(weight)), V(at.shared(bias))));
+        at.put(y, fma(normal(at), at.shared(weight), at.shared(bias)), streams);
       });
     else if (weight)
-      row.each([&](auto at) {
-        at.store(y, (at.load(x, T(0)) - average) * rstd * V(at.shared(weight)));
-      });
+      row.each([&](auto at) { at.put(y, normal(at) * at.shared(weight), streams); });
     else
-      row.each([&](auto at) { at.store(y, (at.load(x, T(0)) - average) * rstd); });
-    Row::write_down(average, call.out[1].as<T>() + row.first_line());
-    Row::write_down(rstd, call.out[2].as<T>() + row.first_line());
-  });
-}
-
-/// Adds the shares of one row or two to sums that are kept for each column, in the rows' order.
-template <class P>
-void add_products(P& sum, const P& a, const P& b) {
-  sum = fma(a, b, sum);
-}
-template <class P>
-void add_products(P& sum, const Twin<P>& a, const Twin<P>& b) {
-  sum = fma(a.high, b.high, fma(a.low, b.low, sum));
-}
-template <class P>
-void add_to(P& sum, const P& a) {
-  sum = sum + a;
-}
-template <class P>
-void add_to(P& sum, const Twin<P>& a) {
-  sum = sum + a.low + a.high;
+      row.each([&](auto at) { at.put(y, normal(at), streams); });
+    Row<T>::write_down(average, call.out[1].as<T>() + number);
+    Row<T>::write_down(rstd, call.out[2].as<T>() + number);
+  }
+  if (streams) Stream<Arch>::finish();
 }
 
 template <class T>
 [[gnu::flatten]] void run_backward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using C = Contiguous<Arch>;
+  using V = typename Row<T>::V;
   const std::int64_t length = plan.numbers[row_length];
   const T* weight = call.in_count > 4 ? C::in<T>(call, scratch, 4) : nullptr;
   T* dweight = nullptr;
@@ -105,12 +85,12 @@ template <class T>
   const T* dy = C::in<T>(call, scratch, 0);
   const T* x = C::in<T>(call, scratch, 1);
   T* dx = call.out[0].as<T>();
+  const bool streams = Row<T>::streams(dx, plan.numbers[row_count], length, 1);
   const Rows rows(plan, chunk);
-  for_rows<T>(rows.first, rows.end, length, [&](const auto& row) {
-    using Row = std::remove_cvref_t<decltype(row)>;
-    using V = typename Row::V;
-    const V average = Row::spread(C::in<T>(call, scratch, 2) + row.first_line());
-    const V rstd = Row::spread(C::in<T>(call, scratch, 3) + row.first_line());
+  for (std::int64_t number = rows.first; number < rows.end; ++number) {
+    const auto row = Row<T>::at(number, length, 1);
+    const V average = Row<T>::spread(C::in<T>(call, scratch, 2) + number);
+    const V rstd = Row<T>::spread(C::in<T>(call, scratch, 3) + number);
     const V size(static_cast<double>(length));
     const auto normal = [&](auto at) { return (at.load(x, T(0)) - average) * rstd; };
     struct Sums {
@@ -126,28 +106,31 @@ template <class T>
           [](const Sums& a, const Sums& b) {
             return Sums{a.g + b.g, a.gx + b.gx};
           });
-      return Sums{Row::summed(sums.g) / size, Row::summed(sums.gx) / size};
+      return Sums{Row<T>::summed(sums.g) / size, Row<T>::summed(sums.gx) / size};
     };
     if (!weight) {
       const Sums mean = means_of([&](auto at) { return at.load(dy, T(0)); });
       row.each([&](auto at) {
-        at.store(dx, (at.load(dy, T(0)) - mean.g - normal(at) * mean.gx) * rstd);
+        at.fetch_next(dy);
+        at.fetch_next(x);
+        at.put(dx, (at.load(dy, T(0)) - mean.g - normal(at) * mean.gx) * rstd, streams);
       });
-      return;
+      continue;
     }
-    const Sums mean = means_of([&](auto at) { return at.load(dy, T(0)) * V(at.shared(weight)); });
+    const Sums mean = means_of([&](auto at) { return at.load(dy, T(0)) * at.shared(weight); });
     row.each([&](auto at) {
+      at.fetch_next(dy);
+      at.fetch_next(x);
       const V d = at.load(dy, T(0));
       const V n = normal(at);
-      auto slope = at.shared(dweight);
-      auto shift = at.shared(dbias);
-      at.store(dx, (d * V(at.shared(weight)) - mean.g - n * mean.gx) * rstd);
-      add_products(slope, d, n);
-      add_to(shift, d);
+      const V slope = fma(d, n, at.shared(dweight));
+      const V shift = at.shared(dbias) + d;
+      at.put(dx, (d * at.shared(weight) - mean.g - n * mean.gx) * rstd, streams);
       at.store_shared(dweight, slope);
       at.store_shared(dbias, shift);
     });
-  });
+  }
+  if (streams) Stream<Arch>::finish();
 }
 
 /// Adds the chunks' shares of dweight and dbias, a block of columns at a time.

@@ -2,6 +2,7 @@
 
 #include "simd.hpp"
 
+#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -64,6 +65,17 @@ struct Pack<T, A> {
   static Pack from(double number) { return number; }
   static Pack load(const T* from) { return Register::load_unaligned(from); }
   void store(T* to) const { r.store_unaligned(to); }
+  /// Past the caches, to aligned memory.
+  void stream(T* to) const {
+    const auto bits = std::bit_cast<Bits>(r);
+#ifdef __AVX512F__
+    if constexpr (sizeof(r) == 64) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), bits);
+#endif
+#ifdef __AVX__
+    if constexpr (sizeof(r) == 32) _mm256_stream_si256(reinterpret_cast<__m256i*>(to), bits);
+#endif
+    if constexpr (sizeof(r) == 16) _mm_stream_si128(reinterpret_cast<__m128i*>(to), bits);
+  }
 
   friend Pack operator+(Pack a, Pack b) { return a.r + b.r; }
   friend Pack operator-(Pack a, Pack b) { return a.r - b.r; }
@@ -109,6 +121,9 @@ struct Pack<T, A> {
   friend Pack at_most(double high, Pack x) {
     return xsimd::min(Register(static_cast<T>(high)), x.r);
   }
+
+ private:
+  using Bits = typename Vec<std::int32_t, A>::register_type;
 };
 
 template <class T, class A>
@@ -201,6 +216,10 @@ struct Twin {
   void store(Number* to) const {
     low.store(to);
     high.store(to + P::size);
+  }
+  void stream(Number* to) const {
+    low.stream(to);
+    high.stream(to + P::size);
   }
 
   friend Twin operator+(Twin a, Twin b) { return {a.low + b.low, a.high + b.high}; }

@@ -28,7 +28,8 @@ struct SoftmaxFormula {
       std::int64_t inner,
       const T* x,
       const T*,
-      T* y) {
+      T* y,
+      bool) {
     using V = typename Group::V;
     struct State {
       V total;
@@ -72,7 +73,8 @@ struct LogSoftmaxFormula {
       std::int64_t inner,
       const T* x,
       const T*,
-      T* y) {
+      T* y,
+      bool streams) {
     using V = typename Group::V;
     PowerSum<Group, T> powers(x);
     for (std::int64_t i = first; i < end; ++i) {
@@ -80,7 +82,7 @@ struct LogSoftmaxFormula {
       powers.take(line, i + 1 < end);
       const V most = powers.most;
       const V log_total = log(powers.total);
-      line.each([&](auto at) { at.store(y, at.load(x, T(0)) - most - log_total); });
+      line.each([&](auto at) { at.put(y, at.load(x, T(0)) - most - log_total, streams); });
     }
   }
 };
@@ -96,33 +98,40 @@ struct EachGroup {
       std::int64_t inner,
       const T* y,
       const T* dy,
-      T* dx) {
+      T* dx,
+      bool streams) {
     for (std::int64_t i = first; i < end; ++i)
-      Formula::write(Group::at(i, length, inner), y, dy, dx);
+      Formula::write(Group::at(i, length, inner), y, dy, dx, streams);
   }
 };
 
 struct SoftmaxBackwardFormula : EachGroup<SoftmaxBackwardFormula> {
   template <class Group, class T>
-  static void write(const Group& line, const T* y, const T* dy, T* dx) {
+  static void write(const Group& line, const T* y, const T* dy, T* dx, bool streams) {
     using V = typename Group::V;
     const V total = line.sum_of([&](auto at) { return at.load(dy, T(0)) * at.load(y, T(0)); });
-    line.each([&](auto at) { at.store(dx, at.load(y, T(0)) * (at.load(dy, T(0)) - total)); });
+    line.each([&](auto at) {
+      at.fetch_next(y);
+      at.fetch_next(dy);
+      at.put(dx, at.load(y, T(0)) * (at.load(dy, T(0)) - total), streams);
+    });
   }
 };
 
 struct LogSoftmaxBackwardFormula : EachGroup<LogSoftmaxBackwardFormula> {
   template <class Group, class T>
-  static void write(const Group& line, const T* y, const T* dy, T* dx) {
+  static void write(const Group& line, const T* y, const T* dy, T* dx, bool streams) {
     using V = typename Group::V;
     const V total = line.sum_of([&](auto at) { return at.load(dy, T(0)); });
     line.each([&](auto at) {
-      at.store(dx, at.load(dy, T(0)) - exp_below_one(at.load(y, T(0))) * total);
+      at.fetch_next(dy);
+      at.put(dx, at.load(dy, T(0)) - exp_below_one(at.load(y, T(0))) * total, streams);
     });
   }
 };
 
-/// plan.numbers: length and inner size of the lines, groups of lines, groups a chunk.
+/// plan.numbers: length and inner size of the lines, groups of lines, groups a chunk, outer
+/// places.
 template <class Formula, class T, bool Across>
 [[gnu::flatten]] void run(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
@@ -133,7 +142,10 @@ template <class Formula, class T, bool Across>
   const T* b = call.in_count > 1 ? Contiguous<Arch>::in<T>(call, scratch, 1) : nullptr;
   T* y = call.out[0].as<T>();
   using Group = Line<T, Arch, Across ? Along::across : Along::one>;
-  Formula::template write_groups<Group>(first, end, plan.numbers[0], plan.numbers[1], a, b, y);
+  const bool streams = Group::streams(y, plan.numbers[4], plan.numbers[0], plan.numbers[1]);
+  Formula::template write_groups<Group>(
+      first, end, plan.numbers[0], plan.numbers[1], a, b, y, streams);
+  if (streams) Stream<Arch>::finish();
 }
 
 template <class Formula, class T, bool Across>
@@ -143,7 +155,7 @@ void plan_lines(const Axis<Arch>& axis, Plan& plan) {
   const std::int64_t group_elements = axis.length * Group::lines;
   if (groups == 0 || axis.length == 0) return;
   const std::int64_t per_chunk = group_elements < 16384 ? 16384 / group_elements : 1;
-  plan.numbers = {axis.length, axis.inner, groups, per_chunk};
+  plan.numbers = {axis.length, axis.inner, groups, per_chunk, axis.outer};
   plan.add(&run<Formula, T, Across>, (groups + per_chunk - 1) / per_chunk);
 }
 
