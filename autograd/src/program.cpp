@@ -84,7 +84,8 @@ Program Program::capture(
   if (options.passes.contains(Pass::dead_code))
     run_passes(*graph, Passes::until(Pass::dead_code), *shared->device);
   auto plain = std::make_shared<const Tables>(*graph);
-  run_passes(*graph, options.passes, *shared->device, options.memory_bytes);
+  run_passes(
+      *graph, options.passes.without(Pass::dead_code), *shared->device, options.memory_bytes);
   shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
   shared->compiled = std::make_shared<const Tables>(*std::move(graph));
   shared->requests = std::make_shared<RequestPool>(
@@ -92,12 +93,13 @@ Program Program::capture(
       std::max(plain->graph.metas.size(), shared->compiled->graph.metas.size()));
   shared->profiler = std::make_shared<Profiler>();
   shared->actor = scope.system().spawn<ProgramActor>(
-      scope.device(),
-      shared->compiled,
-      std::move(plain),
-      shared->requests,
-      shared->profiler,
-      options.record,
+      ProgramState(
+          scope.device(),
+          shared->compiled,
+          std::move(plain),
+          shared->requests,
+          shared->profiler,
+          options.record),
       std::max(options.steps_in_flight, 1u));
   return Program(std::move(shared));
 }

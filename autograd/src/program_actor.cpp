@@ -55,22 +55,8 @@ StepRequest& RequestPool::at(std::uint32_t index) noexcept {
   return *all_[index];
 }
 
-ProgramActor::ProgramActor(
-    Device& device,
-    std::shared_ptr<const Tables> compiled,
-    std::shared_ptr<const Tables> plain,
-    std::shared_ptr<RequestPool> pool,
-    std::shared_ptr<Profiler> profiler,
-    bool may_record,
-    std::uint32_t steps_in_flight)
-    : state_(
-          device,
-          std::move(compiled),
-          std::move(plain),
-          std::move(pool),
-          std::move(profiler),
-          may_record),
-      contexts_max_(steps_in_flight) {
+ProgramActor::ProgramActor(ProgramState state, std::uint32_t steps_in_flight)
+    : state_(std::move(state)), contexts_max_(steps_in_flight) {
   contexts_.reserve(steps_in_flight);
 }
 

@@ -51,14 +51,7 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
  public:
   static constexpr std::string_view name = "program";
 
-  ProgramActor(
-      Device& device,
-      std::shared_ptr<const Tables> compiled,
-      std::shared_ptr<const Tables> plain,
-      std::shared_ptr<RequestPool> pool,
-      std::shared_ptr<Profiler> profiler,
-      bool may_record,
-      std::uint32_t steps_in_flight);
+  ProgramActor(ProgramState state, std::uint32_t steps_in_flight);
   ~ProgramActor();
 
  private:

@@ -116,8 +116,7 @@ void StepContext::take_in(Tables::Cell cell, Value value) {
 }
 
 void StepContext::arrive(Tables::Cell cell, Value value) {
-  for (const Tables::Held& held : tables_->graph.held)
-    if (cell >= held.first_cell && cell <= held.first_cell + held.states) lent_[cell] = value;
+  if (tables_->lent[cell]) lent_[cell] = value;
   cells_[cell] = std::move(value);
   made(cell);
 }

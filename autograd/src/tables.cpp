@@ -53,6 +53,9 @@ Tables::Tables(Graph given) : graph(std::move(given)) {
         static_cast<std::uint32_t>(readers[cell].size())};
     consuming.insert(consuming.end(), readers[cell].begin(), readers[cell].end());
   }
+  lent.assign(cells, false);
+  for (const Held& one : graph.held)
+    for (std::uint32_t i = 0; i <= one.states; ++i) lent[one.first_cell + i] = true;
   std::vector<bool> seen(cells);
   for (auto one = graph.held.rbegin(); one != graph.held.rend(); ++one)
     for (auto cell = one->results.rbegin(); cell != one->results.rend(); ++cell) {

@@ -51,6 +51,7 @@ class Tables {
   std::vector<std::uint32_t> consuming;  // op numbers
   std::vector<std::uint32_t> uses;       // for each cell: how often it is read in a step
   std::vector<std::uint32_t> awaited;    // for each op: distinct cells that come within a step
+  std::vector<bool> lent;                // for each cell: a parameter fills it
   std::vector<bool>
       last_result;  // for all `held` and their results: none after it is the same cell
   std::uint32_t late_ops = 0;

@@ -268,8 +268,8 @@ struct Trainer::State : Place {
       : task(std::move(given)),
         options(std::move(chosen)),
         results(static_cast<std::size_t>(options.accumulate_grad_batches)),
-        train_program(program_of_training()),
-        test_program(program_of_testing()) {
+        train_program(training(), options.program),
+        test_program(testing(), options.program) {
     inputs.reserve(2 * static_cast<std::size_t>(options.accumulate_grad_batches));
   }
 
@@ -286,8 +286,8 @@ struct Trainer::State : Place {
   void move(Trainer& trainer, data::Loader& train, data::Loader* test, const Error& reason);
   [[nodiscard]] bool may_move() const { return fallbacks_used < options.fallback_devices.size(); }
   [[nodiscard]] Device& device() const { return moved_to ? *moved_to : Scope::current().device(); }
-  [[nodiscard]] CompiledFunction program_of_training();
-  [[nodiscard]] CompiledFunction program_of_testing();
+  [[nodiscard]] GraphFunction training();
+  [[nodiscard]] GraphFunction testing();
   [[nodiscard]] bool stopped() const { return options.stop.stop_requested(); }
   [[nodiscard]] static std::int64_t now() { return Scope::current().system().clock().now_ns(); }
 
@@ -304,24 +304,20 @@ struct Trainer::State : Place {
   Device* moved_to = nullptr;
 };
 
-CompiledFunction Trainer::State::program_of_training() {
-  return CompiledFunction(
-      [this](std::span<const Tensor> inputs) {
-        std::vector<Tensor> outputs(inputs.size());
-        train_step(inputs, outputs);
-        return outputs;
-      },
-      options.program);
+GraphFunction Trainer::State::training() {
+  return [this](std::span<const Tensor> inputs) {
+    std::vector<Tensor> outputs(inputs.size());
+    train_step(inputs, outputs);
+    return outputs;
+  };
 }
 
-CompiledFunction Trainer::State::program_of_testing() {
-  return CompiledFunction(
-      [this](std::span<const Tensor> inputs) {
-        std::vector<Tensor> outputs(inputs.size());
-        test_step(inputs, outputs);
-        return outputs;
-      },
-      options.program);
+GraphFunction Trainer::State::testing() {
+  return [this](std::span<const Tensor> inputs) {
+    std::vector<Tensor> outputs(inputs.size());
+    test_step(inputs, outputs);
+    return outputs;
+  };
 }
 
 void Trainer::State::score(
@@ -525,8 +521,8 @@ void Trainer::State::move(
   const OnDevice there(next);
   inputs.clear();
   // With the memory on the lost device that their tables keep.
-  train_program = program_of_training();
-  test_program = program_of_testing();
+  train_program = CompiledFunction(training(), options.program);
+  test_program = CompiledFunction(testing(), options.program);
   train.to(next);
   if (test) test->to(next);
   task.model.to_empty(next);
@@ -559,26 +555,12 @@ Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 Program Trainer::capture_training_step(std::span<const Meta> batches) {
   const ModeChange mode(state_->task.model, true);
-  return Program::capture(
-      [this](std::span<const Tensor> inputs) {
-        std::vector<Tensor> outputs(inputs.size());
-        state_->train_step(inputs, outputs);
-        return outputs;
-      },
-      batches,
-      state_->options.program);
+  return Program::capture(state_->training(), batches, state_->options.program);
 }
 
 Program Trainer::capture_test_step(std::span<const Meta> batch) {
   const ModeChange mode(state_->task.model, false);
-  return Program::capture(
-      [this](std::span<const Tensor> inputs) {
-        std::vector<Tensor> outputs(inputs.size());
-        state_->test_step(inputs, outputs);
-        return outputs;
-      },
-      batch,
-      state_->options.program);
+  return Program::capture(state_->testing(), batch, state_->options.program);
 }
 
 void Trainer::measure(bool on) {

@@ -5,18 +5,8 @@
 
 namespace troupe {
 
-namespace {
-
-bool same(const OpInstance* a, const OpInstance* b) noexcept {
-  if (a == b) return true;
-  return a && b && a->info().id == b->info().id &&
-         a->info().equal(a->attributes(), b->attributes());
-}
-
-}  // namespace
-
 bool Segment::Step::operator==(const Step& other) const noexcept {
-  return std::equal(from, from + 3, other.from) && same(op.get(), other.op.get());
+  return std::equal(from, from + 3, other.from) && equal(*op, *other.op);
 }
 
 bool Segment::operator==(const Segment& other) const noexcept {
@@ -24,8 +14,9 @@ bool Segment::operator==(const Segment& other) const noexcept {
 }
 
 bool Fused::operator==(const Fused& other) const noexcept {
-  return same(head.get(), other.head.get()) && head_inputs == other.head_inputs &&
-         keeps_head == other.keeps_head && segment == other.segment;
+  const bool same_head = head && other.head ? equal(*head, *other.head) : !head && !other.head;
+  return same_head && head_inputs == other.head_inputs && keeps_head == other.keeps_head &&
+         segment == other.segment;
 }
 
 std::size_t Fused::last_output() const noexcept {

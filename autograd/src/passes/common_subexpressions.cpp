@@ -70,11 +70,10 @@ std::uint64_t hash_of(const Graph::Op& op) {
 }
 
 bool computes_the_same(const Graph& graph, const Graph::Op& a, const Graph::Op& b) {
-  if (&a.info() != &b.info() || a.inputs != b.inputs || a.outputs.size() != b.outputs.size())
-    return false;
+  if (a.inputs != b.inputs || a.outputs.size() != b.outputs.size()) return false;
   for (std::size_t k = 0; k < a.outputs.size(); ++k)
     if (graph.metas[a.outputs[k]] != graph.metas[b.outputs[k]]) return false;
-  return a.op.get() == b.op.get() || a.info().equal(a.op->attributes(), b.op->attributes());
+  return equal(*a.op, *b.op);
 }
 
 }  // namespace

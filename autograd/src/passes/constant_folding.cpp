@@ -26,7 +26,7 @@ bool may_be_folded(const Graph& graph, const Graph::Op& op) noexcept {
 
 }  // namespace
 
-void fold_constants(Graph& graph, Device&) {
+void fold_constants(Graph& graph) {
   std::vector<Value> constant(graph.metas.size());
   for (const auto& [cell, value] : graph.constants) constant[cell] = value;
   std::vector<bool> folded(graph.ops.size());

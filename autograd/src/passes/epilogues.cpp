@@ -42,12 +42,12 @@ void put_first(Segment& segment, std::uint16_t k) {
 class Epilogues {
  public:
   Epilogues(Graph& graph, const Device& device)
-      : graph_(graph), device_(device), producers_(producers_of(graph)), kept_(kept_cells(graph)) {
-    readers_.assign(graph.metas.size(), 0);
-    for (const Graph::Op& op : graph.ops)
-      for (const Graph::Cell cell : op.inputs) ++readers_[cell];
-    gone_.resize(graph.ops.size());
-  }
+      : graph_(graph),
+        device_(device),
+        producers_(producers_of(graph)),
+        kept_(kept_cells(graph)),
+        readers_(reader_counts(graph)),
+        gone_(graph.ops.size()) {}
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
@@ -103,17 +103,14 @@ class Epilogues {
         device_.fusion_limits(graph_.metas[cell].elements()).operands_max)
       return false;
 
-    std::vector<Meta> inputs, outputs;
-    for (const Graph::Cell input : op.inputs) inputs.push_back(graph_.metas[input]);
-    for (const Graph::Cell output : op.outputs) outputs.push_back(graph_.metas[output]);
-    if (!device_.can_end_with(attributes, inputs, graph_.metas[cell])) return false;
-    attributes.executable = device_.compile(attributes, inputs, outputs);
+    if (!device_.can_end_with(attributes, metas_of(graph_, op.inputs), graph_.metas[cell]))
+      return false;
     op.after = head.after;
     op.after.insert(op.after.end(), tail.after.begin(), tail.after.end());
     op.nodes = head.nodes;
     op.nodes.insert(op.nodes.end(), tail.nodes.begin(), tail.nodes.end());
     op.random = head.random;
-    op.op = make_op(attributes);
+    complete_fused(graph_, device_, std::move(attributes), op);
     for (const Graph::Cell output : op.outputs) producers_[output] = o;
     graph_.ops[o] = std::move(op);
     gone_[head_number] = true;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace troupe {
@@ -84,12 +85,12 @@ class Groups {
 /// later one.
 class Cutter {
  public:
-  Cutter(const Graph& graph, const Device& device)
-      : graph_(graph), device_(device), kept_(kept_cells(graph)) {
-    readers_.assign(graph.metas.size(), 0);
-    for (const Graph::Op& op : graph.ops)
-      for (const Graph::Cell cell : op.inputs) ++readers_[cell];
-  }
+  Cutter(
+      const Graph& graph,
+      const Device& device,
+      const std::vector<std::uint32_t>& readers,
+      const std::vector<bool>& kept)
+      : graph_(graph), device_(device), kept_(kept), readers_(readers) {}
 
   /// The group's pieces as [first, end) in its order.
   [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> cut(
@@ -121,7 +122,7 @@ class Cutter {
       std::uint32_t inside_left;   // in the group
     };
     std::unordered_map<Graph::Cell, Made> made;
-    std::unordered_map<Graph::Cell, bool> given;
+    std::unordered_set<Graph::Cell> given;
     std::size_t inputs = 0;
     std::size_t open = 0;     // results that somebody outside, or later, reads
     std::size_t waiting = 0;  // those of them that only later ops of the group read
@@ -131,7 +132,7 @@ class Cutter {
       for (const Graph::Cell cell : op.inputs) {
         const auto found = made.find(cell);
         if (found == made.end()) {
-          inputs += given.emplace(cell, true).second ? 1 : 0;
+          inputs += given.insert(cell).second ? 1 : 0;
           continue;
         }
         Made& one = found->second;
@@ -164,8 +165,8 @@ class Cutter {
 
   const Graph& graph_;
   const Device& device_;
-  std::vector<bool> kept_;
-  std::vector<std::uint32_t> readers_;  // of each cell, counted as often as they read it
+  const std::vector<bool>& kept_;
+  const std::vector<std::uint32_t>& readers_;
 };
 
 /// One op of a piece of a group.
@@ -179,8 +180,8 @@ Graph::Op fused(
   Fused attributes;
   std::unordered_map<Graph::Cell, std::uint16_t> number;
   std::unordered_map<Graph::Cell, std::uint32_t> inside;
-  std::unordered_map<Graph::Cell, bool> made;
-  for (const std::uint32_t o : piece) made.emplace(graph.ops[o].outputs[0], true);
+  std::unordered_set<Graph::Cell> made;
+  for (const std::uint32_t o : piece) made.insert(graph.ops[o].outputs[0]);
   for (const std::uint32_t o : piece)
     for (const Graph::Cell cell : graph.ops[o].inputs) {
       ++inside[cell];
@@ -206,11 +207,7 @@ Graph::Op fused(
     op.after.insert(op.after.end(), member.after.begin(), member.after.end());
     op.nodes.insert(op.nodes.end(), member.nodes.begin(), member.nodes.end());
   }
-  std::vector<Meta> inputs, outputs;
-  for (const Graph::Cell cell : op.inputs) inputs.push_back(graph.metas[cell]);
-  for (const Graph::Cell cell : op.outputs) outputs.push_back(graph.metas[cell]);
-  attributes.executable = device.compile(attributes, inputs, outputs);
-  op.op = make_op(attributes);
+  complete_fused(graph, device, std::move(attributes), op);
   return op;
 }
 
@@ -219,11 +216,9 @@ Graph::Op fused(
 void fuse_elementwise(Graph& graph, const Device& device) {
   if (device.fusion_limits(1).operands_max == 0) return;
   Groups groups(graph, device);
-  Cutter cutter(graph, device);
   const std::vector<bool> kept = kept_cells(graph);
-  std::vector<std::uint32_t> readers(graph.metas.size(), 0);
-  for (const Graph::Op& op : graph.ops)
-    for (const Graph::Cell cell : op.inputs) ++readers[cell];
+  const std::vector<std::uint32_t> readers = reader_counts(graph);
+  Cutter cutter(graph, device, readers, kept);
   std::vector<bool> gone(graph.ops.size());
   std::vector<std::pair<std::uint32_t, Graph::Op>> made;  // each in the place of its last member
   for (const std::vector<std::uint32_t>& group : groups.all())

@@ -4,35 +4,52 @@
 #include <troupe/tensor/device.hpp>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <queue>
 #include <utility>
 
 namespace troupe {
 
-std::string_view name_of(Pass pass) noexcept {
-  switch (pass) {
-    case Pass::dead_code:
-      return "dead-code";
-    case Pass::views:
-      return "views";
-    case Pass::constant_folding:
-      return "constant-folding";
-    case Pass::common_subexpressions:
-      return "common-subexpressions";
-    case Pass::pooling:
-      return "pooling";
-    case Pass::fusion:
-      return "fusion";
-    case Pass::epilogues:
-      return "epilogues";
-    case Pass::recomputation:
-      return "recomputation";
-    case Pass::memory_plan:
-      return "memory-plan";
-  }
-  return "";
+namespace {
+
+struct Known {
+  std::string_view name;
+  void (*run)(Graph& graph, Device& device, std::uint64_t memory_bytes);
+};
+
+const Known& known(Pass pass) noexcept {
+  // In the order of `Pass`.
+  static constexpr std::array<Known, all_passes.size()> passes{{
+      {"dead-code", [](Graph& graph, Device&, std::uint64_t) { remove_dead_code(graph); }},
+      {"views", [](Graph& graph, Device&, std::uint64_t) { simplify_views(graph); }},
+      {"constant-folding", [](Graph& graph, Device&, std::uint64_t) { fold_constants(graph); }},
+      {"common-subexpressions",
+       [](Graph& graph, Device& device, std::uint64_t) {
+         merge_common_subexpressions(graph, device);
+       }},
+      {"pooling",
+       [](Graph& graph, Device&, std::uint64_t) { move_activations_behind_pooling(graph); }},
+      {"fusion",
+       [](Graph& graph, Device& device, std::uint64_t) { fuse_elementwise(graph, device); }},
+      {"epilogues",
+       [](Graph& graph, Device& device, std::uint64_t) { add_epilogues(graph, device); }},
+      {"recomputation",
+       [](Graph& graph, Device&, std::uint64_t memory_bytes) {
+         if (memory_bytes > 0) recompute_within(graph, memory_bytes);
+       }},
+      {"memory-plan",
+       [](Graph& graph, Device& device, std::uint64_t) {
+         // A device that records steps plans their memory while it does.
+         if (device.reads_at_once()) plan_memory(graph);
+       }},
+  }};
+  return passes[static_cast<std::size_t>(pass)];
 }
+
+}  // namespace
+
+std::string_view name_of(Pass pass) noexcept { return known(pass).name; }
 
 Pass pass_named(std::string_view name) {
   std::string known;
@@ -70,39 +87,8 @@ std::string Passes::to_string() const {
 }
 
 void run_passes(Graph& graph, Passes passes, Device& device, std::uint64_t memory_bytes) {
-  for (const Pass pass : all_passes) {
-    if (!passes.contains(pass)) continue;
-    switch (pass) {
-      case Pass::dead_code:
-        remove_dead_code(graph);
-        break;
-      case Pass::views:
-        simplify_views(graph);
-        break;
-      case Pass::constant_folding:
-        fold_constants(graph, device);
-        break;
-      case Pass::common_subexpressions:
-        merge_common_subexpressions(graph, device);
-        break;
-      case Pass::pooling:
-        move_activations_behind_pooling(graph);
-        break;
-      case Pass::fusion:
-        fuse_elementwise(graph, device);
-        break;
-      case Pass::epilogues:
-        add_epilogues(graph, device);
-        break;
-      case Pass::recomputation:
-        if (memory_bytes > 0) recompute_within(graph, memory_bytes);
-        break;
-      case Pass::memory_plan:
-        // A device that records steps plans their memory while it does.
-        if (device.reads_at_once()) plan_memory(graph);
-        break;
-    }
-  }
+  for (const Pass pass : all_passes)
+    if (passes.contains(pass)) known(pass).run(graph, device, memory_bytes);
 }
 
 std::vector<std::uint32_t> producers_of(const Graph& graph) {
@@ -110,6 +96,13 @@ std::vector<std::uint32_t> producers_of(const Graph& graph) {
   for (std::uint32_t o = 0; o < graph.ops.size(); ++o)
     for (const Graph::Cell cell : graph.ops[o].outputs) producers[cell] = o;
   return producers;
+}
+
+std::vector<std::uint32_t> reader_counts(const Graph& graph) {
+  std::vector<std::uint32_t> readers(graph.metas.size(), 0);
+  for (const Graph::Op& op : graph.ops)
+    for (const Graph::Cell cell : op.inputs) ++readers[cell];
+  return readers;
 }
 
 std::vector<bool> kept_cells(const Graph& graph) {
@@ -143,6 +136,18 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked) {
     ++kept;
   }
   graph.ops.resize(kept);
+}
+
+void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op) {
+  attributes.executable =
+      device.compile(attributes, metas_of(graph, op.inputs), metas_of(graph, op.outputs));
+  op.op = make_op(attributes);
+}
+
+std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells) {
+  std::vector<Meta> metas;
+  for (const Graph::Cell cell : cells) metas.push_back(graph.metas[cell]);
+  return metas;
 }
 
 void sort_ops(Graph& graph) {

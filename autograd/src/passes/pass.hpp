@@ -2,16 +2,18 @@
 
 #include <troupe/autograd/graph.hpp>
 #include <troupe/autograd/passes.hpp>
+#include <troupe/tensor/fused.hpp>
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace troupe {
 
 void remove_dead_code(Graph& graph);
 void simplify_views(Graph& graph);
-void fold_constants(Graph& graph, Device& device);
+void fold_constants(Graph& graph);
 void merge_common_subexpressions(Graph& graph, const Device& device);
 void move_activations_behind_pooling(Graph& graph);
 void fuse_elementwise(Graph& graph, const Device& device);
@@ -26,6 +28,8 @@ inline constexpr std::uint32_t no_op = std::numeric_limits<std::uint32_t>::max()
 
 /// For each cell the op that makes it, or `no_op`.
 [[nodiscard]] std::vector<std::uint32_t> producers_of(const Graph& graph);
+/// For each cell how often ops read it.
+[[nodiscard]] std::vector<std::uint32_t> reader_counts(const Graph& graph);
 /// For each cell whether the program hands it out, or gives it back to a parameter.
 [[nodiscard]] std::vector<bool> kept_cells(const Graph& graph);
 
@@ -46,6 +50,11 @@ class Renaming {
 
 /// Takes out the ops that are marked.
 void erase_ops(Graph& graph, const std::vector<bool>& marked);
+
+[[nodiscard]] std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells);
+/// Makes the op, whose inputs and outputs are there, one that launches `attributes`, compiled for
+/// the device.
+void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op);
 
 /// Puts the ops in an order in which each comes after what it reads, near the order in which they
 /// stand: of those that may come next, the one that stands first.

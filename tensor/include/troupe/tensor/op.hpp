@@ -119,6 +119,10 @@ class OpInstance {
 };
 static_assert(sizeof(OpInstance) == 24);
 using OpRef = Ref<OpInstance>;
+/// Whether both are the same op with equal attributes.
+[[nodiscard]] inline bool equal(const OpInstance& a, const OpInstance& b) {
+  return &a == &b || (a.info().id == b.info().id && a.info().equal(a.attributes(), b.attributes()));
+}
 
 template <class Op>
 class OpInstanceOf final : public OpInstance {
