@@ -1,5 +1,35 @@
 set(TROUPE_CPU_SETS "sse2;avx2;avx512" CACHE STRING "Instruction sets to compile kernels for")
 
+set(troupe_flags_sse2 "")
+set(troupe_arch_sse2 xsimd::sse2)
+set(troupe_flags_avx2 -mavx2 -mfma)
+set(troupe_arch_avx2 "xsimd::fma3<xsimd::avx2>")
+set(troupe_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512cd -mavx512vl -mavx2 -mfma)
+set(troupe_arch_avx512 xsimd::avx512bw)
+
+# troupe_cpu_objects(<target> <name> <base> FLAGS <flag>... SOURCES <src/...cpp>...): adds the objects
+# <target>_<name>, compiled for the instruction set <base> and with more flags, to the target.
+function(troupe_cpu_objects target name base)
+  cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "FLAGS;SOURCES")
+  get_target_property(dependencies ${target} LINK_LIBRARIES)
+  set(objects ${target}_${name})
+  add_library(${objects} OBJECT ${arg_SOURCES})
+  troupe_defaults(${objects})
+  target_link_libraries(${objects} PRIVATE ${dependencies})
+  target_include_directories(${objects} PRIVATE include src)
+  target_include_directories(
+    ${objects} SYSTEM PRIVATE $<TARGET_PROPERTY:xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_compile_definitions(${objects} PRIVATE "TROUPE_CPU_ARCH=${troupe_arch_${base}}")
+  target_compile_options(
+    ${objects}
+    PRIVATE
+      ${troupe_flags_${base}}
+      ${arg_FLAGS}
+      # GCC 12 warns about padding inside its own AVX-512 intrinsics once they are inlined.
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+endfunction()
+
 # troupe_cpu_kernels(<target> SOURCES <src/...cpp>...)
 #
 # Compiles kernels once for each instruction set and adds the objects to the target. Each copy sees
@@ -8,34 +38,11 @@ set(TROUPE_CPU_SETS "sse2;avx2;avx512" CACHE STRING "Instruction sets to compile
 # and it may be the one for a newer processor. troupe_isa_leak_tests holds us to it.
 function(troupe_cpu_kernels target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES")
-
-  set(flags_sse2 "")
-  set(arch_sse2 xsimd::sse2)
-  set(flags_avx2 -mavx2 -mfma)
-  set(arch_avx2 "xsimd::fma3<xsimd::avx2>")
-  set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512cd -mavx512vl -mavx2 -mfma)
-  set(arch_avx512 xsimd::avx512bw)
-
-  get_target_property(dependencies ${target} LINK_LIBRARIES)
   foreach(set IN LISTS TROUPE_CPU_SETS)
     string(TOUPPER ${set} SET)
     target_compile_definitions(${target} PRIVATE TROUPE_CPU_${SET})
-    set(objects ${target}_${set})
-    add_library(${objects} OBJECT ${arg_SOURCES})
-    troupe_defaults(${objects})
-    target_link_libraries(${objects} PRIVATE ${dependencies})
-    target_include_directories(${objects} PRIVATE include src)
-    target_include_directories(
-      ${objects} SYSTEM PRIVATE $<TARGET_PROPERTY:xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
-    target_compile_definitions(${objects} PRIVATE "TROUPE_CPU_ARCH=${arch_${set}}")
-    target_compile_options(
-      ${objects}
-      PRIVATE
-        ${flags_${set}}
-        # GCC 12 warns about padding inside its own AVX-512 intrinsics once they are inlined.
-        $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
-    troupe_precompile(${objects} src/simd.hpp src/kernel.hpp)
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+    troupe_cpu_objects(${target} ${set} ${set} SOURCES ${arg_SOURCES})
+    troupe_precompile(${target}_${set} src/simd.hpp src/kernel.hpp)
   endforeach()
 endfunction()
 
@@ -45,23 +52,9 @@ endfunction()
 # file shares with others must carry the set's name; it is not one of xsimd's.
 function(troupe_cpu_products target set)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS;SOURCES")
-  if(NOT avx512 IN_LIST TROUPE_CPU_SETS)
-    return()
+  if(avx512 IN_LIST TROUPE_CPU_SETS)
+    troupe_cpu_objects(${target} ${set} avx512 FLAGS ${arg_FLAGS} SOURCES ${arg_SOURCES})
   endif()
-  get_target_property(dependencies ${target} LINK_LIBRARIES)
-  set(objects ${target}_${set})
-  add_library(${objects} OBJECT ${arg_SOURCES})
-  troupe_defaults(${objects})
-  target_link_libraries(${objects} PRIVATE ${dependencies})
-  target_include_directories(${objects} PRIVATE include src)
-  target_include_directories(
-    ${objects} SYSTEM PRIVATE $<TARGET_PROPERTY:xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
-  target_compile_definitions(${objects} PRIVATE TROUPE_CPU_ARCH=xsimd::avx512bw)
-  target_compile_options(
-    ${objects}
-    PRIVATE -mavx512f -mavx512bw -mavx512dq -mavx512cd -mavx512vl -mavx2 -mfma ${arg_FLAGS}
-            $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
-  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
 endfunction()
 
 # troupe_cpu_sees_sets(<target>): for programs that call kernels past the device, which sets there are.

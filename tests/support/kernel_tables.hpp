@@ -1,27 +1,12 @@
 #pragma once
 
-#include "kernel_table.hpp"
-
-#include <xsimd/xsimd.hpp>
+#include "instruction_sets.hpp"
 
 #include <string>
 #include <vector>
 
 /// All kernels of the CPU backend by instruction set, for tests and benches of what ops share.
 namespace troupe::cpu {
-
-#ifdef TROUPE_CPU_SSE2
-template <>
-KernelTable make_kernel_table<xsimd::sse2>();
-#endif
-#ifdef TROUPE_CPU_AVX2
-template <>
-KernelTable make_kernel_table<xsimd::fma3<xsimd::avx2>>();
-#endif
-#ifdef TROUPE_CPU_AVX512
-template <>
-KernelTable make_kernel_table<xsimd::avx512bw>();
-#endif
 
 namespace test {
 
@@ -30,21 +15,13 @@ struct NamedTable {
   KernelTable table;
 };
 
-/// Those that this build and this machine have, oldest first.
+/// Those that this build and this machine have, oldest first; but for sets that differ in products
+/// alone.
 inline std::vector<NamedTable> kernel_tables() {
   std::vector<NamedTable> list;
-#ifdef TROUPE_CPU_SSE2
-  list.push_back({"sse2", make_kernel_table<xsimd::sse2>()});
-#endif
-#ifdef TROUPE_CPU_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    list.push_back({"avx2", make_kernel_table<xsimd::fma3<xsimd::avx2>>()});
-#endif
-#ifdef TROUPE_CPU_AVX512
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    list.push_back({"avx512", make_kernel_table<xsimd::avx512bw>()});
-#endif
+  for (const InstructionSet& set : known_sets())
+    if (set.present && !set.products_alone)
+      list.push_back({std::string(set.name), set.make_table()});
   return list;
 }
 

@@ -253,16 +253,10 @@ template <class T, class A>
     T* to) noexcept {
   const FlatPlaces<T, A> at(first, s.x);
   const std::int64_t size = reach<A>(s.y, rows) * s.x.source;
-  const std::int64_t row = s.y.dilation * s.x.source;
+  const std::int64_t taps = s.y.taps * s.x.taps * s.width;
   const T* channel = window + first - s.x.padding;
-  for (const T* const end = to + k * s.width; to < end; channel += size)
-    for (std::int64_t tap = 0; tap < s.y.taps; ++tap, to += s.x.taps * s.width) {
-      const T* const from = channel + tap * row;
-      if (s.x.taps == 3)
-        at.template pack<3>(from, s.x.dilation, to);
-      else
-        at.pack(from, s.x.taps, s.x.dilation, to);
-    }
+  for (const T* const end = to + k * s.width; to < end; channel += size, to += taps)
+    at.pack_channel(channel, s.y, s.x, to);
 }
 
 /// Packs the panel of the places from `first` on, from padded windows.

@@ -243,23 +243,20 @@ struct FlatPlaces {
   template <int Taps>
   void pack(const T* window, std::int64_t dilation, T* to) const noexcept {
 #pragma GCC unroll 8
-    for (int tap = 0; tap < Taps; ++tap)
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) {
-        Mask bits;
-        std::memcpy(&bits, window + tap * dilation + v * lanes, sizeof bits);
-        bits &= inside[tap][v];
-        std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
-      }
+    for (int tap = 0; tap < Taps; ++tap) pack_tap(window, tap, dilation, to);
   }
   void pack(const T* window, std::int64_t taps, std::int64_t dilation, T* to) const noexcept {
-    for (std::int64_t tap = 0; tap < taps; ++tap)
-      for (int v = 0; v < vectors; ++v) {
-        Mask bits;
-        std::memcpy(&bits, window + tap * dilation + v * lanes, sizeof bits);
-        bits &= inside[tap][v];
-        std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
-      }
+    for (std::int64_t tap = 0; tap < taps; ++tap) pack_tap(window, tap, dilation, to);
+  }
+  /// The same for all rows of the kernel; `channel` lies under the first place's first tap.
+  void pack_channel(const T* channel, const Axis& y, const Axis& x, T* to) const noexcept {
+    for (std::int64_t tap = 0; tap < y.taps; ++tap, to += x.taps * lanes * vectors) {
+      const T* const window = channel + tap * y.dilation * x.source;
+      if (x.taps == 3)
+        pack<3>(window, x.dilation, to);
+      else
+        pack(window, x.taps, x.dilation, to);
+    }
   }
 
   /// A vector of the panel's row for a tap along the row, from `window` under its first place.
@@ -273,6 +270,17 @@ struct FlatPlaces {
   }
 
   Mask inside[taps_max][vectors];
+
+ private:
+  void pack_tap(const T* window, std::int64_t tap, std::int64_t dilation, T* to) const noexcept {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      Mask bits;
+      std::memcpy(&bits, window + tap * dilation + v * lanes, sizeof bits);
+      bits &= inside[tap][v];
+      std::memcpy(to + (tap * vectors + v) * lanes, &bits, sizeof bits);
+    }
+  }
 };
 
 }  // namespace troupe::cpu

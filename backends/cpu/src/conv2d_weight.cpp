@@ -403,13 +403,7 @@ template <class T, class A>
   const FlatPlaces<T, A> at(first, s.x);
   const T* channel = window + first - s.x.padding;
   for (std::int64_t c = 0; c < s.channels; ++c, channel += window_size)
-    for (std::int64_t tap = 0; tap < s.y.taps; ++tap, to += s.x.taps * s.width) {
-      const T* const from = channel + tap * s.y.dilation * s.x.source;
-      if (s.x.taps == 3)
-        at.template pack<3>(from, s.x.dilation, to);
-      else
-        at.pack(from, s.x.taps, s.x.dilation, to);
-    }
+    at.pack_channel(channel, s.y, s.x, to + c * s.y.taps * s.x.taps * s.width);
 }
 
 /// The same from padded windows.

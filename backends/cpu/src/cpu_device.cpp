@@ -1,6 +1,7 @@
 #include "cpu_device.hpp"
 
 #include "host_buffer.hpp"
+#include "repeat.hpp"
 #include "segment.hpp"
 #include "unsupported.hpp"
 
@@ -30,26 +31,6 @@ constexpr std::size_t stack_scratch_max = 4096;
 
 View view_of(const ValueBody& value) noexcept {
   return {data_of(value), value.dtype(), value.contiguous(), value.shape(), value.strides()};
-}
-
-template <class Word>
-void repeat_word(const std::byte* from, std::byte* to, std::int64_t n) noexcept {
-  Word word;
-  std::memcpy(&word, from, sizeof word);
-  std::fill_n(reinterpret_cast<Word*>(to), n, word);
-}
-
-void repeat(const std::byte* from, std::size_t bytes, std::byte* to, std::int64_t n) noexcept {
-  switch (bytes) {
-    case 8:
-      return repeat_word<std::uint64_t>(from, to, n);
-    case 4:
-      return repeat_word<std::uint32_t>(from, to, n);
-    case 2:
-      return repeat_word<std::uint16_t>(from, to, n);
-    default:
-      return repeat_word<std::uint8_t>(from, to, n);
-  }
 }
 
 /// Runs an elementwise op on few plain elements without a plan; false when it is not such a launch.

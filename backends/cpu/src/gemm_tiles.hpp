@@ -30,19 +30,11 @@ struct TileUnit {
       const Lines<In>& from, std::int64_t lines, std::int64_t k, Pair* to) noexcept {
     const std::int64_t part_size =
         rows * ((k + 2 * pack_pairs - 1) / (2 * pack_pairs)) * pack_pairs;
-    __m512i exponents[2] = {_mm512_set1_epi32(255), _mm512_setzero_si512()};
-    for (std::int64_t done = 0; done < k; done += 2 * pack_pairs) {
-      Pair* const at = to + done / 2 * rows;
-      const auto store = [&](int part, int group, int line, __m512i pairs) {
-        _mm512_storeu_si512(at + part * part_size + (16 * group + line) * pack_pairs, pairs);
-      };
-      const Lines<In> step{from.data + done * from.k, from.line, from.k};
-      if (lines > 16)
-        pack_step<TileUnit, In, Parts, 2, true>(step, lines, k - done, exponents, store);
-      else
-        pack_step<TileUnit, In, Parts, 1, true>(step, lines, k - done, exponents, store);
-    }
-    return {_mm512_reduce_min_epi32(exponents[0]), _mm512_reduce_max_epi32(exponents[1])};
+    return pack_steps<TileUnit, In, Parts, 2, true>(
+        from, lines, k, [&](std::int64_t first, int part, int group, int line, __m512i pairs) {
+          _mm512_storeu_si512(
+              to + part * part_size + first * rows + (16 * group + line) * pack_pairs, pairs);
+        });
   }
   /// Says where a tile's packed rows are, from a pair on.
   static void place_rows(

@@ -96,8 +96,8 @@ std::vector<InstructionSet> known_sets() {
 #endif
 #ifdef TROUPE_CPU_AVX512
       {"avx512", avx512, &make_kernel_table<xsimd::avx512bw>},
-      {"avx512bf16", bf16, &with_products_of<avx512bf16>},
-      {"amx", bf16 && has_tiles(), &with_products_of<amx>, &tiles_permitted},
+      {"avx512bf16", bf16, &with_products_of<avx512bf16>, nullptr, true},
+      {"amx", bf16 && has_tiles(), &with_products_of<amx>, &tiles_permitted, true},
 #endif
   };
 }

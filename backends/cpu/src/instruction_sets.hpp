@@ -18,6 +18,7 @@ struct InstructionSet {
   KernelTable (*make_table)();
   /// Asks the operating system for leave to use it; null: none is needed.
   bool (*permitted)() = nullptr;
+  bool products_alone = false;  ///< its other kernels are those of an older set
 };
 
 /// Those of this build, oldest first.

@@ -45,19 +45,10 @@ struct DotUnit {
     const std::int64_t part_size =
         lines * ((k + 2 * pack_pairs - 1) / (2 * pack_pairs)) * pack_pairs;
     const auto mask = static_cast<__mmask16>(first_of_32<DotUnit>(lines));
-    __m512i exponents[2] = {_mm512_set1_epi32(255), _mm512_setzero_si512()};
-    for (std::int64_t done = 0; done < k; done += 2 * pack_pairs) {
-      Pair* const at = to + done / 2 * lines;
-      pack_step<DotUnit, In, Parts, 1, false>(
-          Lines<In>{from.data + done * from.k, from.line, from.k},
-          lines,
-          k - done,
-          exponents,
-          [&](int part, int, int pair, __m512i pairs) {
-            _mm512_mask_storeu_epi32(at + part * part_size + pair * lines, mask, pairs);
-          });
-    }
-    return {_mm512_reduce_min_epi32(exponents[0]), _mm512_reduce_max_epi32(exponents[1])};
+    return pack_steps<DotUnit, In, Parts, 1, false>(
+        from, lines, k, [&](std::int64_t first, int part, int, int pair, __m512i pairs) {
+          _mm512_mask_storeu_epi32(to + part * part_size + (first + pair) * lines, mask, pairs);
+        });
   }
   /// Says where a tile's packed rows are, from a pair on.
   static void place_rows(

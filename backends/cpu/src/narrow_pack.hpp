@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernel.hpp"
+#include "transpose_words.hpp"
 
 #include <immintrin.h>
 
@@ -91,36 +92,6 @@ void interleave(__m512i even, __m512i odd, __m512i& low, __m512i& high) noexcept
   high = _mm512_permutex2var_epi16(even, second, odd);
 }
 
-/// Turns over a square of 16 × 16 pairs in registers.
-template <class A>
-void transpose_pairs(__m512i* row) noexcept {
-  // Within 128 bits: first neighbors change places, then neighbors of two.
-  __m512i quad[16];
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    const __m512i a = _mm512_unpacklo_epi32(row[i], row[i + 1]);
-    const __m512i b = _mm512_unpackhi_epi32(row[i], row[i + 1]);
-    const __m512i c = _mm512_unpacklo_epi32(row[i + 2], row[i + 3]);
-    const __m512i d = _mm512_unpackhi_epi32(row[i + 2], row[i + 3]);
-    quad[i] = _mm512_unpacklo_epi64(a, c);
-    quad[i + 1] = _mm512_unpackhi_epi64(a, c);
-    quad[i + 2] = _mm512_unpacklo_epi64(b, d);
-    quad[i + 3] = _mm512_unpackhi_epi64(b, d);
-  }
-  // Quad 4 g + i holds, in its 128-bit lane l, rows 4 g … 4 g + 3 of column 4 l + i.
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512i a = _mm512_shuffle_i32x4(quad[i], quad[4 + i], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(quad[i], quad[4 + i], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(quad[8 + i], quad[12 + i], 0x88);
-    const __m512i d = _mm512_shuffle_i32x4(quad[8 + i], quad[12 + i], 0xdd);
-    row[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-    row[4 + i] = _mm512_shuffle_i32x4(b, d, 0x88);
-    row[8 + i] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    row[12 + i] = _mm512_shuffle_i32x4(b, d, 0xdd);
-  }
-}
-
 /// A matrix of which lines are packed: `line` elements lie between two of them, `k` elements
 /// between neighbors along k.
 template <class In>
@@ -164,7 +135,7 @@ void pack_step(
     if constexpr (ByLine)
       for (int p = 0; p < Parts; ++p)
         for (int g = 0; g < Groups; ++g) {
-          transpose_pairs<A>(square[p][g]);
+          transpose_words<A>(square[p][g]);
           for (int i = 0; i < 16; ++i) store(p, g, i, square[p][g][i]);
         }
     return;
@@ -193,10 +164,29 @@ void pack_step(
     }
     if constexpr (!ByLine)
       for (int p = 0; p < Parts; ++p) {
-        transpose_pairs<A>(square[p]);
+        transpose_words<A>(square[p]);
         for (int i = 0; i < 16; ++i) store(p, g, i, square[p][i]);
       }
   }
+}
+
+/// Packs up to 16 · `Groups` lines, `k` elements deep, step by step, as `pack_step` reads them:
+/// `store(first pair of the step, part, group, pair or line, pairs)`.
+template <class A, class In, int Parts, int Groups, bool ByLine, class Store>
+ExponentRange pack_steps(
+    const Lines<In>& from, std::int64_t lines, std::int64_t k, const Store& store) noexcept {
+  __m512i exponents[2] = {_mm512_set1_epi32(255), _mm512_setzero_si512()};
+  for (std::int64_t done = 0; done < k; done += 2 * pack_pairs) {
+    const auto here = [&](int part, int group, int i, __m512i pairs) {
+      store(done / 2, part, group, i, pairs);
+    };
+    const Lines<In> step{from.data + done * from.k, from.line, from.k};
+    if (lines > 16)
+      pack_step<A, In, Parts, Groups, ByLine>(step, lines, k - done, exponents, here);
+    else
+      pack_step<A, In, Parts, 1, ByLine>(step, lines, k - done, exponents, here);
+  }
+  return {_mm512_reduce_min_epi32(exponents[0]), _mm512_reduce_max_epi32(exponents[1])};
 }
 
 /// Packs `columns` columns of B, `k` elements deep, as [pair][column] of 32 columns and of whole
@@ -208,19 +198,11 @@ ExponentRange pack_panel(
     std::int64_t k,
     Pair* to,
     std::int64_t part_size) noexcept {
-  __m512i exponents[2] = {_mm512_set1_epi32(255), _mm512_setzero_si512()};
-  for (std::int64_t done = 0; done < k; done += 2 * pack_pairs) {
-    Pair* const at = to + done / 2 * panel_columns;
-    const auto store = [&](int part, int group, int pair, __m512i pairs) {
-      _mm512_storeu_si512(at + part * part_size + pair * panel_columns + 16 * group, pairs);
-    };
-    const Lines<In> step{from.data + done * from.k, from.line, from.k};
-    if (columns > 16)
-      pack_step<A, In, Parts, 2, false>(step, columns, k - done, exponents, store);
-    else
-      pack_step<A, In, Parts, 1, false>(step, columns, k - done, exponents, store);
-  }
-  return {_mm512_reduce_min_epi32(exponents[0]), _mm512_reduce_max_epi32(exponents[1])};
+  return pack_steps<A, In, Parts, 2, false>(
+      from, columns, k, [&](std::int64_t first, int part, int group, int pair, __m512i pairs) {
+        _mm512_storeu_si512(
+            to + part * part_size + (first + pair) * panel_columns + 16 * group, pairs);
+      });
 }
 
 }  // namespace troupe::cpu

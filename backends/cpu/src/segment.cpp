@@ -1,5 +1,7 @@
 #include "segment.hpp"
 
+#include "repeat.hpp"
+
 #include <troupe/core/error.hpp>
 
 #include <algorithm>
@@ -26,13 +28,6 @@ std::int64_t least_tile(std::int64_t elements) noexcept {
 }
 
 template <class Word>
-void repeat_as(const std::byte* from, std::byte* to, std::int64_t n) noexcept {
-  Word word;
-  std::memcpy(&word, from, sizeof word);
-  std::fill_n(reinterpret_cast<Word*>(to), n, word);
-}
-
-template <class Word>
 void copy_as(const std::byte* from, std::int64_t step, std::byte* to, std::int64_t n) noexcept {
   const auto* const words = reinterpret_cast<const Word*>(from);
   auto* const out = reinterpret_cast<Word*>(to);
@@ -50,9 +45,8 @@ void copy_run(
     std::memcpy(to, from, static_cast<std::size_t>(n) * bytes);
     return;
   }
-  const auto as = [&]<class Word>(Word) {
-    step == 0 ? repeat_as<Word>(from, to, n) : copy_as<Word>(from, step, to, n);
-  };
+  if (step == 0) return repeat(from, bytes, to, n);
+  const auto as = [&]<class Word>(Word) { copy_as<Word>(from, step, to, n); };
   switch (bytes) {
     case 8:
       return as(std::uint64_t{});
@@ -277,7 +271,7 @@ void SegmentKernel::run(const SegmentCall& call, std::int64_t begin, std::int64_
     if (operand.place == SegmentCall::Place::plain) continue;
     at[k] = slots + operand.slot * call.slot_bytes;
     if (operand.place == SegmentCall::Place::repeated)
-      copy_run(operand.bytes, operand.data, 0, at[k], longest);
+      repeat(operand.data, operand.bytes, at[k], longest);
   }
   while (begin < end) {
     const std::int64_t n = std::min(call.tile, end - begin);

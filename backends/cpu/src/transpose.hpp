@@ -1,6 +1,7 @@
 #pragma once
 
 #include "simd.hpp"
+#include "transpose_words.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -61,42 +62,17 @@ struct Transpose<std::uint32_t, A> {
 
   static void tile(
       const Word* from, std::int64_t from_step, Word* to, std::int64_t to_step, bool streams) {
-    __m512i a[16];
-    __m512i b[16];
+    __m512i row[16];
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) a[j] = _mm512_loadu_si512(from + j * from_step);
-      // Within each quarter of a register: 4 × 4 words from four rows.
-#pragma GCC unroll 8
-    for (int j = 0; j < 16; j += 2) {
-      b[j] = _mm512_unpacklo_epi32(a[j], a[j + 1]);
-      b[j + 1] = _mm512_unpackhi_epi32(a[j], a[j + 1]);
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < 16; j += 4) {
-      a[j] = _mm512_unpacklo_epi64(b[j], b[j + 2]);
-      a[j + 1] = _mm512_unpackhi_epi64(b[j], b[j + 2]);
-      a[j + 2] = _mm512_unpacklo_epi64(b[j + 1], b[j + 3]);
-      a[j + 3] = _mm512_unpackhi_epi64(b[j + 1], b[j + 3]);
-    }
-    // Then 4 × 4 quarters from four registers.
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {
-      const __m512i low = _mm512_shuffle_i32x4(a[k], a[4 + k], 0x44);
-      const __m512i high = _mm512_shuffle_i32x4(a[k], a[4 + k], 0xee);
-      const __m512i low_behind = _mm512_shuffle_i32x4(a[8 + k], a[12 + k], 0x44);
-      const __m512i high_behind = _mm512_shuffle_i32x4(a[8 + k], a[12 + k], 0xee);
-      b[k] = _mm512_shuffle_i32x4(low, low_behind, 0x88);
-      b[4 + k] = _mm512_shuffle_i32x4(low, low_behind, 0xdd);
-      b[8 + k] = _mm512_shuffle_i32x4(high, high_behind, 0x88);
-      b[12 + k] = _mm512_shuffle_i32x4(high, high_behind, 0xdd);
-    }
+    for (int j = 0; j < 16; ++j) row[j] = _mm512_loadu_si512(from + j * from_step);
+    transpose_words<A>(row);
     if (streams) {
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i)
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i * to_step), b[i]);
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i * to_step), row[i]);
     } else {
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * to_step, b[i]);
+      for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * to_step, row[i]);
     }
   }
 #elif defined(__AVX2__)
