@@ -1,5 +1,6 @@
 #include "graph_picture.hpp"
 
+#include "support/count.hpp"
 #include "support/engine.hpp"
 
 #include <troupe/autograd/program.hpp>
@@ -10,16 +11,6 @@
 #include <string>
 
 using namespace troupe;
-
-namespace {
-
-std::size_t count(const std::string& text, std::string_view word) {
-  std::size_t found = 0;
-  for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) ++found;
-  return found;
-}
-
-}  // namespace
 
 TEST_CASE("a picture has a box for each op and each source, and a line for each edge", "[cli]") {
   test::Engine engine;
@@ -33,10 +24,10 @@ TEST_CASE("a picture has a box for each op and each source, and a line for each 
       std::span(&meta, 1));
   const std::string picture = cli::picture_of(program.graph(), "a <small> graph");
   CHECK(picture.find("a &lt;small&gt; graph") != std::string::npos);
-  CHECK(count(picture, "<g>") == program.graph().ops.size() + 2);  // the input, the parameter
-  CHECK(count(picture, "<path ") == 3);
+  CHECK(test::count(picture, "<g>") == program.graph().ops.size() + 2);  // the input, the parameter
+  CHECK(test::count(picture, "<path ") == 3);
   CHECK(picture.find("linear + exp + tanh") != std::string::npos);
   CHECK(picture.find("graph_picture_test.cpp:") != std::string::npos);
   CHECK(picture.find("the parameter float32[4, 3]") != std::string::npos);
-  CHECK(count(picture, "<g>") == count(picture, "</g>"));
+  CHECK(test::count(picture, "<g>") == test::count(picture, "</g>"));
 }

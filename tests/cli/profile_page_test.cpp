@@ -1,6 +1,7 @@
 #include "profile_page.hpp"
 
 #include "small_profile.hpp"
+#include "support/count.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -34,23 +35,17 @@ bool well_formed(const std::string& page) {
   return open.empty();
 }
 
-std::size_t count(const std::string& text, std::string_view word) {
-  std::size_t found = 0;
-  for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) ++found;
-  return found;
-}
-
 }  // namespace
 
 TEST_CASE("a profile's page is whole, and needs nothing else", "[cli]") {
   const std::string page = page_of(small_profile(), small_limits(), "a <small> step");
   CHECK(page.starts_with("<!DOCTYPE html>"));
   CHECK(well_formed(page));
-  CHECK(count(page, "a &lt;small&gt; step") == 2);
+  CHECK(troupe::test::count(page, "a &lt;small&gt; step") == 2);
   CHECK(page.find("float32[&lt;3&gt;]") != std::string::npos);
-  CHECK(count(page, "<svg ") == 2);
-  CHECK(count(page, "<tr>") == 5);  // a line of names, and one for each op
-  CHECK(count(page, "<g>") == 3);   // a bar for each name
+  CHECK(troupe::test::count(page, "<svg ") == 2);
+  CHECK(troupe::test::count(page, "<tr>") == 5);  // a line of names, and one for each op
+  CHECK(troupe::test::count(page, "<g>") == 3);   // a bar for each name
   for (const char* word :
        {"linear + relu",
         "sum (backward)",
@@ -63,7 +58,7 @@ TEST_CASE("a profile's page is whole, and needs nothing else", "[cli]") {
   CHECK(page.find("src=") == std::string::npos);
   CHECK(page.find("href=") == std::string::npos);
   CHECK(page.find("<script") == std::string::npos);
-  CHECK(count(page, "http") == 2);  // the name of SVG, which nothing is fetched from
+  CHECK(troupe::test::count(page, "http") == 2);  // the name of SVG, which nothing is fetched from
   CHECK(page.find("nan") == std::string::npos);
   CHECK(page.find("inf") == std::string::npos);
 }

@@ -12,6 +12,19 @@
 namespace troupe::cli {
 namespace {
 
+/// What is wrong with a config's tree once a field has this value.
+std::string fault_of(const RunConfig& config, const char* name, const io::Tree& value) {
+  io::Tree tree = config.tree();
+  tree[name] = value;
+  try {
+    (void)RunConfig::from(tree);
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::file_mismatch);
+    return error.message();
+  }
+  return "was accepted";
+}
+
 TEST_CASE("a config survives its file", "[cli]") {
   RunConfig config;
   config.data = "idx:somewhere";
@@ -55,15 +68,7 @@ TEST_CASE("a config from before there was a precision is one of float32", "[cli]
 
 TEST_CASE("a config with a value that the command line refuses is refused", "[cli]") {
   const auto fault = [](const char* name, const io::Tree& value) {
-    io::Tree tree = RunConfig().tree();
-    tree[name] = value;
-    try {
-      (void)RunConfig::from(tree);
-    } catch (const Error& error) {
-      CHECK(error.code() == ErrorCode::file_mismatch);
-      return error.message();
-    }
-    return std::string("was accepted");
+    return fault_of(RunConfig(), name, value);
   };
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   CHECK(fault("accumulate", 0) == "'accumulate': 0 is below 1");
@@ -115,15 +120,7 @@ TEST_CASE("fields that do not fit each other are refused", "[cli]") {
     RunConfig config;
     config.model = "gpt";
     config.data = "text:book.txt";
-    io::Tree tree = config.tree();
-    tree[name] = value;
-    try {
-      (void)RunConfig::from(tree);
-    } catch (const Error& error) {
-      CHECK(error.code() == ErrorCode::file_mismatch);
-      return error.message();
-    }
-    return std::string("was accepted");
+    return fault_of(config, name, value);
   };
   CHECK(fault("heads", 3) == "a width of 256 does not part into 3 heads");
   CHECK(fault("heads", 8) == "was accepted");

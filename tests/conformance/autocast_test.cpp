@@ -29,13 +29,7 @@ namespace {
 /// Runs on the Vulkan device under test, or on the CPU with 1, 2 and 4 threads.
 void on_each(const std::function<void()>& body) {
 #ifdef TROUPE_VULKAN
-  if (test::on_vulkan()) {
-    conformance::Both& both = conformance::both();
-    const Scope scope(both.system, both.gpu);
-    body();
-    CHECK(test::validation_messages(both.gpu) == 0);
-    return;
-  }
+  if (conformance::ran_on_vulkan(body)) return;
 #endif
   for (const unsigned threads : {1u, 2u, 4u}) {
     INFO(threads << " threads");

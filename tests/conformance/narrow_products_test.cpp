@@ -35,13 +35,7 @@ constexpr DType halves[] = {DType::float16, DType::bfloat16};
 /// Runs on the Vulkan device under test, or on each instruction set of the CPU.
 void on_each(const std::function<void()>& body) {
 #ifdef TROUPE_VULKAN
-  if (test::on_vulkan()) {
-    conformance::Both& both = conformance::both();
-    const Scope scope(both.system, both.gpu);
-    body();
-    CHECK(test::validation_messages(both.gpu) == 0);
-    return;
-  }
+  if (conformance::ran_on_vulkan(body)) return;
 #endif
   for (const std::string_view set : cpu::instruction_sets()) {
     INFO(set);

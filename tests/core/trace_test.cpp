@@ -1,4 +1,5 @@
 #include "messages.hpp"
+#include "support/count.hpp"
 
 #include <troupe/core/scheduler.hpp>
 #include <troupe/core/sim.hpp>
@@ -60,13 +61,6 @@ std::string traced(System& system, sim::MemoryDisk& disk) {
   return text;
 }
 
-std::size_t count(std::string_view text, std::string_view what) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1))
-    ++n;
-  return n;
-}
-
 class Kernel final : public Work {
  public:
   using Work::Work;
@@ -107,9 +101,9 @@ TEST_CASE("a trace tells who handled what, for which step, and who sent it", "[c
   CHECK_THAT(text, ContainsSubstring("\"step\":42"));
   CHECK_THAT(text, ContainsSubstring("\"matmul\""));
   CHECK_THAT(text, ContainsSubstring("\"training step\",\"cat\":\"span\""));
-  CHECK(count(text, "\"ph\":\"s\"") == 3);
-  CHECK(count(text, "\"ph\":\"f\"") == 3);
-  CHECK(count(text, "{") == count(text, "}"));
+  CHECK(test::count(text, "\"ph\":\"s\"") == 3);
+  CHECK(test::count(text, "\"ph\":\"f\"") == 3);
+  CHECK(test::count(text, "{") == test::count(text, "}"));
 }
 
 TEST_CASE("nothing is recorded while tracing is off", "[core]") {
@@ -122,7 +116,7 @@ TEST_CASE("nothing is recorded while tracing is off", "[core]") {
   system.tracer().stop();
   op.send(Step{2});
   system.run_ready();
-  CHECK(count(traced(system, disk), "\"ph\":\"X\"") == 0);
+  CHECK(test::count(traced(system, disk), "\"ph\":\"X\"") == 0);
 }
 
 TEST_CASE("a full ring keeps the newest", "[core]") {
@@ -132,7 +126,7 @@ TEST_CASE("a full ring keeps the newest", "[core]") {
   system.tracer().start(100);
   for (int i = 0; i < 1'000; ++i) adder.send(Number{1});
   system.run_ready();
-  const std::size_t kept = count(traced(system, disk), "\"ph\":\"X\"");
+  const std::size_t kept = test::count(traced(system, disk), "\"ph\":\"X\"");
   CHECK(kept <= 100);
   CHECK(kept >= 80);
 }
@@ -145,7 +139,7 @@ TEST_CASE("each start has rings of its own size", "[core]") {
     system.tracer().start(events_max);
     for (int i = 0; i < 2'000; ++i) adder.send(Number{1});
     system.run_ready();
-    const std::size_t kept = count(traced(system, disk), "\"ph\":\"X\"");
+    const std::size_t kept = test::count(traced(system, disk), "\"ph\":\"X\"");
     CHECK(kept <= events_max);
     CHECK(kept >= events_max - 20);
   }
@@ -164,7 +158,7 @@ TEST_CASE("a trace is JSON in every locale, whatever actors are called", "[core]
   for (const char* name : {"de_DE.UTF-8", "fr_FR.UTF-8"}) (void)std::setlocale(LC_ALL, name);
   const std::string text = traced(system, disk);
   std::setlocale(LC_ALL, before.c_str());
-  CHECK(count(text, "\"ph\":\"X\"") == 4);
+  CHECK(test::count(text, "\"ph\":\"X\"") == 4);
 }
 
 TEST_CASE("what was traced before does not reach into the next trace", "[core][stress]") {
