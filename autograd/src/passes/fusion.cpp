@@ -16,9 +16,10 @@ namespace {
 /// Which ops may share a segment, found in one walk.
 ///
 /// An op's *stage* counts what lies before it that no segment can hold: along an edge between two
-/// elementwise ops, or casts, of one shape it stays, along any other it grows. Ops of one shape and
-/// one stage that edges connect are a group: a path that leaves a group and comes back would have
-/// to cross an edge on which the stage grows, so no group waits for itself.
+/// elementwise ops, or casts, it stays, along any other it grows. Ops of one shape and one stage
+/// that edges connect are a group. A path that leaves a group and comes back crosses no edge on
+/// which the stage grows, and then none on which the shape does, for it never shrinks again: so no
+/// group waits for itself.
 class Groups {
  public:
   Groups(const Graph& graph, const Device& device)
@@ -32,7 +33,8 @@ class Groups {
       const auto see = [&](Graph::Cell cell, bool reads) {
         const std::uint32_t before = producers_[cell];
         if (before == no_op) return;
-        stage[o] = std::max(stage[o], stage[before] + (reads && alike(before, o) ? 0 : 1));
+        stage[o] =
+            std::max(stage[o], stage[before] + (reads && fusible_[before] && fusible_[o] ? 0 : 1));
       };
       for (const Graph::Cell cell : op.inputs) see(cell, true);
       for (const Graph::Cell cell : op.after) see(cell, false);
