@@ -1,6 +1,8 @@
 #include "graphs.hpp"
 
+#include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/op_info.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -9,8 +11,18 @@
 using namespace troupe;
 
 namespace {
+
 const Passes passes = Passes::until(Pass::common_subexpressions);
-}
+
+/// An op of the user's that neither shows nor compares what it holds.
+struct Scaled : OpDefaults {
+  static constexpr OpId id{65'720};
+  static constexpr std::string_view name = "scaled";
+  float factor = 1;
+  void infer(std::span<const Meta> in, Metas& out) const { out.push_back(in[0]); }
+};
+
+}  // namespace
 
 TEST_CASE("the same op on the same values is computed once", "[autograd][passes]") {
   test::Engine engine;
@@ -39,6 +51,23 @@ TEST_CASE("ops with other attributes, and random ones, are different", "[autogra
   CHECK(program.op_count() == 2);
   const std::vector<Tensor> drawn = program.run({});
   CHECK(drawn[0].to_vector<float>() != drawn[1].to_vector<float>());
+}
+
+TEST_CASE("what an op holds and does not show tells it from every other", "[autograd][passes]") {
+  test::Engine engine;
+  cpu::add_kernel(
+      engine.device,
+      OpInfoOf<Scaled>::info,
+      [](const void* op,
+         std::span<const cpu::HostTensor> in,
+         std::span<const cpu::HostTensor> out) {
+        out[0].as<float>()[0] = in[0].as<float>()[0] * static_cast<const Scaled*>(op)->factor;
+      });
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {apply(Scaled{{}, 2}, in[0]), apply(Scaled{{}, 3}, in[0])};
+  };
+  CHECK(test::capture(function, {{1}}, passes).op_count() == 2);
+  CHECK(test::same_bits(function, {{1}}, passes));
 }
 
 TEST_CASE("parameters that are set to one tensor both get it", "[autograd][passes]") {

@@ -2,6 +2,7 @@
 #include "passes/lifetimes.hpp"
 
 #include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/capture.hpp>
 #include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -89,6 +90,38 @@ TEST_CASE("a plan changes no bit, whoever runs first", "[autograd][passes]") {
     return seen;
   };
   REQUIRE(train(Passes::all()) == train(Passes::all().without(Pass::memory_plan)));
+}
+
+TEST_CASE("what an update reads waits for it, though other ops come after", "[autograd][passes]") {
+  const auto train = [](Passes passes) {
+    test::Engine engine(2);
+    Parameter weight(Tensor::copy_of<float>(test::numbers(64 * 64, 9), {64, 64}));
+    const GraphFunction function = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+      weight.zero_grad();
+      backward(sum(softmax(matmul(in[0], weight.tensor()), 1) * in[1]));
+      weight.apply(
+          make_op(SgdUpdate{}),
+          0,
+          Capture::current()->scalars(
+              [](std::span<double> numbers) {
+                numbers[0] = 0.5;
+                numbers[1] = 1;
+              },
+              2));
+      // As large as the gradient, and called later; updates run when all else is done.
+      Tensor x = in[1];
+      for (int i = 0; i < 4; ++i) x = softmax(matmul(x, in[0]), 1);
+      return {sum(x)};
+    };
+    Program program = test::capture(function, shapes, passes);
+    std::vector<float> seen;
+    for (int i = 0; i < 3; ++i)
+      seen.push_back(static_cast<float>(program.run(test::inputs_for(shapes))[0].item()));
+    const auto weights = weight.tensor().to_vector<float>();
+    seen.insert(seen.end(), weights.begin(), weights.end());
+    return seen;
+  };
+  REQUIRE(train(Passes::all()) == train(Passes::none()));
 }
 
 TEST_CASE("programs take turns in one stretch of memory", "[autograd][passes]") {

@@ -91,4 +91,17 @@ TEST_CASE("an activation that others read stays where it is", "[autograd][passes
       test::names(test::capture(alone, {{1, 1, 4, 4}}, passes)) ==
       std::vector<std::string>{"max_pool2d", "relu"});
   CHECK(test::same_bits(alone, {{1, 1, 4, 4}}, passes));
+
+  // So it does where somebody is given the places of the maxima: among zeros another one is first.
+  const GraphFunction places = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor active = relu(in[0]);
+    const Operand input(active);
+    Tensor outputs[2];
+    apply(
+        make_op(MaxPool2d{{{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}}),
+        std::span<const Operand>(&input, 1),
+        outputs);
+    return {outputs[0], outputs[1]};
+  };
+  CHECK(test::names(test::capture(places, {{1, 1, 4, 4}}, passes))[0] == "relu");
 }
