@@ -3,8 +3,9 @@
 // driver from fusing what is written apart.
 
 float t_nearest(float x) {
-  precise float y = x + 12582912.0;
-  return y - 12582912.0;
+  precise float shifted = x + 12582912.0;
+  precise float y = shifted - 12582912.0;  // not precise, it may be taken for x
+  return y;
 }
 // 2^n for whole n from -126 to 127.
 float t_power_of_two(float n) { return uintBitsToFloat(uint(int(n) + 127) << 23); }
