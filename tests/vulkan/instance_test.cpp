@@ -32,7 +32,8 @@ TEST_CASE("devices are numbered, described, GPUs first", "[vulkan]") {
 
 TEST_CASE("an instance may be made again and again", "[vulkan]") {
   const std::size_t count = devices().size();
-  for (int i = 0; i < 10; ++i) CHECK(devices().size() == count);
+  // Oftener than some drivers can be loaded in a process.
+  for (int i = 0; i < 25; ++i) CHECK(devices().size() == count);
 }
 
 TEST_CASE("a device that lacks a feature is told which", "[vulkan]") {

@@ -213,6 +213,7 @@ std::string missing_of(
 
 Instance::Instance(bool validation, std::function<void(std::string_view)> on_message) : Instance() {
   on_message_ = std::move(on_message);
+  validation_ = validation;
   const std::lock_guard lock(loading);
   load_loader();
 
@@ -279,7 +280,12 @@ Instance::Instance(bool validation, std::function<void(std::string_view)> on_mes
 
 Instance::~Instance() {
   if (messenger_) vkDestroyDebugUtilsMessengerEXT(handle_, messenger_, nullptr);
-  if (handle_) vkDestroyInstance(handle_, nullptr);
+  // With the last instance the loader unloads the drivers, and some can be loaded only so often:
+  // NVIDIA's takes thread-local memory each time that does not come back, and after some twenty
+  // times no device is found. The first without layers stays for as long as the process.
+  static std::atomic_flag one_stays;
+  if (!handle_ || (!validation_ && !one_stays.test_and_set())) return;
+  vkDestroyInstance(handle_, nullptr);
 }
 
 std::vector<DeviceInfo> devices() {
