@@ -17,10 +17,26 @@
 
 #define SUMS coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
 
+// As many as a subgroup has of any tile (`CooperativeTile::sums_max`).
+SUMS sums[64];
+
+// Which invocation holds which sum only the driver knows: through shared memory, a matrix of each
+// subgroup at a time. No loop, for with a barrier in it drivers do not unroll it, and sums that are
+// numbered at run time lie in memory, not in registers.
+#define WRITE(I)                                                                              \
+  if (I < ROWS * COLUMNS) {                                                                   \
+    coopMatStore(sums[I], c_shared, OWN_SUMS, N, gl_CooperativeMatrixLayoutRowMajor);         \
+    subgroupMemoryBarrierShared();                                                            \
+    subgroupBarrier();                                                                        \
+    write_sums(I / COLUMNS, I % COLUMNS);                                                     \
+    subgroupBarrier();                                                                        \
+  }
+#define WRITE_4(I) WRITE(I) WRITE(I + 1u) WRITE(I + 2u) WRITE(I + 3u)
+#define WRITE_16(I) WRITE_4(I) WRITE_4(I + 4u) WRITE_4(I + 8u) WRITE_4(I + 12u)
+
 void main() {
   SET_TILE(tile, TILE_ROWS, TILE_COLUMNS)
   if (!TILE_EXISTS(tile)) return;  // the whole group
-  SUMS sums[ROWS * COLUMNS];
   [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; ++i) sums[i] = SUMS(0.0);
   load(tile.k_begin);
   for (uint k = tile.k_begin; k < tile.k_end; k += DEPTH) {
@@ -53,14 +69,5 @@ void main() {
     }
     barrier();
   }
-  // Which invocation holds which sum only the driver knows: through shared memory, a matrix of each
-  // subgroup at a time.
-  [[unroll]] for (uint i = 0u; i < ROWS; ++i)
-    [[unroll]] for (uint j = 0u; j < COLUMNS; ++j) {
-      coopMatStore(
-          sums[i * COLUMNS + j], c_shared, OWN_SUMS, N, gl_CooperativeMatrixLayoutRowMajor);
-      barrier();
-      write_sums(i, j);
-      barrier();
-    }
+  WRITE_16(0u) WRITE_16(16u) WRITE_16(32u) WRITE_16(48u)
 }

@@ -60,14 +60,19 @@ TEST_CASE("a cooperative tile fits into the device and into the shader", "[vulka
           CHECK(tile.subgroups % tile.across == 0);
           CHECK(tile.rows > 0);
           CHECK(tile.columns > 0);
+          CHECK(tile.rows * tile.columns <= CooperativeTile::sums_max);
           CHECK(tile.depth % matrix.k == 0);
           CHECK(tile.depth % 8 == 0);
           CHECK(tile.height() == tile.width());
           CHECK((tile.height() == 64 || (large && tile.height() == 128)));
         }
   // As on GPUs: NVIDIA's and AMD's subgroups, and what every device gives.
-  CHECK(cooperative_tile_for({16, 16, 16}, 32, true, {1'024, 49'152}).height() == 128);
-  CHECK(cooperative_tile_for({16, 16, 16}, 64, true, {1'024, 32'768}).height() == 128);
+  const CooperativeTile large = cooperative_tile_for({16, 16, 16}, 32, true, {1'024, 49'152});
+  CHECK(large.height() == 128);
+  CHECK(large.depth == 64);
+  const CooperativeTile less = cooperative_tile_for({16, 16, 16}, 64, true, {1'024, 32'768});
+  CHECK(less.height() == 128);
+  CHECK(less.depth == 32);
   const CooperativeTile least = cooperative_tile_for({16, 16, 16}, 32, true, {});
   CHECK(least.height() == 64);
   CHECK(least.subgroups == 4);

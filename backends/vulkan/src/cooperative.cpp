@@ -59,24 +59,30 @@ CooperativeTile cooperative_tile_for(
     bool large,
     const WorkgroupLimits& limits) noexcept {
   const std::uint32_t side = large ? 128 : 64;
-  const std::uint32_t invocations = large ? 256 : 128;
+  constexpr std::uint32_t invocations = 128;
   CooperativeTile best;
   if (lanes == 0 || invocations % lanes != 0) return best;
-  CooperativeTile tile{matrix, lanes, invocations / lanes, 1, 0, 0, 32 / matrix.k * matrix.k};
+  CooperativeTile tile{matrix, lanes, invocations / lanes, 1};
   for (; tile.across <= tile.subgroups; tile.across *= 2) {
     const std::uint32_t down = tile.subgroups / tile.across;
     if (side % (down * matrix.m) != 0 || side % (tile.across * matrix.n) != 0) continue;
     tile.rows = side / (down * matrix.m);
     tile.columns = side / (tile.across * matrix.n);
+    if (tile.rows * tile.columns > CooperativeTile::sums_max) continue;
     // Near a square a subgroup reads least from shared memory for what it computes.
     const auto read = [](const CooperativeTile& of) {
       return of.rows * of.matrix.m + of.columns * of.matrix.n;
     };
     if (best.subgroups == 0 || read(tile) < read(best)) best = tile;
   }
-  if (best.subgroups > 0 && best.invocations() <= limits.invocations &&
-      best.shared_bytes() <= limits.shared_bytes)
-    return best;
+  // More steps at a time meet at fewer barriers, and are longer than a load takes.
+  for (const std::uint32_t depth : {64u, 32u}) {
+    if (depth > 32 && !large) continue;
+    best.depth = depth / matrix.k * matrix.k;
+    if (best.subgroups > 0 && best.invocations() <= limits.invocations &&
+        best.shared_bytes() <= limits.shared_bytes)
+      return best;
+  }
   return large ? cooperative_tile_for(matrix, lanes, false, limits) : CooperativeTile{};
 }
 

@@ -20,6 +20,8 @@ struct CooperativeTile {
   std::uint32_t columns = 0;
   std::uint32_t depth = 0;  ///< steps of k in shared memory
 
+  static constexpr std::uint32_t sums_max = 64;  ///< matrices of sums that a subgroup holds
+
   [[nodiscard]] constexpr std::uint32_t invocations() const noexcept { return subgroups * lanes; }
   [[nodiscard]] constexpr std::uint32_t height() const noexcept {
     return subgroups / across * rows * matrix.m;
