@@ -3,7 +3,7 @@
 // variants: float32 float64
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#define BINDINGS 6
+#define BINDINGS 10
 #include "troupe.glsl"
 #include "number.glsl"
 #include "lines.glsl"
@@ -17,11 +17,52 @@ BINDING(2, readonly, T, bias)
 BINDING(3, writeonly, T, y)
 BINDING(4, writeonly, T, means)
 BINDING(5, writeonly, T, rstds)
+BINDING_BY(16, 6, readonly, vec4, x_fours)
+BINDING_BY(16, 7, readonly, vec4, weight_fours)
+BINDING_BY(16, 8, readonly, vec4, bias_fours)
+BINDING_BY(16, 9, writeonly, vec4, y_fours)
 PARAMS(LINE_PARAMS NUMBER_PARAM(eps))
+
+#ifdef DTYPE_float32
+void hold(uint line) {
+  const uint first = line * FOURS;
+  vec4 some[HELD];
+  Wide sum = wide(0.0);
+  FOR_HELD(i, n) {
+    some[i] = n < FOURS ? AT(x_fours, first + n) : vec4(0.0);
+    [[unroll]] for (uint c = 0u; c < 4u; ++c) sum = wide_add(sum, some[i][c]);
+  }
+  const float mean = line_sum(sum) / float(push.extent);
+  Wide squares = wide(0.0);
+  FOR_HELD(i, n) {
+    some[i] -= mean;
+    if (n < FOURS)
+      [[unroll]] for (uint c = 0u; c < 4u; ++c)
+        squares = wide_add(squares, some[i][c] * some[i][c]);
+  }
+  const float rstd = 1.0 / sqrt(line_sum(squares) / float(push.extent) + NUMBER(eps));
+  FOR_HELD(i, n)
+    if (n < FOURS) {
+      vec4 normal = some[i] * rstd;
+      if (WEIGHTED) normal *= AT(weight_fours, n);
+      if (BIASED) normal += AT(bias_fours, n);
+      AT(y_fours, first + n) = normal;
+    }
+  if (!LINE_LEADER) return;
+  AT(means, line) = mean;
+  AT(rstds, line) = rstd;
+}
+#endif
 
 void main() {
   const uint line = LINE;
   if (line >= push.lines) return;
+#ifdef DTYPE_float32
+  if (HOLDS) {
+    hold(line);
+    return;
+  }
+#endif
   const uint first = line * push.extent;
   const A size = A(push.extent);
   Wide sum = wide(T(0));

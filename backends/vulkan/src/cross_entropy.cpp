@@ -71,7 +71,7 @@ class Samples {
     // The forward shader has no use for the reduction, and one pipeline for all of them.
     const std::uint32_t constants[] = {
         lines.group,
-        lines.alone,
+        lines.way,
         target_kind(),
         weighted,
         statistics ? static_cast<std::uint32_t>(reduction) : 0};

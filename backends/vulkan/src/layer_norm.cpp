@@ -30,20 +30,25 @@ void Kernel<LayerNorm>::encode(Encoder& encoder, const LayerNorm& op) {
   const bool biased = encoder.inputs() > 2;
   const Value weight = weighted ? encoder.contiguous(encoder.in(1)) : x;
   const Value bias = biased ? encoder.contiguous(encoder.in(2)) : x;
-  const Lines lines = Lines::of(encoder, rows_of(x->shape(), op.dims));
+  const Lines lines =
+      Lines::held(encoder, rows_of(x->shape(), op.dims), {&x, &weight, &bias, &encoder.out(0)});
   struct {
     LineParams line;
     Number eps;
   } const params{lines.params, Number::of(x->dtype(), op.eps)};
   encoder.dispatch(
       shader,
-      {lines.group, lines.alone, weighted, biased},
+      {lines.group, lines.way, weighted, biased},
       {read(x),
        read(weight),
        read(bias),
        write(encoder.out(0)),
        write(encoder.out(1)),
-       write(encoder.out(2))},
+       write(encoder.out(2)),
+       lines.read(x),
+       lines.read(weight),
+       lines.read(bias),
+       lines.write(encoder.out(0))},
       params,
       lines.grid);
 }
@@ -61,11 +66,20 @@ void Kernel<LayerNormBackward>::encode(Encoder& encoder, const LayerNormBackward
   const Axis rows = rows_of(x->shape(), op.dims);
   if (rows.outer > 0) {
     const Value weight = weighted ? encoder.contiguous(encoder.in(4)) : x;
-    const Lines lines = Lines::of(encoder, rows);
+    const Lines lines = Lines::held(encoder, rows, {&dy, &x, &weight, &encoder.out(0)});
     encoder.dispatch(
         shader,
-        {lines.group, lines.alone, weighted},
-        {read(dy), read(x), read(means), read(rstds), read(weight), write(encoder.out(0))},
+        {lines.group, lines.way, weighted},
+        {read(dy),
+         read(x),
+         read(means),
+         read(rstds),
+         read(weight),
+         write(encoder.out(0)),
+         lines.read(dy),
+         lines.read(x),
+         lines.read(weight),
+         lines.write(encoder.out(0))},
         lines.params,
         lines.grid);
   }
