@@ -22,8 +22,14 @@ const uint RIGHT_LOADS = TILE_COLUMNS * DEPTH / (SIDE * SIDE);
 const uint LEFT_STRIDE = TILE_ROWS + 4;
 const uint RIGHT_STRIDE = TILE_COLUMNS + 4;
 
-shared T left_shared[2 * DEPTH * LEFT_STRIDE];
-shared T right_shared[2 * DEPTH * RIGHT_STRIDE];
+// In fours, for a compiler does not always see that four loads are one.
+#ifdef DTYPE_float64
+#define FOUR dvec4
+#else
+#define FOUR vec4
+#endif
+shared FOUR left_shared[2 * DEPTH * LEFT_STRIDE / 4];
+shared FOUR right_shared[2 * DEPTH * RIGHT_STRIDE / 4];
 
 T sums[ROWS * COLUMNS];
 
@@ -59,11 +65,13 @@ void multiply(uint k_begin, uint k_end) {
     const uint right_begin = half_used * DEPTH * RIGHT_STRIDE;
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; ++i) {
       const Place place = left_place(i);
-      left_shared[left_begin + place.k * LEFT_STRIDE + place.line] = left_next[i];
+      const uint at = left_begin + place.k * LEFT_STRIDE + place.line;
+      left_shared[at / 4u][at % 4u] = left_next[i];
     }
     [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; ++i) {
       const Place place = right_place(i);
-      right_shared[right_begin + place.k * RIGHT_STRIDE + place.line] = right_next[i];
+      const uint at = right_begin + place.k * RIGHT_STRIDE + place.line;
+      right_shared[at / 4u][at % 4u] = right_next[i];
     }
     // One barrier a round: who writes the other half has passed this one, so nobody reads there.
     barrier();
@@ -74,12 +82,14 @@ void multiply(uint k_begin, uint k_end) {
         right_next[i] = right_number(right_place(i), k + DEPTH);
     }
     [[unroll]] for (uint q = 0u; q < DEPTH; ++q) {
-      T some[COLUMNS];
-      [[unroll]] for (uint j = 0u; j < COLUMNS; ++j)
-        some[j] = right_shared[right_begin + q * RIGHT_STRIDE + tile_column(j)];
-      [[unroll]] for (uint i = 0u; i < ROWS; ++i) {
-        const T one = left_shared[left_begin + q * LEFT_STRIDE + tile_row(i)];
-        [[unroll]] for (uint j = 0u; j < COLUMNS; ++j) sums[i * COLUMNS + j] += one * some[j];
+      FOUR some[COLUMNS / 4];
+      [[unroll]] for (uint j = 0u; j < COLUMNS / 4u; ++j)
+        some[j] = right_shared[(right_begin + q * RIGHT_STRIDE + tile_column(4u * j)) / 4u];
+      [[unroll]] for (uint i = 0u; i < ROWS / 4u; ++i) {
+        const FOUR ones = left_shared[(left_begin + q * LEFT_STRIDE + tile_row(4u * i)) / 4u];
+        [[unroll]] for (uint r = 0u; r < 4u; ++r)
+          [[unroll]] for (uint j = 0u; j < COLUMNS; ++j)
+            sums[(4u * i + r) * COLUMNS + j] += ones[r] * some[j / 4u][j % 4u];
       }
     }
     half_used = 1u - half_used;

@@ -57,7 +57,7 @@ TEST_CASE("a tile in shared memory fits into the device", "[vulkan]") {
             CHECK(tile.group % size.columns == 0);
           }
         }
-  CHECK(shared_bytes(shared_tile_for(4, true, {1'024, 49'152}), 4) == 16'896);
+  CHECK(shared_bytes(shared_tile_for(4, true, {1'024, 49'152}), 4) == 33'792);
   CHECK(shared_size(shared_tile_for(4, true, {1'024, 16'384})).rows == 128);
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("what competes with a tile fits the matrix and the slices", "[vulkan]"
   const auto with = [&](std::uint64_t rows, std::uint64_t columns, bool sliced) {
     return shared_tiles(reference, rows, columns, sliced, 4, limits);
   };
-  CHECK(with(4'000, 4'000, false).size() == 9);
+  CHECK(with(4'000, 4'000, false).size() == 10);
   for (const Tile& tile : with(4'000, 4'000, true)) CHECK(tile.depth == 8);
   for (const Tile& tile : with(64, 4'000, false)) CHECK(shared_size(tile).rows <= 64);
   for (const Tile& tile : with(4'000, 64, false)) CHECK(shared_size(tile).columns <= 64);

@@ -54,10 +54,10 @@ Tile shared_tile_for(
     std::uint32_t element_bytes, bool large, const WorkgroupLimits& limits) noexcept {
   Tile tile{256, 4, 4, 8};
   if (tile.group > limits.invocations) tile.group = 64;
-  if (large) tile.rows = tile.columns = 8;
+  if (large) tile.rows = tile.columns = 8, tile.depth = 16;
   // Fewer steps at a time first: the larger tile loads less for each product.
   const auto fits = [&] { return shared_bytes(tile, element_bytes) <= limits.shared_bytes; };
-  if (!fits()) tile.depth = 4;
+  while (!fits() && tile.depth > 4) tile.depth /= 2;
   if (!fits()) tile.rows = tile.columns = 4;
   return tile;
 }
@@ -81,7 +81,8 @@ std::vector<Tile> shared_tiles(
       {256, 4, 4, 16},
       {256, 8, 4, 8},
       {256, 4, 8, 8},
-      {256, 8, 8, 8}};
+      {256, 8, 8, 8},
+      {256, 8, 8, 16}};
   std::vector<Tile> tiles;
   for (const Tile& tile : all) {
     const bool steps_end = !sliced || tile.depth <= reference.depth;
