@@ -221,6 +221,65 @@ Entry unary(const Op& op, const std::string& name = std::string(Op::name)) {
   return {name, [op](Work& work, std::int64_t rows) { work.add(op, {work.floats({rows, 1024})}); }};
 }
 
+/// Queries, keys and values of a GPT's block, [N, T, 3, heads, 64] in 4 heads, N as the rows give
+/// it.
+struct Blocks {
+  Shape qkv;
+  Shape heads;
+  Shape scores;
+
+  Blocks(std::int64_t rows, std::int64_t places)
+      : qkv{rows * 4 / places, places, 3, 4, 64},
+        heads{qkv[0], 4, places, 64},
+        scores{qkv[0], 4, places, places} {}
+};
+/// One of the three as [N, heads, T, 64].
+View part_of(const View& qkv, std::int64_t part) {
+  View view = qkv;
+  view.shape = {qkv.shape[0], qkv.shape[3], qkv.shape[1], qkv.shape[4]};
+  view.strides = {qkv.strides[0], qkv.strides[3], qkv.strides[1], qkv.strides[4]};
+  view.data = qkv.as<float>() + part * qkv.strides[2];
+  view.contiguous = false;
+  return view;
+}
+/// Causal attention as one op, forward and perhaps backward.
+Entry attention(std::int64_t places, bool both) {
+  return {
+      "attention_" + std::to_string(places) + (both ? "_both" : ""),
+      [=](Work& w, std::int64_t rows) {
+        const View qkv = w.floats(Blocks(rows, places).qkv);
+        const auto y = w.add(Attention{{}, true, 0.125}, {qkv});
+        if (both)
+          w.add(AttentionBackward{{}, true, 0.125}, {w.floats(y[0].shape), qkv, y[0], y[1]});
+      }};
+}
+/// The same by products and a softmax, as plain tensor algebra would; without the copies that cut
+/// gradients out and join them.
+Entry attention_composed(std::int64_t places, bool both) {
+  return {
+      "attention_composed_" + std::to_string(places) + (both ? "_both" : ""),
+      [=](Work& w, std::int64_t rows) {
+        const Blocks b(rows, places);
+        const Dims turned{0, 1, 3, 2};
+        const View qkv = w.floats(b.qkv);
+        const View key = part_of(qkv, 1);
+        const View value = part_of(qkv, 2);
+        const View query = w.add(Mul{}, {part_of(qkv, 0), w.floats({})})[0];
+        const View scores = w.add(Matmul{}, {query, Work::permuted(key, turned)})[0];
+        const View masked = w.add(Add{}, {scores, w.floats({places, places})})[0];
+        const View weights = w.add(Softmax{}, {masked})[0];
+        const View y = w.add(Matmul{}, {weights, value})[0];
+        w.add(Copy{}, {Work::permuted(y, {0, 2, 1, 3})});
+        if (!both) return;
+        const View dy = w.floats(b.heads);
+        const View dweights = w.add(Matmul{}, {dy, Work::permuted(value, turned)})[0];
+        w.add(Matmul{}, {Work::permuted(weights, turned), dy});
+        const View dscores = w.add(SoftmaxBackward{}, {weights, dweights})[0];
+        w.add(Mul{}, {w.add(Matmul{}, {dscores, key})[0], w.floats({})});
+        w.add(Matmul{}, {Work::permuted(dscores, turned), query});
+      }};
+}
+
 std::vector<Entry> entries() {
   std::vector<Entry> all;
   const auto add = [&](const std::string& name, Fill fill) {
@@ -278,6 +337,11 @@ std::vector<Entry> entries() {
     const auto y = w.add(LayerNorm{}, {x, weight, w.floats({1024})});
     w.add(LayerNormBackward{}, {w.floats({rows, 1024}), x, y[1], y[2], weight});
   });
+  for (const std::int64_t places : {128, 1024, 2048})
+    for (const bool both : {false, true}) {
+      all.push_back(attention(places, both));
+      all.push_back(attention_composed(places, both));
+    }
   add("cross_entropy", [](Work& w, std::int64_t rows) {
     w.add(CrossEntropy{}, {w.floats({rows, 1024}), w.numbers({rows}, 1024)});
   });

@@ -1,5 +1,6 @@
 #include <troupe/tensor/cost.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/ops/attention.hpp>
 #include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/embedding.hpp>
 #include <troupe/tensor/ops/gather.hpp>
@@ -25,6 +26,26 @@ int looked_into(OpId id) {
   return id == Gather::id || id == IndexSelect::id ? 0 : -1;
 }
 
+/// Of `products` of the queries' features with the keys', and as many of values' with scores; under
+/// the diagonal alone where only that is looked at. `qkv` holds queries, keys and values.
+double attention_flops(
+    std::span<const Meta> qkv, bool is_causal, double of_features, double of_values) {
+  const Shape& q = qkv[0].shape;
+  const bool packed = qkv.size() == 1;
+  const std::size_t places = packed ? 1 : q.size() - 2;
+  double heads = packed ? static_cast<double>(q[0] * q[3]) : 1;
+  for (std::size_t i = 0; !packed && i < places; ++i) heads *= static_cast<double>(q[i]);
+  const auto rows = static_cast<double>(q[places]);
+  const auto keys = static_cast<double>(packed ? q[places] : qkv[1].shape[places]);
+  double pairs = rows * keys;
+  if (is_causal) {
+    const double corner = std::min(rows, keys);
+    pairs = corner * (corner + 1) / 2 + (rows - corner) * keys;
+  }
+  const auto values = static_cast<double>(qkv.back().shape.back());
+  return 2 * heads * pairs * (of_features * static_cast<double>(q.back()) + of_values * values);
+}
+
 double flops_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const Meta> outputs) {
   const OpId id = op.info().id;
   if (id == Matmul::id)
@@ -35,6 +56,14 @@ double flops_of(const OpInstance& op, std::span<const Meta> inputs, std::span<co
   if (id == Conv2d::id) return 2 * elements(outputs[0]) * taps(inputs[1].shape) + bias;
   if (id == Conv2dBackwardInput::id) return 2 * elements(inputs[0]) * taps(inputs[1].shape);
   if (id == Conv2dBackwardWeight::id) return 2 * elements(inputs[0]) * taps(outputs[0].shape);
+  if (id == Attention::id)
+    return attention_flops(inputs, static_cast<const Attention*>(op.attributes())->is_causal, 1, 1);
+  if (id == AttentionBackward::id)
+    return attention_flops(
+        inputs.subspan(1, inputs.size() - 3),
+        static_cast<const AttentionBackward*>(op.attributes())->is_causal,
+        3,
+        2);
   double most = 0;
   for (const Meta& output : outputs) most = std::max(most, elements(output));
   if (op.info().family == OpFamily::elementwise) return most;

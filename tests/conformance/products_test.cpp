@@ -1,6 +1,10 @@
 #include "case.hpp"
 #include "support/engine.hpp"
 
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/parameter.hpp>
+#include <troupe/tensor/creation.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
@@ -186,6 +190,44 @@ TEST_CASE("conv2d sums over the windows of many channels", "[conformance]") {
   }
 }
 
+namespace {
+
+/// softmax(query · keyᵀ / √E + mask) · value for queries, keys and values [heads, places,
+/// features].
+Doubles attention_of(
+    const Doubles& query,
+    const Doubles& key,
+    const Doubles& value,
+    bool causal,
+    const Doubles* mask = nullptr) {
+  const std::int64_t heads = query.shape[0];
+  const std::int64_t queries = query.shape[1];
+  const std::int64_t keys = key.shape[1];
+  const std::int64_t features = query.shape[2];
+  const std::int64_t width = value.shape[2];
+  Doubles y = zeros_of({heads, queries, width});
+  for (std::int64_t row = 0; row < heads * queries; ++row) {
+    const std::int64_t n = row / queries;
+    std::vector<double> weights;
+    double sum = 0;
+    for (std::int64_t s = 0; s < (causal ? std::min(keys, row % queries + 1) : keys); ++s) {
+      double score = mask ? (*mask)[row % queries * keys + s] : 0;
+      for (std::int64_t e = 0; e < features; ++e)
+        score += query[row * features + e] * key[(n * keys + s) * features + e] /
+                 std::sqrt(static_cast<double>(features));
+      weights.push_back(std::exp(score));
+      sum += weights.back();
+    }
+    for (std::int64_t v = 0; v < width; ++v)
+      for (std::size_t s = 0; s < weights.size(); ++s)
+        y[row * width + v] +=
+            weights[s] / sum * value[(n * keys + static_cast<std::int64_t>(s)) * width + v];
+  }
+  return y;
+}
+
+}  // namespace
+
 TEST_CASE("attention mixes the values by the softmax of the scores", "[conformance]") {
   Generator random(4);
   for (const bool causal : {false, true})
@@ -199,27 +241,151 @@ TEST_CASE("attention mixes the values by the softmax of the scores", "[conforman
             in[0], in[1], in[2], in.size() > 3 ? in[3] : Tensor(), 0, causal)};
       };
       test.reference = [causal](std::span<const Doubles> in) {
-        Doubles y = zeros_of({2, 3, 2});
-        for (std::int64_t row = 0; row < 6; ++row) {
-          const std::int64_t n = row / 3;
-          double weights[5] = {};
-          double sum = 0;
-          for (std::int64_t s = 0; s < (causal ? row % 3 + 1 : 5); ++s) {
-            double score = in.size() > 3 ? in[3][row % 3 * 5 + s] : 0;
-            for (std::int64_t e = 0; e < 4; ++e)
-              score += in[0][row * 4 + e] * in[1][(n * 5 + s) * 4 + e] / 2;
-            sum += weights[s] = std::exp(score);
-          }
-          for (std::int64_t v = 0; v < 2; ++v)
-            for (std::int64_t s = 0; s < 5; ++s)
-              y[row * 2 + v] += weights[s] / sum * in[2][(n * 5 + s) * 2 + v];
-        }
-        return std::vector{y};
+        return std::vector{
+            attention_of(in[0], in[1], in[2], causal, in.size() > 3 ? &in[3] : nullptr)};
       };
       test.ulp_max = 16;
       test.scale = 4;
       CHECK(check(test) == "");
     }
+}
+
+// Blocks that are not full, several of them, results wider than one workgroup's, fewer keys than
+// queries, and nothing at all.
+TEST_CASE("attention goes through any number of places by blocks", "[conformance]") {
+  Generator random(5);
+  struct Sizes {
+    std::int64_t queries, keys, features, values;
+  };
+  for (const Sizes size :
+       {Sizes{70, 133, 5, 66}, Sizes{40, 17, 70, 3}, Sizes{3, 0, 2, 2}, Sizes{0, 3, 2, 2}})
+    for (const bool causal : {false, true}) {
+      CAPTURE(size.queries, size.keys, causal);
+      Case test{"attention by blocks"};
+      test.inputs = {
+          draw(random, {2, size.queries, size.features}, -1, 1),
+          draw(random, {2, size.keys, size.features}, -1, 1),
+          draw(random, {2, size.keys, size.values}, -1, 1)};
+      test.call = [causal](std::span<const Tensor> in) {
+        return std::vector{scaled_dot_product_attention(in[0], in[1], in[2], {}, 0, causal)};
+      };
+      test.reference = [causal](std::span<const Doubles> in) {
+        return std::vector{attention_of(in[0], in[1], in[2], causal)};
+      };
+      test.ulp_max = 32;
+      test.scale = 1;
+      test.differentiable = false;  // differences of so many elements take minutes: see below
+      CHECK(check(test) == "");
+    }
+}
+
+// Gradients of several blocks, against those of the products and the softmax that attention is.
+TEST_CASE("attention's gradients are those of its products", "[conformance]") {
+  const test::Engine engine;
+  struct Sizes {
+    std::int64_t queries, keys, features, values;
+  };
+  for (const Sizes size : {Sizes{70, 133, 5, 66}, Sizes{40, 17, 70, 3}, Sizes{3, 0, 2, 2}})
+    for (const bool causal : {false, true}) {
+      CAPTURE(size.queries, size.keys, causal);
+      const auto drawn = [](std::int64_t places, std::int64_t features, std::uint64_t seed) {
+        const auto count = static_cast<std::size_t>(2 * places * features);
+        return requires_grad(
+            Tensor::copy_of<float>(test::numbers(count, seed), {2, places, features}));
+      };
+      const std::vector<Tensor> in{
+          drawn(size.queries, size.features, 1),
+          drawn(size.keys, size.features, 2),
+          drawn(size.keys, size.values, 3)};
+      const Tensor dy = drawn(size.queries, size.values, 4);
+      const auto gradients = [&](const Tensor& y) {
+        const Tensor loss = sum(y * dy);
+        std::vector<Tensor> all = grad(std::span(&loss, 1), in);
+        return all;
+      };
+      const std::vector<Tensor> ours =
+          gradients(scaled_dot_product_attention(in[0], in[1], in[2], {}, 0, causal));
+      // A mask of "yes" everywhere has it composed.
+      const Tensor mask = causal ? ge(unsqueeze(arange(size.queries), 1), arange(size.keys))
+                                 : ge(arange(size.keys), 0);
+      const std::vector<Tensor> composed =
+          gradients(scaled_dot_product_attention(in[0], in[1], in[2], mask));
+      for (std::size_t k = 0; k < in.size(); ++k) {
+        const std::vector<float> got = ours[k].to_vector<float>();
+        const std::vector<float> want = composed[k].to_vector<float>();
+        for (std::size_t i = 0; i < got.size(); ++i)
+          if (!(std::abs(got[i] - want[i]) <= 1e-5F * (1 + std::abs(want[i])))) {
+            CAPTURE(k, i);
+            CHECK(got[i] == want[i]);
+            break;
+          }
+      }
+    }
+}
+
+TEST_CASE("attention takes queries, keys and values side by side", "[conformance]") {
+  Generator random(6);
+  for (const std::int64_t places : {3, 37})
+    for (const bool causal : {false, true}) {
+      Case test{"packed attention"};
+      test.inputs = {draw(random, {2, places, 3, 2, 3}, -1, 1)};
+      test.call = [causal](std::span<const Tensor> in) {
+        return std::vector{packed_attention(in[0], 0, causal)};
+      };
+      test.reference = [causal, places](std::span<const Doubles> in) {
+        // [N, T, 3, heads, E] → [N · heads, T, E]
+        const auto part = [&](std::int64_t which) {
+          Doubles x = zeros_of({4, places, 3});
+          for (std::int64_t i = 0; i < x.size(); ++i) {
+            const std::int64_t head = i / (places * 3);
+            const std::int64_t row = (head / 2 * places + i / 3 % places) * 3 + which;
+            x[i] = in[0][(row * 2 + head % 2) * 3 + i % 3];
+          }
+          return x;
+        };
+        const Doubles of_heads = attention_of(part(0), part(1), part(2), causal);
+        Doubles y = zeros_of({2, places, 2, 3});
+        for (std::int64_t i = 0; i < y.size(); ++i) {
+          const std::int64_t head = i / (places * 6) * 2 + i / 3 % 2;
+          y[i] = of_heads[(head * places + i / 6 % places) * 3 + i % 3];
+        }
+        return std::vector{y};
+      };
+      test.ulp_max = 16;
+      test.scale = 4;
+      test.differentiable = places < 10;
+      CHECK(check(test) == "");
+    }
+}
+
+TEST_CASE("attention broadcasts leading sizes", "[conformance]") {
+  const test::Engine engine;
+  const Tensor query = Tensor::copy_of<float>(test::numbers(2 * 3 * 4 * 5, 1), {2, 3, 4, 5});
+  const Tensor key = Tensor::copy_of<float>(test::numbers(3 * 6 * 5, 2), {3, 6, 5});
+  const Tensor value = Tensor::copy_of<float>(test::numbers(2 * 6 * 5, 3), {2, 1, 6, 5});
+  const Tensor y = scaled_dot_product_attention(query, key, value);
+  CHECK(y.shape() == Shape{2, 3, 4, 5});
+  const Shape whole{2, 3, 6, 5};
+  CHECK(
+      y.to_vector<float>() ==
+      scaled_dot_product_attention(
+          query, contiguous(expand(key, whole)), contiguous(expand(value, whole)))
+          .to_vector<float>());
+}
+
+TEST_CASE("attention computes in float32 what is stored in 16 bits", "[conformance]") {
+  const test::Engine engine;
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const auto drawn = [&](std::uint64_t seed) {
+      return cast(Tensor::copy_of<float>(test::numbers(2 * 9 * 4, seed), {2, 9, 4}), dtype);
+    };
+    const Tensor in[] = {drawn(1), drawn(2), drawn(3)};
+    const auto wide = [](const Tensor& x) { return cast(x, DType::float32); };
+    const Tensor y = scaled_dot_product_attention(in[0], in[1], in[2]);
+    CHECK(y.dtype() == dtype);
+    const Tensor want = scaled_dot_product_attention(wide(in[0]), wide(in[1]), wide(in[2]));
+    CHECK(wide(y).to_vector<float>() == wide(cast(want, dtype)).to_vector<float>());
+  }
 }
 
 // An expanded axis has the stride 0, which is also where the search for evenly lying rows begins.

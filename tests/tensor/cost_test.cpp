@@ -62,6 +62,29 @@ TEST_CASE("a convolution and its gradients cost the same products", "[tensor]") 
       bytes);
 }
 
+TEST_CASE("attention costs its products, and no matrix of scores", "[tensor]") {
+  const test::Engine engine;
+  const Meta query = floats({2, 3, 4, 5}), key = floats({2, 3, 6, 5}), value = floats({2, 3, 6, 7});
+  const Meta y = floats({2, 3, 4, 7}), logarithms = floats({2, 3, 4});
+  const double bytes = 4 * 6 * (4 * 5 + 6 * 5 + 6 * 7 + 4 * 7 + 4);
+  check(cost(Attention{}, {query, key, value}), 2 * 6 * (4 * 6) * (5 + 7), bytes);
+  // Queries 0 to 3 look at 1, 2, 3 and 4 keys.
+  check(cost(Attention{{}, true, 1}, {query, key, value}), 2 * 6 * 10 * (5 + 7), bytes);
+  check(
+      cost(AttentionBackward{{}, true, 1}, {y, query, key, value, y, logarithms}),
+      2 * 6 * 10 * (3 * 5 + 2 * 7),
+      bytes + 4 * 6 * (4 * 7 + 4 * 5 + 6 * 5 + 6 * 7));
+  // Three keys, five queries: 1 + 2 + 3 + 3 + 3.
+  check(
+      cost(Attention{{}, true, 1}, {floats({5, 2}), floats({3, 2}), floats({3, 2})}),
+      2 * 12 * (2 + 2),
+      4 * (10 + 6 + 6 + 10 + 5));
+  check(
+      cost(Attention{}, {floats({2, 4, 3, 3, 5})}),
+      2 * 6 * 16 * 10,
+      4 * (2 * 4 * 3 * 3 * 5 + 2 * 4 * 3 * 5 + 2 * 3 * 4));
+}
+
 TEST_CASE("other ops cost their elements", "[tensor]") {
   const test::Engine engine;
   check(cost(Tanh{}, {floats({7, 3})}), 21, 4 * 42);

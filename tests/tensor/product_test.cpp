@@ -4,7 +4,9 @@
 #include <troupe/tensor/ops/cast.hpp>
 #include <troupe/tensor/ops/div.hpp>
 #include <troupe/tensor/ops/linear.hpp>
+#include <troupe/tensor/ops/matmul.hpp>
 #include <troupe/tensor/ops/mul.hpp>
+#include <troupe/tensor/ops/permute.hpp>
 #include <troupe/tensor/ops/scaled_dot_product_attention.hpp>
 #include <troupe/tensor/ops/softmax.hpp>
 #include <troupe/tensor/product.hpp>
@@ -78,16 +80,21 @@ TEST_CASE("Autocast is about float32 alone", "[tensor]") {
   CHECK_FALSE(autocasts(factors));
 }
 
-TEST_CASE("attention's products are Autocast's", "[tensor]") {
+TEST_CASE(
+    "attention is float32 under Autocast, but its products where a mask composes it", "[tensor]") {
   test::Engine engine;
   const Tensor query = drawn({2, 5, 8}, 1);
   const Tensor key = drawn({2, 7, 8}, 2);
   const Tensor value = drawn({2, 7, 4}, 3);
-  const Tensor scores = wide(matmul(narrow(query * 0.5), narrow(transpose(key, -2, -1))));
+  const Tensor none = drawn({5, 7}, 4) * 0;
+  const std::vector<float> plain =
+      bits(scaled_dot_product_attention(query, key, value, {}, 0, false, 0.5));
+  const Tensor scores = wide(matmul(narrow(query * 0.5), narrow(transpose(key, -2, -1)))) + none;
   const std::vector<float> expected =
       bits(wide(matmul(narrow(softmax(scores, -1)), narrow(value))));
   const Autocast autocast;
-  CHECK(bits(scaled_dot_product_attention(query, key, value, {}, 0, false, 0.5)) == expected);
+  CHECK(bits(scaled_dot_product_attention(query, key, value, {}, 0, false, 0.5)) == plain);
+  CHECK(bits(scaled_dot_product_attention(query, key, value, none, 0, false, 0.5)) == expected);
 }
 
 TEST_CASE("in a turn products follow from what they are given", "[tensor]") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/tensor/creation.hpp>
 #include <troupe/tensor/ops/abs.hpp>
 #include <troupe/tensor/ops/adam_update.hpp>
 #include <troupe/tensor/ops/adaptive_avg_pool2d.hpp>
@@ -10,6 +11,7 @@
 #include <troupe/tensor/ops/any.hpp>
 #include <troupe/tensor/ops/argmax.hpp>
 #include <troupe/tensor/ops/argmin.hpp>
+#include <troupe/tensor/ops/attention.hpp>
 #include <troupe/tensor/ops/avg_pool2d.hpp>
 #include <troupe/tensor/ops/batch_norm.hpp>
 #include <troupe/tensor/ops/cast.hpp>
@@ -231,7 +233,9 @@ using AllOps = OpList<
     NllLossBackward,
     Logsigmoid,
     DivRounded,
-    ToDevice>;
+    ToDevice,
+    Attention,
+    AttentionBackward>;
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;
