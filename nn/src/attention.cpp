@@ -2,10 +2,8 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/nn/attention.hpp>
-#include <troupe/tensor/ops/permute.hpp>
 #include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/ops/scaled_dot_product_attention.hpp>
-#include <troupe/tensor/ops/slice.hpp>
 
 #include <string>
 
@@ -49,18 +47,11 @@ Tensor CausalSelfAttention::forward(const Operand& input) const {
         .at(input.where().file, input.where().line);
   const std::int64_t batch = x.size(0);
   const std::int64_t places = x.size(1);
-  // [N, T, 3 · heads · features of one] → [3, N, heads, T, features of one]; all of it views.
-  const Tensor split = permute(
+  const Tensor attended = packed_attention(
       reshape(c_attn_(input), {batch, places, 3, num_heads_, embed_dim_ / num_heads_}),
-      {2, 0, 3, 1, 4});
-  const Tensor attended = scaled_dot_product_attention(
-      select(split, 0, 0),
-      select(split, 0, 1),
-      select(split, 0, 2),
-      {},
       training() ? dropout_ : 0,
       /*is_causal=*/true);
-  const Tensor joined = reshape(transpose(attended, 1, 2), {batch, places, embed_dim_});
+  const Tensor joined = reshape(attended, {batch, places, embed_dim_});
   const Tensor mixed = c_proj_(joined);
   return dropout_ > 0 ? resid_dropout_(mixed) : mixed;
 }

@@ -14,8 +14,6 @@ namespace troupe::cli::test {
 TEST_CASE("a steady run allocates nothing", "[cli]") {
   const std::string model = GENERATE("mlp", "cnn", "gpt");
   const std::string door = GENERATE("program", "define-by-run");
-  // Called anew, attention by plain tensor algebra makes its mask anew, from a list in memory.
-  if (model == "gpt" && door == "define-by-run") return;
   const unsigned threads = GENERATE(1u, 2u);
   CAPTURE(model, door, threads);
   const SteadyRun run = run_steadily(model, door, threads, 32);
