@@ -1,4 +1,5 @@
-// y = (x − mean) · rstd · weight + bias along rows; the rows' means and 1 / √(variance + eps).
+// y = (x − mean) · rstd · weight + bias along rows; the rows' means and 1 / √(variance + eps). Not
+// centered: mean = 0, and it is not written.
 //
 // variants: float32 float64
 #version 460
@@ -10,6 +11,7 @@
 
 layout(constant_id = 2) const bool WEIGHTED = false;
 layout(constant_id = 3) const bool BIASED = false;
+layout(constant_id = 4) const bool CENTERED = true;
 
 BINDING(0, readonly, T, x)
 BINDING(1, readonly, T, weight)
@@ -32,7 +34,8 @@ void hold(uint line) {
     some[i] = n < FOURS ? AT(x_fours, first + n) : vec4(0.0);
     [[unroll]] for (uint c = 0u; c < 4u; ++c) sum = wide_add(sum, some[i][c]);
   }
-  const float mean = line_sum(sum) / float(push.extent);
+  float mean = 0.0;
+  if (CENTERED) mean = line_sum(sum) / float(push.extent);
   Wide squares = wide(0.0);
   FOR_HELD(i, n) {
     some[i] -= mean;
@@ -49,7 +52,7 @@ void hold(uint line) {
       AT(y_fours, first + n) = normal;
     }
   if (!LINE_LEADER) return;
-  AT(means, line) = mean;
+  if (CENTERED) AT(means, line) = mean;
   AT(rstds, line) = rstd;
 }
 #endif
@@ -65,9 +68,12 @@ void main() {
 #endif
   const uint first = line * push.extent;
   const A size = A(push.extent);
-  Wide sum = wide(T(0));
-  FOR_LINE(i) sum = wide_add(sum, AT(x, first + i));
-  const A mean = line_sum(sum) / size;
+  A mean = A(0);
+  if (CENTERED) {
+    Wide sum = wide(T(0));
+    FOR_LINE(i) sum = wide_add(sum, AT(x, first + i));
+    mean = line_sum(sum) / size;
+  }
   Wide squares = wide(T(0));
   FOR_LINE(i) {
     const A d = AT(x, first + i) - mean;
@@ -81,6 +87,6 @@ void main() {
     AT(y, first + i) = normal;
   }
   if (!LINE_LEADER) return;
-  AT(means, line) = mean;
+  if (CENTERED) AT(means, line) = mean;
   AT(rstds, line) = rstd;
 }

@@ -1,4 +1,5 @@
-// dx = rstd · (g − mean(g) − x̂ · mean(g · x̂)) along rows, g = dy · weight.
+// dx = rstd · (g − mean(g) − x̂ · mean(g · x̂)) along rows, g = dy · weight. Not centered: without the
+// means of x and of g.
 //
 // variants: float32 float64
 #version 460
@@ -8,6 +9,7 @@
 #include "lines.glsl"
 
 layout(constant_id = 2) const bool WEIGHTED = false;
+layout(constant_id = 3) const bool CENTERED = true;
 
 BINDING(0, readonly, T, dy)
 BINDING(1, readonly, T, x)
@@ -24,7 +26,8 @@ PARAMS(LINE_PARAMS)
 #ifdef DTYPE_float32
 void hold(uint line) {
   const uint first = line * FOURS;
-  const float mean = AT(means, line);
+  float mean = 0.0;
+  if (CENTERED) mean = AT(means, line);
   const float rstd = AT(rstds, line);
   vec4 g[HELD];
   vec4 normal[HELD];
@@ -38,11 +41,12 @@ void hold(uint line) {
       normal[i] = (AT(x_fours, first + n) - mean) * rstd;
     }
     [[unroll]] for (uint c = 0u; c < 4u; ++c) {
-      sum_g = wide_add(sum_g, g[i][c]);
+      if (CENTERED) sum_g = wide_add(sum_g, g[i][c]);
       sum_gx = wide_add(sum_gx, g[i][c] * normal[i][c]);
     }
   }
-  const float mean_g = line_sum(sum_g) / float(push.extent);
+  float mean_g = 0.0;
+  if (CENTERED) mean_g = line_sum(sum_g) / float(push.extent);
   const float mean_gx = line_sum(sum_gx) / float(push.extent);
   FOR_HELD(i, n)
     if (n < FOURS) AT(dx_fours, first + n) = (g[i] - mean_g - normal[i] * mean_gx) * rstd;
@@ -59,17 +63,19 @@ void main() {
   }
 #endif
   const uint first = line * push.extent;
-  const A mean = AT(means, line);
+  A mean = A(0);
+  if (CENTERED) mean = AT(means, line);
   const A rstd = AT(rstds, line);
   Wide sum_g = wide(T(0));
   Wide sum_gx = wide(T(0));
   FOR_LINE(i) {
     A g = AT(dy, first + i);
     if (WEIGHTED) g *= AT(weight, i);
-    sum_g = wide_add(sum_g, g);
+    if (CENTERED) sum_g = wide_add(sum_g, g);
     sum_gx = wide_add(sum_gx, g * ((AT(x, first + i) - mean) * rstd));
   }
-  const A mean_g = line_sum(sum_g) / A(push.extent);
+  A mean_g = A(0);
+  if (CENTERED) mean_g = line_sum(sum_g) / A(push.extent);
   const A mean_gx = line_sum(sum_gx) / A(push.extent);
   FOR_LINE(i) {
     A g = AT(dy, first + i);

@@ -1,4 +1,4 @@
-// dweight = Σ dy · x̂ and dbias = Σ dy over rows.
+// dweight = Σ dy · x̂ and dbias = Σ dy over rows. Not centered: x̂ = x · rstd, and no dbias.
 //
 // variants: float32 float64
 #version 460
@@ -12,6 +12,8 @@ struct State {
 };
 #include "reduce.glsl"
 
+layout(constant_id = 4) const bool CENTERED = true;
+
 BINDING(0, readonly, T, dy)
 BINDING(1, readonly, T, x)
 BINDING(2, readonly, T, means)
@@ -24,7 +26,9 @@ State none() { return State(wide(T(0)), wide(T(0))); }
 State step(State state, uint k, uint r, uint at) {
   const T d = AT(dy, at);
   state.bias = wide_add(state.bias, d);
-  state.weight = wide_add(state.weight, d * ((AT(x, at) - AT(means, r)) * AT(rstds, r)));
+  T distance = AT(x, at);
+  if (CENTERED) distance -= AT(means, r);
+  state.weight = wide_add(state.weight, d * (distance * AT(rstds, r)));
   return state;
 }
 State join(State a, State b) {
@@ -40,5 +44,5 @@ void store_part(uint i, State state) {
 }
 void finish(uint k, State state) {
   AT(dweight, k) = wide_round(state.weight);
-  AT(dbias, k) = wide_round(state.bias);
+  if (CENTERED) AT(dbias, k) = wide_round(state.bias);
 }

@@ -337,6 +337,15 @@ std::vector<Entry> entries() {
     const auto y = w.add(LayerNorm{}, {x, weight, w.floats({1024})});
     w.add(LayerNormBackward{}, {w.floats({rows, 1024}), x, y[1], y[2], weight});
   });
+  add("rms_norm", [](Work& w, std::int64_t rows) {
+    w.add(RmsNorm{}, {w.floats({rows, 1024}), w.floats({1024})});
+  });
+  add("rms_norm_both", [](Work& w, std::int64_t rows) {
+    const View x = w.floats({rows, 1024});
+    const View weight = w.floats({1024});
+    const auto y = w.add(RmsNorm{}, {x, weight});
+    w.add(RmsNormBackward{}, {w.floats({rows, 1024}), x, y[1], weight});
+  });
   for (const std::int64_t places : {128, 1024, 2048})
     for (const bool both : {false, true}) {
       all.push_back(attention(places, both));

@@ -9,6 +9,7 @@
 #include <troupe/tensor/ops/cast.hpp>
 #include <troupe/tensor/ops/div.hpp>
 #include <troupe/tensor/ops/layer_norm.hpp>
+#include <troupe/tensor/ops/rms_norm.hpp>
 #include <troupe/tensor/ops/sub.hpp>
 #include <troupe/tensor/scope.hpp>
 
@@ -34,6 +35,24 @@ LayerNorm::LayerNorm(const Shape& normalized_shape, double eps, bool elementwise
 
 Tensor LayerNorm::forward(const Operand& input) const {
   return layer_norm(input, normalized_shape_, tensor_of(weight_), tensor_of(bias_), eps_);
+}
+
+// --- RMS norm
+// -----------------------------------------------------------------------------------
+
+RMSNorm::RMSNorm(const Shape& normalized_shape, std::optional<double> eps, bool elementwise_affine)
+    : Layer(
+          "RMSNorm",
+          to_string(normalized_shape) + ", eps=" + (eps ? text_of(*eps) : "None") +
+              ", elementwise_affine=" + text_of(elementwise_affine)),
+      normalized_shape_(normalized_shape),
+      eps_(eps) {
+  weight_ = register_parameter(
+      "weight", elementwise_affine ? Parameter(init::ones(normalized_shape)) : Parameter());
+}
+
+Tensor RMSNorm::forward(const Operand& input) const {
+  return rms_norm(input, normalized_shape_, tensor_of(weight_), eps_);
 }
 
 // --- batch norm

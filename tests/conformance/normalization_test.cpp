@@ -73,6 +73,36 @@ TEST_CASE("layer_norm normalizes each row", "[conformance]") {
     }
 }
 
+TEST_CASE("rms_norm normalizes each row", "[conformance]") {
+  Generator random(4);
+  const std::vector<std::pair<Shape, std::size_t>> choices{
+      {{3, 5}, 1}, {{2, 2, 3}, 2}, {{4}, 1}, {{2, 3, 9}, 1}};
+  for (const auto& [shape, dims] : choices)
+    for (const bool weighted : {false, true}) {
+      const Shape normalized(std::span<const std::int64_t>(shape.end() - dims, shape.end()));
+      const std::int64_t length = elements_in(normalized);
+      Case test{"rms_norm " + to_string(shape), {draw(random, shape)}};
+      if (weighted) test.inputs.push_back(draw(random, normalized));
+      test.call = [normalized](std::span<const Tensor> in) {
+        return std::vector{rms_norm(in[0], normalized, in.size() > 1 ? in[1] : Tensor(), eps)};
+      };
+      test.reference = [length](std::span<const Doubles> in) {
+        Doubles y = in[0];
+        for (std::int64_t row = 0; row < y.size(); row += length) {
+          double square = 0;
+          for (std::int64_t i = row; i < row + length; ++i)
+            square += in[0][i] * in[0][i] / static_cast<double>(length);
+          for (std::int64_t i = row; i < row + length; ++i)
+            y[i] *= (in.size() > 1 ? in[1][i - row] : 1) / std::sqrt(square + eps);
+        }
+        return std::vector{y};
+      };
+      test.ulp_max = 16;
+      test.scale = 4;
+      CHECK(check(test) == "");
+    }
+}
+
 TEST_CASE("batch_norm normalizes each channel and moves the statistics", "[conformance]") {
   Generator random(2);
   for (const Shape& shape : {Shape{4, 3}, Shape{2, 3, 4}, Shape{2, 2, 3, 2}, Shape{5, 17}})

@@ -192,6 +192,28 @@ TEST_CASE("pooling and norms refuse what does not fit", "[conformance]") {
       "[4, 5] does not end in the normalized shape [4]");
   check_refusal(
       [] {
+        return rms_norm(floats({4, 5}), {5}, floats({4}));
+      },
+      shape_mismatch,
+      "rms_norm",
+      "'weight' has shape [4], but must have [5]");
+  check_refusal(
+      [] {
+        return scaled_dot_product_attention(
+            floats({2, 3, 4}), floats({2, 5, 6}), floats({2, 5, 6}));
+      },
+      shape_mismatch,
+      "attention",
+      "'key' has shape [2, 5, 6], but must have [2, 5, 4]");
+  check_refusal(
+      [] {
+        return packed_attention(floats({2, 5, 4, 1, 6}));
+      },
+      shape_mismatch,
+      "scaled_dot_product_attention",
+      "its third size must be 3");
+  check_refusal(
+      [] {
         return batch_norm(floats({1, 5}), {}, {}, {}, {}, true).y;
       },
       shape_mismatch,

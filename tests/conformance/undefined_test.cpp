@@ -61,6 +61,7 @@ std::vector<std::pair<std::string, Call>> calls() {
          (void)pad(t, {1, 1}, PadMode::reflect);
        }},
       {"layer_norm", [](const Tensor& t) { (void)layer_norm(t, {2}); }},
+      {"rms_norm", [](const Tensor& t) { (void)rms_norm(t, {2}); }},
       {"batch_norm_train", [](const Tensor& t) { (void)batch_norm(t, {}, {}, {}, {}, true); }},
       {"pow", [](const Tensor& t) { (void)pow(t, -1); }},
       {"pow", [](const Tensor& t) { (void)pow(t, 2); }},
@@ -161,6 +162,7 @@ TEST_CASE("a number where a tensor is needed is refused", "[conformance]") {
   check_error(refused([] { (void)split(2, 1); }), "split");
   check_error(refused([] { (void)pad(2, {1, 1}); }), "pad");
   check_error(refused([] { (void)layer_norm(2, {1}); }), "layer_norm");
+  check_error(refused([] { (void)rms_norm(2, {1}); }), "rms_norm");
   check_error(refused([] { (void)dropout(2, 0.5, false); }), "dropout");
   check_error(refused([] { (void)one_hot(2); }), "one_hot");
   check_error(refused([] { (void)where(true, 1, 2); }), "where");

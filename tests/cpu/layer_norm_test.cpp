@@ -1,6 +1,7 @@
 #include "op_check.hpp"
 
 #include <troupe/tensor/ops/layer_norm.hpp>
+#include <troupe/tensor/ops/rms_norm.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -106,6 +107,79 @@ TEST_CASE("layer_norm's gradients match their definitions", "[cpu]") {
                 }
                 if (!weighted) return Samples{dx};
                 return Samples{dx, dweight, dbias};
+              },
+              {2e-3, 1e-11}) == "");  // sums of 2,000 terms that cancel
+    }
+}
+
+TEST_CASE("rms_norm's kernel matches its definition", "[cpu]") {
+  std::mt19937_64 random(3);
+  for (const Shape& shape : shapes)
+    for (const bool weighted : {false, true}) {
+      CAPTURE(to_string(shape), weighted);
+      const std::int64_t length = shape.back();
+      Samples in{draw_sample(random, shape)};
+      if (weighted) in.push_back(draw_sample(random, {length}));
+      CHECK(
+          check_op(
+              RmsNorm{{}, 1, 1e-2},
+              in,
+              [&](const Samples& x) {
+                Sample y = x[0];
+                Shape rows = shape;
+                rows.erase(rows.size() - 1);
+                Sample rstd = sample_of(rows);
+                for (std::int64_t r = 0; r < elements_in(rows); ++r) {
+                  double square = 0;
+                  for (std::int64_t i = 0; i < length; ++i)
+                    square += std::pow(y[r * length + i], 2) / static_cast<double>(length);
+                  rstd[r] = 1 / std::sqrt(square + 1e-2);
+                  for (std::int64_t i = 0; i < length; ++i)
+                    y[r * length + i] *= rstd[r] * (weighted ? x[1][i] : 1);
+                }
+                return Samples{y, rstd};
+              },
+              {2e-5, 1e-12}) == "");
+    }
+}
+
+TEST_CASE("rms_norm's gradients match their definitions", "[cpu]") {
+  std::mt19937_64 random(4);
+  for (const Shape& shape : shapes)
+    for (const bool weighted : {false, true}) {
+      CAPTURE(to_string(shape), weighted);
+      const std::int64_t length = shape.back();
+      Shape rows = shape;
+      rows.erase(rows.size() - 1);
+      Samples in{
+          draw_sample(random, shape),
+          draw_sample(random, shape),
+          draw_sample(random, rows, 0.5, 1.5)};
+      if (weighted) in.push_back(draw_sample(random, {length}));
+      CHECK(
+          check_op(
+              RmsNormBackward{{}, 1},
+              in,
+              [&](const Samples& x) {
+                Sample dx = sample_of(shape);
+                Sample dweight = sample_of({length});
+                for (std::int64_t r = 0; r < elements_in(rows); ++r) {
+                  double mean_gx = 0;
+                  const auto normal = [&](std::int64_t i) {
+                    return x[1][r * length + i] * x[2][r];
+                  };
+                  const auto g = [&](std::int64_t i) {
+                    return x[0][r * length + i] * (weighted ? x[3][i] : 1);
+                  };
+                  for (std::int64_t i = 0; i < length; ++i) {
+                    mean_gx += g(i) * normal(i) / static_cast<double>(length);
+                    dweight[i] += x[0][r * length + i] * normal(i);
+                  }
+                  for (std::int64_t i = 0; i < length; ++i)
+                    dx[r * length + i] = (g(i) - normal(i) * mean_gx) * x[2][r];
+                }
+                if (!weighted) return Samples{dx};
+                return Samples{dx, dweight};
               },
               {2e-3, 1e-11}) == "");  // sums of 2,000 terms that cancel
     }

@@ -13,6 +13,26 @@ TEST_CASE("layer norm computes what PyTorch's does", "[nn]") {
   check_layer("layer_norm_plain", nn::LayerNorm(5, 1e-5, false));
 }
 
+TEST_CASE("RMS norm computes what PyTorch's does", "[nn]") {
+  test::Engine engine;
+  check_layer("rms_norm", nn::RMSNorm(5));
+  check_layer("rms_norm_2d", nn::RMSNorm({3, 2}, 1e-3));
+  check_layer("rms_norm_plain", nn::RMSNorm(5, std::nullopt, false));
+}
+
+TEST_CASE("RMS norm has one parameter and says what it is", "[nn]") {
+  test::Engine engine;
+  const nn::RMSNorm layer(6);
+  CHECK(layer.parameter_count() == 6);
+  CHECK(layer.named_parameters()[0].first == "weight");
+  CHECK(layer.type() == "RMSNorm");
+  CHECK(layer.description() == "[6], eps=None, elementwise_affine=True");
+  CHECK(
+      nn::RMSNorm({2, 3}, 0.001, false).description() ==
+      "[2, 3], eps=0.001, elementwise_affine=False");
+  CHECK(nn::RMSNorm(6, std::nullopt, false).parameter_count() == 0);
+}
+
 TEST_CASE("batch norm computes what PyTorch's does, and moves its statistics", "[nn]") {
   test::Engine engine;
   check_layer("batch_norm1d", nn::BatchNorm1d(4), 2);

@@ -146,6 +146,9 @@ def layers():
     tokens = torch.tensor([[1, 6, 0, 3, 1], [2, 2, 5, 4, 0]])
     layer(file, "gpt_tied", Gpt(tied=True), tokens, scale=0.5)
     layer(file, "gpt_untied_short", Gpt(tied=False), tokens[:, :3], scale=0.5)
+    layer(file, "rms_norm", nn.RMSNorm(5), torch.randn(3, 2, 5))
+    layer(file, "rms_norm_2d", nn.RMSNorm([3, 2], eps=1e-3), torch.randn(4, 3, 2))
+    layer(file, "rms_norm_plain", nn.RMSNorm(5, elementwise_affine=False), torch.randn(3, 5))
 
 
 # --- losses: input, target, weights, loss and gradient of the input -----------------------------

@@ -34,6 +34,34 @@ class LayerNorm : public Layer<LayerNorm> {
   Parameter bias_;
 };
 
+/// Brings the last dimensions of each sample to a mean square of 1, then multiplies with weight.
+/// Parameter weight (ones) of `normalized_shape`, unless `elementwise_affine` is off.
+///
+/// @param eps  none: the distance from 1 to the next number of the input's dtype
+///
+/// Source   Zhang and Sennrich 2019; torch.nn.RMSNorm.
+class RMSNorm : public Layer<RMSNorm> {
+ public:
+  explicit RMSNorm(
+      const Shape& normalized_shape,
+      std::optional<double> eps = std::nullopt,
+      bool elementwise_affine = true);
+  /// Over the last dimension.
+  explicit RMSNorm(
+      std::int64_t features,
+      std::optional<double> eps = std::nullopt,
+      bool elementwise_affine = true)
+      : RMSNorm(Shape{features}, eps, elementwise_affine) {}
+
+  [[nodiscard]] Tensor forward(const Operand& input) const;
+  [[nodiscard]] const Parameter& weight() const noexcept { return weight_; }
+
+ private:
+  Shape normalized_shape_;
+  std::optional<double> eps_;
+  Parameter weight_;
+};
+
 /// What BatchNorm1d and BatchNorm2d do: bring each channel, over batch and places, to mean 0 and
 /// variance 1, then to weight · x + bias. While training, by the batch's statistics, which also
 /// move the running ones; else by the running ones, if they are tracked. A forward pass reads the

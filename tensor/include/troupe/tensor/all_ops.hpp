@@ -80,6 +80,7 @@
 #include <troupe/tensor/ops/relu.hpp>
 #include <troupe/tensor/ops/remainder.hpp>
 #include <troupe/tensor/ops/reshape.hpp>
+#include <troupe/tensor/ops/rms_norm.hpp>
 #include <troupe/tensor/ops/round.hpp>
 #include <troupe/tensor/ops/rsqrt.hpp>
 #include <troupe/tensor/ops/scaled_dot_product_attention.hpp>
@@ -235,7 +236,9 @@ using AllOps = OpList<
     DivRounded,
     ToDevice,
     Attention,
-    AttentionBackward>;
+    AttentionBackward,
+    RmsNorm,
+    RmsNormBackward>;
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;

@@ -151,14 +151,10 @@ Gradients LayerNorm::vjp(const V& v) const {
   return gradients;
 }
 
-/// torch.nn.functional.layer_norm; undefined weight and bias mean 1 and 0.
-[[nodiscard]] inline Tensor layer_norm(
-    const Operand& input,
-    const Shape& normalized_shape,
-    const Tensor& weight = {},
-    const Tensor& bias = {},
-    double eps = 1e-5) {
-  const Shape& x = checked_tensor(input, LayerNorm::name).shape();
+/// Throws `shape_mismatch` unless the input ends in the normalized shape.
+inline void require_normalized_shape(
+    const Operand& input, const Shape& normalized_shape, std::string_view op) {
+  const Shape& x = input.tensor().shape();
   const std::size_t dims = normalized_shape.size();
   if (dims == 0 || dims > x.size() ||
       Shape(std::span<const std::int64_t>(x.end() - dims, x.end())) != normalized_shape)
@@ -166,15 +162,26 @@ Gradients LayerNorm::vjp(const V& v) const {
         ErrorCode::shape_mismatch,
         "the input " + to_string(x) + " does not end in the normalized shape " +
             to_string(normalized_shape))
-        .op("layer_norm")
+        .op(op)
         .hint("normalized_shape names the last sizes of the input, outermost first")
         .at(input.where().file, input.where().line);
+}
+
+/// torch.nn.functional.layer_norm; undefined weight and bias mean 1 and 0.
+[[nodiscard]] inline Tensor layer_norm(
+    const Operand& input,
+    const Shape& normalized_shape,
+    const Tensor& weight = {},
+    const Tensor& bias = {},
+    double eps = 1e-5) {
+  (void)checked_tensor(input, LayerNorm::name);
+  require_normalized_shape(input, normalized_shape, LayerNorm::name);
   const Operand inputs[] = {
       input,
       weight ? Operand(weight, input.where()) : input,
       bias ? Operand(bias, input.where()) : input};
   Tensor outputs[3];
-  const LayerNorm op{{}, static_cast<std::int64_t>(dims), eps};
+  const LayerNorm op{{}, static_cast<std::int64_t>(normalized_shape.size()), eps};
   const std::size_t count = !weight ? 1 : bias ? 3 : 2;
   apply(make_op(op), {inputs, count}, outputs);
   if (bias && !weight) return outputs[0] + Operand(bias, input.where());

@@ -2,7 +2,7 @@
 
 #include <troupe/tensor/op.hpp>
 
-// Not an op: the algebra that layer_norm and batch_norm share.
+// Not an op: the algebra that layer_norm, rms_norm and batch_norm share.
 namespace troupe {
 
 /// The vjp of a normalization's backward op, whose inputs are (dy, x, mean, rstd[, weight]) and
@@ -17,7 +17,8 @@ namespace troupe {
 ///     for x    rstd·P(c) − rstd·x̂·m(rstd·P(G)·g)
 ///     for w    rstd·P(G)·dy, yet to be summed to w's shape
 ///
-/// All tensors are given so that they broadcast against x; undefined ones stand for "none".
+/// All tensors are given so that they broadcast against x; undefined ones stand for "none". Without
+/// a mean, x̂ = x·rstd and P(u) = u − x̂·m(u·x̂): what is normalized by its root mean square.
 template <class T>
 struct NormalizationCurvature {
   T dy;
@@ -35,9 +36,10 @@ NormalizationCurvature<T> normalization_curvature(
     const T& rstd,
     const T& weight,
     const Dims& axes) {
-  const T normal = (x - mean_x) * rstd;
+  const T normal = (mean_x ? x - mean_x : x) * rstd;
   const auto center = [&](const T& u) {
-    return u - mean(u, axes, true) - normal * mean(u * normal, axes, true);
+    const T shifted = mean_x ? u - mean(u, axes, true) : u;
+    return shifted - normal * mean(u * normal, axes, true);
   };
   const auto plus = [](const T& sum, const T& term) { return sum ? sum + term : term; };
   NormalizationCurvature<T> result;
