@@ -181,8 +181,11 @@ void ParameterActor::on(GiveBack&& back) {
   lent_ = false;
   for (std::size_t place = 0; place <= states_.size(); ++place) {
     if (!back.values[place]) continue;
-    Tensor& mine = place == 0 ? value_ : states_[place - 1];
-    mine = Tensor::constant(std::move(back.values[place]));
+    Tensor mine = Tensor::constant(std::move(back.values[place]));
+    if (place == 0)
+      set_value(std::move(mine));
+    else
+      states_[place - 1] = std::move(mine);
   }
   advance();
 }
@@ -295,8 +298,13 @@ bool ParameterActor::set(SetValue& set) {
   if (Value failure = failure_of(set.value))
     update_failure_ = std::move(failure);
   else
-    value_ = std::move(set.value);
+    set_value(std::move(set.value));
   return true;
+}
+
+void ParameterActor::set_value(Tensor value) noexcept {
+  value_ = std::move(value);
+  version_ = 0;
 }
 
 bool ParameterActor::update(Apply& apply) {
@@ -411,7 +419,7 @@ void ParameterActor::write(Apply& apply) {
         change_.results[place] = std::move(inputs[place]);
     }
   }
-  value_ = std::move(change_.results[0]);
+  set_value(std::move(change_.results[0]));
   for (std::uint32_t i = 0; i < apply.states; ++i) states_[i] = std::move(change_.results[i + 1]);
 }
 
@@ -427,7 +435,7 @@ void ParameterActor::lend(const Lend& lend) {
   if (failure)
     Address<Input>(lend.to).send(Input{lend.first_slot, failure});
   else if (lend.only_read)
-    subscribe_input(value_, lend.to, lend.first_slot);
+    lend_to_read(lend);
   else
     lend_one(value_, lend.to, lend.first_slot);
   for (std::uint32_t i = 0; i < lend.states; ++i) {
@@ -436,6 +444,13 @@ void ParameterActor::lend(const Lend& lend) {
     else
       lend_one(states_[i], lend.to, lend.first_slot + 1 + i);
   }
+}
+
+void ParameterActor::lend_to_read(const Lend& lend) {
+  if (!value_.ready()) return subscribe_input(value_, lend.to, lend.first_slot);
+  if (version_ == 0) version_ = Engine::of(system()).next_version();
+  Address<Lent>(lend.to).send(
+      Lent{lend.first_slot, value_.record()->ready_value(value_.output()), version_});
 }
 
 void ParameterActor::lend_one(Tensor& mine, const Ref<ActorCell>& to, std::uint32_t slot) {

@@ -108,7 +108,8 @@ struct SetStates {
 };
 /// Lends value and states to a program for one step: each comes as an `Input` of `to`, from
 /// `first_slot` on. The actor lets go of them, so that the step may end by writing in place; nobody
-/// else is served until they come back. A value that is only read it keeps, and serves on.
+/// else is served until they come back. A value that is only read comes as `Lent`; it keeps that,
+/// and serves on.
 struct Lend {
   static constexpr MessageId id{208};
   static constexpr std::string_view name = "lend";
@@ -121,6 +122,19 @@ struct Lend {
     visit.field("first_slot", first_slot);
     visit.field("states", states);
     visit.field("only_read", only_read);
+  }
+};
+/// The value that a parameter lends to be read only.
+struct Lent {
+  static constexpr MessageId id{211};
+  static constexpr std::string_view name = "lent";
+  std::uint32_t slot = 0;
+  Value value;
+  std::uint64_t version = 0;  ///< as long as it is this one, the value is the same
+  template <class V>
+  void fields(V& visit) {
+    visit.field("slot", slot);
+    visit.field("version", version);
   }
 };
 /// A parameter's value and at most this many states.
@@ -167,8 +181,9 @@ class StepActor final : public Actor<Vote> {
 /// `Apply`
 ///           sees exactly the gradients announced before it. A read goes past passes, not past
 ///           changes.
-/// Sends     `Input` to those who read; a `Vote` for each `Apply` that is one of several.
-/// Failing   what throws in a turn becomes the failure of the gradient or of the update, and the
+/// Sends     `Input`, or `Lent`, to those who read; a `Vote` for each `Apply` that is one of
+/// several. Failing   what throws in a turn becomes the failure of the gradient or of the update,
+/// and the
 ///           value stays. The next to read it is told of a lost update, once.
 class ParameterActor final : public Actor<
                                  Expect,
@@ -230,12 +245,14 @@ class ParameterActor final : public Actor<
   void write(Apply& apply);
   [[nodiscard]] bool may_write_in_place(const Apply& apply);
   [[nodiscard]] bool set(SetValue& set);
+  void set_value(Tensor value) noexcept;
   /// Whether the tensor's data or its failure are there; sees to it that a turn comes when they
   /// are.
   [[nodiscard]] bool there(const Tensor& tensor);
   void make_states(std::uint32_t count);
   void lend(const Lend& lend);
   void lend_one(Tensor& mine, const Ref<ActorCell>& to, std::uint32_t slot);
+  void lend_to_read(const Lend& lend);
   [[nodiscard]] Value failure_of_current_exception(
       std::string_view op, const Origin& origin, std::uint64_t order);
   void answer(const Ref<ActorCell>& to, const Tensor& tensor);
@@ -243,6 +260,7 @@ class ParameterActor final : public Actor<
   Device* device_;
   Meta meta_;
   Tensor value_;
+  std::uint64_t version_ = 0;  // of the value: a number of its own in the system, once asked for
   Tensor gradient_;
   std::vector<Tensor> states_;
   std::vector<std::shared_ptr<const GradientHook>> hooks_;

@@ -96,15 +96,19 @@ void ProgramActor::begin_steps() {
   if (idle) state_.actor.reset();
 }
 
-void ProgramActor::on(Input&& input) {
+void ProgramActor::on(Input&& input) { take_in(input.slot, std::move(input.value), 0); }
+
+void ProgramActor::on(Lent&& lent) { take_in(lent.slot, std::move(lent.value), lent.version); }
+
+void ProgramActor::take_in(std::uint32_t slot, Value value, std::uint64_t version) {
   const std::size_t cells = state_.pool->cells();
-  StepRequest& request = state_.pool->at(static_cast<std::uint32_t>(input.slot / cells));
-  const auto cell = static_cast<Tables::Cell>(input.slot % cells);
+  StepRequest& request = state_.pool->at(static_cast<std::uint32_t>(slot / cells));
+  const auto cell = static_cast<Tables::Cell>(slot % cells);
   if (!request.context) {
-    request.early.emplace_back(cell, std::move(input.value));
+    request.early.push_back({cell, std::move(value), version});
     return;
   }
-  request.context->receive(cell, std::move(input.value));
+  request.context->receive(cell, std::move(value), version);
   begin_steps();
 }
 

@@ -38,16 +38,18 @@ using AutogradMessages = MessageList<
     SetStates,
     Lend,
     GiveBack,
-    RunStep>;
-static_assert(AutogradMessages::size == 11);
+    RunStep,
+    Lent>;
+static_assert(AutogradMessages::size == 12);
 
 /// Drives a captured graph through its tables, some steps at a time, begun in the order asked for.
 ///
 /// Receives  `RunStep`; `Input` for cells that come from outside: the step's inputs, and the values
-///           and states that parameters lend it; `Completed` with an op's number.
+///           and states that parameters lend it; `Lent` for values that it only reads; `Completed`
+///           with an op's number.
 /// Sends     `GiveBack` to parameters, whose `Lend` the caller sent; `Input` to those who wait for
 ///           outputs.
-class ProgramActor final : public Actor<RunStep, Input, Completed> {
+class ProgramActor final : public Actor<RunStep, Input, Lent, Completed> {
  public:
   static constexpr std::string_view name = "program";
 
@@ -59,7 +61,9 @@ class ProgramActor final : public Actor<RunStep, Input, Completed> {
 
   void on(RunStep&& run);
   void on(Input&& input);
+  void on(Lent&& lent);
   void on(Completed&& completed);
+  void take_in(std::uint32_t slot, Value value, std::uint64_t version);
   void begin_steps();
 
   ProgramState state_;

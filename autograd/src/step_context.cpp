@@ -29,7 +29,8 @@ ProgramState::ProgramState(
       pool(std::move(pool)),
       profiler(std::move(profiler)),
       arenas(Arenas::of(device)),
-      may_record(may_record) {}
+      may_record(may_record),
+      kept(this->compiled->graph.kept.size()) {}
 
 StepContext::StepContext(ProgramState& program) : program_(program) {
   for (const Tables* tables : {program.compiled.get(), program.plain.get()}) {
@@ -38,6 +39,7 @@ StepContext::StepContext(ProgramState& program) : program_(program) {
     };
     for (std::vector<Value>* cells : {&cells_, &spare_, &lent_})
       grow(*cells, tables->graph.metas.size());
+    grow(versions_, tables->graph.metas.size());
     grow(uses_, tables->uses.size());
     grow(awaited_, tables->awaited.size());
     ready_.reserve(tables->ops.size());
@@ -65,7 +67,10 @@ void StepContext::begin(StepRequest& request) {
   failed_outside_ = false;
   writing_in_place_ = false;
   next_op_ = 0;
-  for (const auto& [cell, value] : tables.graph.constants) cells_[cell] = value;
+  for (const auto& [cell, value] : tables.graph.constants) {
+    cells_[cell] = value;
+    versions_[cell] = 1;
+  }
 
   outside_left_ = static_cast<std::uint32_t>(tables.graph.inputs.size());
   for (const Tables::Held& held : tables.graph.held) outside_left_ += 1 + held.states;
@@ -82,13 +87,13 @@ void StepContext::begin(StepRequest& request) {
       (tables.ops[o].late && !trapping_ ? ready_late_ : ready_).push_back(o);
   std::make_heap(ready_.begin(), ready_.end(), std::greater<>{});
   // What parameters that are only read had lent before the step's turn came.
-  for (auto& [cell, value] : request.early) take_in(cell, std::move(value));
+  for (auto& [cell, value, version] : request.early) take_in(cell, std::move(value), version);
   request.early.clear();
   run_ready_ops();
 }
 
-void StepContext::receive(Tables::Cell cell, Value value) {
-  take_in(cell, std::move(value));
+void StepContext::receive(Tables::Cell cell, Value value, std::uint64_t version) {
+  take_in(cell, std::move(value), version);
   run_ready_ops();
 }
 
@@ -98,8 +103,9 @@ void StepContext::complete(std::uint32_t op) {
   run_ready_ops();
 }
 
-void StepContext::take_in(Tables::Cell cell, Value value) {
+void StepContext::take_in(Tables::Cell cell, Value value, std::uint64_t version) {
   --outside_left_;
+  versions_[cell] = version;
   if (value && value->error()) {
     // What came in failed earlier than any op here; of several, neither does arrival decide.
     const auto place = [](const Value& failure, Tables::Cell at) {
@@ -282,33 +288,21 @@ void StepContext::launch(std::uint32_t number) {
     inputs[i] = --uses_[cell] == 0 && !trapping_ ? std::move(cells_[cell]) : cells_[cell];
   }
   Tracer& tracer = program_.device.system().tracer();
-  const std::uint64_t began = tracer.on() ? tracer.now() : 0;
+  std::uint64_t began = tracer.on() ? tracer.now() : 0;
   if (measuring_) spans_[number].began_ns = program_.device.system().clock().now_ns();
   Ticket ticket;
-  try {
-    take_memory();
-    for (std::uint32_t k = 0; k < op.output_count; ++k) {
-      const Tables::Cell cell = tables.outputs_of(op)[k];
-      Value& spare = spare_[cell];
-      if (cell < planned_.size() && planned_[cell])
-        outputs[k] = planned_[cell];
-      else if (spare && spare->unique() && spare->buffer()->unique())
-        outputs[k] = std::move(spare);
+  if (is_kept(op)) {
+    outputs[0] = program_.kept[op.kept].value;
+    began = 0;
+  } else {
+    try {
+      ticket = run(op, inputs, outputs);
+    } catch (...) {
+      // What was to be written over is still what it was, and goes back.
+      for (std::uint32_t i = 0; op.late && i < op.input_count; ++i)
+        lent_[tables.inputs_of(op)[i]] = inputs[i];
+      fail(number);
     }
-    ticket = launch_op(
-        program_.device,
-        *op.op,
-        inputs,
-        tables.metas_of(op),
-        current_->random.seed,
-        current_->random.calls + op.random,
-        op.node.where,
-        outputs);
-  } catch (...) {
-    // What was to be written over is still what it was, and goes back.
-    for (std::uint32_t i = 0; op.late && i < op.input_count; ++i)
-      lent_[tables.inputs_of(op)[i]] = inputs[i];
-    fail(number);
   }
   if (began) tracer.span(trace_name(number), began);
   for (Value& value : inputs) value.reset();
@@ -324,6 +318,41 @@ void StepContext::launch(std::uint32_t number) {
   } else {
     finish_op(number);
   }
+}
+
+bool StepContext::is_kept(const Tables::Op& op) const noexcept {
+  if (op.kept == Tables::not_kept) return false;
+  const std::uint64_t version = versions_[tables_->graph.kept[op.kept].source];
+  return version != 0 && version == program_.kept[op.kept].version;
+}
+
+Ticket StepContext::run(const Tables::Op& op, std::span<Value> inputs, std::span<Value> outputs) {
+  take_memory();
+  const auto is_free = [](const Value& value) {
+    return value && value->unique() && value->buffer()->unique();
+  };
+  for (std::uint32_t k = 0; k < op.output_count; ++k) {
+    const Tables::Cell cell = tables_->outputs_of(op)[k];
+    if (cell < planned_.size() && planned_[cell])
+      outputs[k] = planned_[cell];
+    else if (is_free(spare_[cell]))
+      outputs[k] = std::move(spare_[cell]);
+  }
+  if (op.kept != Tables::not_kept) {
+    // Written over, unless a step beside this one reads it still.
+    KeptResult& last = program_.kept[op.kept];
+    last.version = 0;
+    if (is_free(last.value)) outputs[0] = std::move(last.value);
+  }
+  return launch_op(
+      program_.device,
+      *op.op,
+      inputs,
+      tables_->metas_of(op),
+      current_->random.seed,
+      current_->random.calls + op.random,
+      op.node.where,
+      outputs);
 }
 
 std::string_view StepContext::trace_name(std::uint32_t number) {
@@ -350,8 +379,11 @@ void StepContext::finish_op(std::uint32_t number) {
     check_nan(number);
     next_op_ = number + 1;
   }
+  if (op.kept != Tables::not_kept)
+    program_.kept[op.kept] = {
+        versions_[tables_->graph.kept[op.kept].source], cells_[tables_->outputs_of(op)[0]]};
   for (const Tables::Cell cell : tables_->outputs_of(op)) {
-    if (!op.late && op.op->info().family != OpFamily::view &&
+    if (!op.late && op.kept == Tables::not_kept && op.op->info().family != OpFamily::view &&
         tables_->graph.metas[cell].bytes() <= small_bytes_max)
       spare_[cell] = cells_[cell];
     made(cell);

@@ -20,6 +20,12 @@ namespace troupe {
 
 class StepContext;
 
+/// What came of something kept from step to step, and of which version of its source.
+struct KeptResult {
+  std::uint64_t version = 0;  ///< 0: none
+  Value value;
+};
+
 /// One run that was asked for: what the tables are filled with, and who waits for the outputs. Made
 /// by the caller, used again and again.
 struct StepRequest {
@@ -32,8 +38,13 @@ struct StepRequest {
   std::uint32_t index = 0;  ///< among the requests of the program
   std::uint32_t first_slot =
       0;  ///< cell c of this step comes as an `Input` for slot first_slot + c
-  StepContext* context = nullptr;                     ///< while it runs
-  std::vector<std::pair<Tables::Cell, Value>> early;  ///< what came before its turn
+  StepContext* context = nullptr;  ///< while it runs
+  struct Early {
+    Tables::Cell cell;
+    Value value;
+    std::uint64_t version;
+  };
+  std::vector<Early> early;  ///< what came before its turn
   StepRequest* next = nullptr;
 };
 
@@ -84,6 +95,7 @@ struct ProgramState {
   bool worth_recording = false;  ///< nothing that the last step launched is on trial
   std::uint32_t misfits = 0;     ///< recordings in a row that did not fit the step after them
   std::unique_ptr<RecordedStep> recorded;
+  std::vector<KeptResult> kept;  ///< for each that the compiled graph keeps
 
   [[nodiscard]] bool steps_wait() const noexcept { return waiting_first != nullptr; }
 };
@@ -117,12 +129,14 @@ class StepContext {
   [[nodiscard]] bool alone() const noexcept { return trapping_ || measuring_; }
   void begin(StepRequest& request);
   /// What the step waited for from outside: an input, or what a parameter lends.
-  void receive(Tables::Cell cell, Value value);
+  ///
+  /// @param version  a number that no other value of this program's parameters has, or 0
+  void receive(Tables::Cell cell, Value value, std::uint64_t version);
   /// A launch has ended.
   void complete(std::uint32_t op);
 
  private:
-  void take_in(Tables::Cell cell, Value value);
+  void take_in(Tables::Cell cell, Value value, std::uint64_t version);
   [[nodiscard]] std::string_view trace_name(std::uint32_t op);
   void arrive(Tables::Cell cell, Value value);
   void made(Tables::Cell cell);
@@ -132,6 +146,8 @@ class StepContext {
   [[nodiscard]] bool run_recorded();
   void run_ready_ops();
   void launch(std::uint32_t op);
+  [[nodiscard]] Ticket run(const Tables::Op& op, std::span<Value> inputs, std::span<Value> outputs);
+  [[nodiscard]] bool is_kept(const Tables::Op& op) const noexcept;
   void finish_op(std::uint32_t op);
   void check_nan(std::uint32_t op);
   void fail(std::uint32_t op);
@@ -144,6 +160,7 @@ class StepContext {
   const Tables* tables_ = nullptr;  // of the step
   StepRequest* current_ = nullptr;
   std::vector<Value> cells_;
+  std::vector<std::uint64_t> versions_;  // for each cell that comes from outside
   std::vector<std::uint32_t> uses_;
   std::vector<std::uint32_t> awaited_;
   std::vector<std::uint32_t> ready_;       // a heap: the earliest call first

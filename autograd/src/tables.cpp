@@ -26,6 +26,10 @@ Tables::Tables(Graph given) : graph(std::move(given)) {
     ops.push_back(std::move(op));
   }
 
+  for (std::uint32_t k = 0; k < graph.kept.size(); ++k)
+    for (Op& op : ops)
+      if (outputs_of(op)[0] == graph.kept[k].cell) op.kept = k;
+
   // Who waits for what. An op that reads a cell twice waits for it once.
   const std::size_t cells = graph.metas.size();
   uses.assign(cells, 0);

@@ -18,11 +18,13 @@ class Tables {
   using Cell = Graph::Cell;
   using Held = Graph::Held;
 
+  static constexpr std::uint32_t not_kept = ~std::uint32_t{0};
   struct Op {
     OpRef op;
     std::uint32_t first_input, input_count;    // in `operands`
     std::uint32_t first_output, output_count;  // in `results` and `result_metas`
     std::uint32_t random;                      // number among the random ops
+    std::uint32_t kept = not_kept;             // number of its output among those that are kept
     bool late;
     Graph::Node node;  // the first of those that it computes
   };

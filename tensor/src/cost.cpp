@@ -7,6 +7,7 @@
 #include <troupe/tensor/ops/index_select.hpp>
 #include <troupe/tensor/ops/linear.hpp>
 #include <troupe/tensor/ops/matmul.hpp>
+#include <troupe/tensor/packed.hpp>
 
 #include <algorithm>
 
@@ -48,6 +49,7 @@ double attention_flops(
 
 double flops_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const Meta> outputs) {
   const OpId id = op.info().id;
+  if (id == Pack::id) return 0;
   if (id == Matmul::id)
     return 2 * elements(outputs[0]) * static_cast<double>(inputs[0].shape.back());
   const double bias = inputs.size() == 3 ? elements(outputs[0]) : 0;
@@ -90,6 +92,9 @@ Cost cost_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const
   Cost cost;
   const OpInfo& info = op.info();
   if (info.family == OpFamily::view) return cost;
+  if (info.id == Packed::id)
+    return cost_of(
+        *static_cast<const Packed*>(op.attributes())->op, inputs.first(inputs.size() - 1), outputs);
   cost.flops = info.family == OpFamily::fused
                    ? fused_flops(*static_cast<const Fused*>(op.attributes()), inputs, outputs)
                    : flops_of(op, inputs, outputs);

@@ -12,6 +12,10 @@ std::shared_ptr<const Executable> Device::compile(
   return nullptr;
 }
 
+std::size_t Device::packed_bytes(const OpInstance&, std::span<const Meta>, const Meta&) const {
+  return 0;
+}
+
 std::unique_ptr<Recording> Device::record(std::size_t) { return nullptr; }
 
 Devices& Devices::of(System& system) {

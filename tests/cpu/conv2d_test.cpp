@@ -95,8 +95,8 @@ void for_each_product(const Geometry& g, Visit&& visit) {
               }
 }
 
-/// Runs the kernels of an op in order and shuffled, and compares with the wanted values; `size` is
-/// the sum of absolute products, which bounds the rounding errors.
+/// Runs the kernels of an op in order, shuffled, and with packed weights, and compares with the
+/// wanted values; `size` is the sum of absolute products, which bounds the rounding errors.
 template <class T, class Op>
 void check(
     const Op& op,
@@ -120,6 +120,11 @@ void check(
     std::fill(out.data.begin(), out.data.end() - 1, poison<T>());
     run_kernel(kernel.plan, call, 17);
     REQUIRE(same_bits(out.data, in_order));
+    std::fill(out.data.begin(), out.data.end() - 1, poison<T>());
+    const bool packs =
+        !std::is_same_v<Op, Conv2dBackwardWeight> && !want.empty() && call.in[1].elements() > 0;
+    REQUIRE(run_packed<T>(kernel.plan, call, 18) == packs);
+    if (packs) REQUIRE(same_bits(out.data, in_order));
   }
 }
 

@@ -175,7 +175,7 @@ Problem<T> linear_problem(
   return p;
 }
 
-/// Runs every kernel in order and shuffled, and compares with the reference.
+/// Runs every kernel in order, shuffled, and with B packed, and compares with the reference.
 template <class Op, class T>
 void check(const Problem<T>& p, std::uint64_t seed) {
   const int unused = 0;
@@ -198,6 +198,15 @@ void check(const Problem<T>& p, std::uint64_t seed) {
     std::fill(c.data.begin(), c.data.end() - 1, poison<T>());
     run_kernel(kernel.plan, call, seed + 1);
     REQUIRE(same_bits(c.data, in_order));
+    if constexpr (std::is_floating_point_v<T>) {
+      std::fill(c.data.begin(), c.data.end() - 1, poison<T>());
+      const bool packs = run_packed<T>(kernel.plan, call, seed + 2);
+      if (packs) REQUIRE(same_bits(c.data, in_order));
+      // What all chunks of a large product read is packed by any kernel but AMX's.
+      const std::int64_t rows = elements_in(p.shape) / std::max<std::int64_t>(p.n, 1);
+      const bool large = rows > 64 && p.n > 64 && p.k > 64 && p.b.view.shape.size() == 2;
+      if (large && kernel.isa != "amx") REQUIRE(packs);
+    }
   }
 }
 

@@ -177,6 +177,44 @@ void fill(HostTensor<T>& tensor, Random& random, double low = -1, double high = 
     tensor.at(i) = static_cast<T>(draw(random));
 }
 
+/// Has operand 1 laid out first, knowing of the others their shapes only, then runs with that and,
+/// where operand 1 was, NaNs: the bits must be those that run_kernel() gives. False, and nothing is
+/// run, for a kernel that packs nothing for such operands.
+template <class T>
+bool run_packed(PlanFunction plan_function, const KernelCall& call, std::uint64_t seed = 0) {
+  KernelCall packing = call;
+  packing.packs = true;
+  for (std::size_t i = 0; i < call.in_count; ++i) {
+    if (i == 1) continue;
+    packing.in[i].data = nullptr;
+    packing.in[i].contiguous = true;
+    packing.in[i].strides = contiguous_strides(call.in[i].shape);
+  }
+  Plan plan;
+  plan_function(packing, plan);
+  if (plan.packed_bytes == 0) return false;
+  if (plan.packed_bytes != plan.scratch_bytes || plan.phase_count != 1)
+    throw std::logic_error("a packing takes more than what it makes");
+  const Scratch packed(plan.packed_bytes);
+  std::vector<std::uint32_t> order(plan.phases[0].chunks);
+  std::iota(order.rbegin(), order.rend(), 0u);
+  for (const std::uint32_t chunk : order) plan.phases[0].run(packing, plan, chunk, packed.data());
+  if (!packed.intact()) throw std::logic_error("a packing wrote past its end");
+
+  KernelCall given = call;
+  const View& weights = call.in[1];
+  std::int64_t span = 1;
+  for (std::size_t axis = 0; axis < weights.shape.size(); ++axis)
+    span += (weights.shape[axis] - 1) * weights.strides[axis];
+  std::vector<T> unseen(
+      static_cast<std::size_t>(std::max<std::int64_t>(span, 1)),
+      std::numeric_limits<T>::quiet_NaN());
+  given.in[1].data = unseen.data();
+  given.packed = packed.data();
+  run_kernel(plan_function, given, seed);
+  return true;
+}
+
 /// A call on the given operands.
 template <class Op>
 KernelCall call_of(const Op& op, std::initializer_list<View> in, std::initializer_list<View> out) {

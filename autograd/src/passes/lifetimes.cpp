@@ -29,6 +29,7 @@ Lifetimes::Lifetimes(const Graph& graph)
   }
   const auto goes_out = [&](Graph::Cell cell) { planned_[base_[cell]] = false; };
   for (const Graph::Cell cell : graph.outputs) goes_out(cell);
+  for (const Graph::Kept& kept : graph.kept) goes_out(kept.cell);
   for (const Graph::Held& held : graph.held)
     for (const Graph::Cell cell : held.results) goes_out(cell);
   for (Graph::Cell cell = 0; cell < planned_.size(); ++cell)

@@ -34,6 +34,7 @@ const Known& known(Pass pass) noexcept {
        [](Graph& graph, Device& device, std::uint64_t) { fuse_elementwise(graph, device); }},
       {"epilogues",
        [](Graph& graph, Device& device, std::uint64_t) { add_epilogues(graph, device); }},
+      {"packing", [](Graph& graph, Device& device, std::uint64_t) { pack_weights(graph, device); }},
       {"recomputation",
        [](Graph& graph, Device&, std::uint64_t memory_bytes) {
          if (memory_bytes > 0) recompute_within(graph, memory_bytes);

@@ -18,6 +18,7 @@ void merge_common_subexpressions(Graph& graph, const Device& device);
 void move_activations_behind_pooling(Graph& graph);
 void fuse_elementwise(Graph& graph, const Device& device);
 void add_epilogues(Graph& graph, const Device& device);
+void pack_weights(Graph& graph, const Device& device);
 /// Throws `out_of_memory`, naming the largest holders, where no plan fits.
 void recompute_within(Graph& graph, std::uint64_t budget);
 void plan_memory(Graph& graph);

@@ -139,18 +139,39 @@ std::int64_t pack_tiles(const Strips<T, A>& s) noexcept {
   return std::clamp<std::int64_t>(16 * 1024 / tile, 1, s.groups * s.tiles.count);
 }
 
-/// Packs the weights as [group][block][tile][k][row], shallow ones as [group][row][k]; the bias
-/// follows.
+/// Whether a call's bias is copied before it is read.
+bool copies_bias(const KernelCall& call) noexcept {
+  return call.in_count > 2 && call.in[2].strides[0] != 1;
+}
+
+/// Where the weights are once they are packed.
+template <class T>
+const T* packed_weights(const KernelCall& call, const std::byte* scratch) noexcept {
+  return reinterpret_cast<const T*>(call.packed ? call.packed : scratch);
+}
+
+/// Where a bias is copied to, behind the weights.
+template <class T, class A>
+T* bias_copy(const KernelCall& call, const Strips<T, A>& s, std::byte* scratch) noexcept {
+  return reinterpret_cast<T*>(scratch) + (call.packed ? 0 : s.packed_size() * s.groups);
+}
+
+template <class T, class A>
+void run_copy_bias(const KernelCall& call, const Plan& plan, std::uint32_t, std::byte* scratch) {
+  const Strips<T, A> s(call, plan);
+  const View& bias = call.in[2];
+  T* const to = bias_copy<T, A>(call, s, scratch);
+  for (std::int64_t i = 0; i < s.rows * s.groups; ++i)
+    to[i] = bias.as<const T>()[i * bias.strides[0]];
+}
+
+/// Packs the weights as [group][block][tile][k][row], shallow ones as [group][row][k].
 template <class T, class A>
 void run_pack_weights(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   const Strips<T, A> s(call, plan);
-  if (chunk == 0 && call.in_count > 2) {
-    const View& bias = call.in[2];
-    T* const to = reinterpret_cast<T*>(scratch) + s.packed_size() * s.groups;
-    for (std::int64_t i = 0; i < s.rows * s.groups; ++i)
-      to[i] = bias.as<const T>()[i * bias.strides[0]];
-  }
+  if (chunk == 0 && copies_bias(call) && !call.packs)
+    run_copy_bias<T, A>(call, plan, chunk, scratch);
   const std::int64_t count = pack_tiles(s);
   const std::int64_t end = std::min((chunk + 1) * count, s.groups * s.tiles.count);
   for (std::int64_t i = chunk * count; i < end; ++i) {
@@ -405,10 +426,10 @@ void run_correlate(
   const std::int64_t end_unit = std::min(first_unit + s.chunk_strips, s.strips * s.images);
   const std::int64_t first_tile = row_block * s.chunk_tiles;
   const std::int64_t end_tile = std::min(first_tile + s.chunk_tiles, s.tiles.count);
-  const T* const weights = reinterpret_cast<const T*>(scratch) + group * s.packed_size();
-  const T* const bias = call.in_count > 2
-                            ? reinterpret_cast<const T*>(scratch) + s.groups * s.packed_size()
-                            : nullptr;
+  const T* const weights = packed_weights<T>(call, scratch) + group * s.packed_size();
+  const T* const bias = copies_bias(call)   ? bias_copy<T, A>(call, s, scratch)
+                        : call.in_count > 2 ? call.in[2].as<const T>()
+                                            : nullptr;
   // Flat windows are read beside their ends; what is read there is masked off.
   alignas(64) T window_buffer[Strips<T, A>::window_max + 4 * width];
   T* const window = window_buffer + 2 * width;
@@ -492,11 +513,22 @@ void plan_correlate(const KernelCall& call, CorrelationKind kind, Plan& plan) {
   const Correlation<A> correlation = Correlation<A>::of(call, kind);
   if (call.out[0].elements() == 0) return;
   const Strips<T, A> s(correlation, kind, plan);
-  const std::int64_t bias = call.in_count > 2 ? s.rows * s.groups : 0;
-  plan.scratch_bytes = static_cast<std::size_t>(s.packed_size() * s.groups + bias) * sizeof(T);
+  const std::int64_t weights = s.packed_size() * s.groups;
+  const std::int64_t pack_chunks = ceil_div(s.groups * s.tiles.count, pack_tiles(s));
+  if (call.packs) {
+    plan.packed_bytes = plan.scratch_bytes = static_cast<std::size_t>(weights) * sizeof(T);
+    plan.cost_ns = 100 + 1.0 * s.groups * s.rows * s.depth();
+    plan.add(&run_pack_weights<T, A>, pack_chunks);
+    return;
+  }
+  const std::int64_t bias = copies_bias(call) ? s.rows * s.groups : 0;
+  plan.scratch_bytes = static_cast<std::size_t>((call.packed ? 0 : weights) + bias) * sizeof(T);
   plan.cost_ns = 100 + 2.0 * s.images * s.groups * s.rows * s.depth() * s.places() / flops_per_ns;
   plan.ends_with_segment = true;
-  plan.add(&run_pack_weights<T, A>, ceil_div(s.groups * s.tiles.count, pack_tiles(s)));
+  if (!call.packed)
+    plan.add(&run_pack_weights<T, A>, pack_chunks);
+  else if (copies_bias(call))
+    plan.add(&run_copy_bias<T, A>, 1);
   plan.add(&run_correlate<T, A>, s.groups * s.row_blocks() * s.unit_chunks());
 }
 

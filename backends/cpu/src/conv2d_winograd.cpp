@@ -85,11 +85,12 @@ struct Tiling : Correlation<A> {
     return static_cast<std::size_t>(ceil_div(products * source_size() + sums, 16) * 16) *
            sizeof(float);
   }
-  [[nodiscard]] float* weights(std::byte* scratch, std::int64_t group) const noexcept {
-    return reinterpret_cast<float*>(scratch) + group * weights_size();
-  }
   [[nodiscard]] std::size_t weights_bytes() const noexcept {
     return static_cast<std::size_t>(this->groups * weights_size()) * sizeof(float);
+  }
+  /// Where rooms begin: behind the weights, if those are made by this launch.
+  [[nodiscard]] std::byte* rooms_head(const KernelCall& call, std::byte* scratch) const noexcept {
+    return call.packed ? scratch : scratch + weights_bytes();
   }
 
   TileGrid<A> grid;
@@ -147,14 +148,15 @@ void run_weights(
   /// cannot be read as a whole before it has left for the cache.
   constexpr std::int64_t together = 8;
   const Tiling<A> s(call, plan);
-  if (chunk == 0) Room<A>::open(scratch + s.weights_bytes());
+  if (chunk == 0 && !call.packs) Room<A>::open(s.rooms_head(call, scratch));
   const std::int64_t group = chunk / s.row_tiles.count;
   const std::int64_t tile = chunk % s.row_tiles.count;
   const std::int64_t row = s.row_tiles.begin(tile);
   const std::int64_t rows = s.row_tiles.begin(tile + 1) - row;
   const float* const from =
       call.in[1].as<const float>() + s.weight_start + group * s.weight_group + row * s.weight_row;
-  float* const to = s.weights(scratch, group) + s.weights_at(0, tile);
+  float* const to =
+      reinterpret_cast<float*>(scratch) + group * s.weights_size() + s.weights_at(0, tile);
   const std::int64_t step = s.weights_at(1, 0);
 
   Taps<A> taps[together];
@@ -186,6 +188,12 @@ void run_weights(
         }
       }
   }
+}
+
+/// Instead of transforming, where the weights came transformed.
+template <class A>
+void run_open_rooms(const KernelCall& call, const Plan& plan, std::uint32_t, std::byte* scratch) {
+  Room<A>::open(Tiling<A>(call, plan).rooms_head(call, scratch));
 }
 
 /// Rows of a panel's tiles, transformed downward: row[i][4·tile + j] for j = 0 to 3, and
@@ -372,8 +380,9 @@ void run_panels(const KernelCall& call, const Plan& plan, std::uint32_t chunk, s
   const std::int64_t end_row_tile = std::min(first_row_tile + s.chunk_rows, s.row_tiles.count);
   const std::int64_t first_panel = chunk % s.unit_chunks() * s.chunk_panels;
   const std::int64_t end_panel = std::min(first_panel + s.chunk_panels, s.panels());
-  const float* const weights = s.weights(scratch, group);
-  const Room<A> room(scratch + s.weights_bytes(), s.rooms, s.room_bytes());
+  const auto* const weights = reinterpret_cast<const float*>(call.packed ? call.packed : scratch) +
+                              group * s.weights_size();
+  const Room<A> room(s.rooms_head(call, scratch), s.rooms, s.room_bytes());
   float* const sources = reinterpret_cast<float*>(room.data());
   float* const sums = sources + S::products * s.source_size();
   const View* const bias = call.in_count > 2 ? &call.in[2] : nullptr;
@@ -454,11 +463,21 @@ bool plan_winograd(const KernelCall& call, CorrelationKind kind, Plan& plan) {
   Tiling<A> s(Correlation<A>::of(call, kind));
   if (!pays(s)) return false;
   s.cut(kind, plan);
-  plan.scratch_bytes =
-      s.weights_bytes() + Room<A>::head_bytes + static_cast<std::size_t>(s.rooms) * s.room_bytes();
+  const std::int64_t weight_chunks = s.groups * s.row_tiles.count;
+  if (call.packs) {
+    plan.packed_bytes = plan.scratch_bytes = s.weights_bytes();
+    plan.cost_ns = 100 + 8.0 * s.groups * s.rows * s.channels;
+    plan.add(&run_weights<A>, weight_chunks);
+    return true;
+  }
+  plan.scratch_bytes = (call.packed ? 0 : s.weights_bytes()) + Room<A>::head_bytes +
+                       static_cast<std::size_t>(s.rooms) * s.room_bytes();
   plan.cost_ns = 100 + 2.5 * 36 * s.groups * s.rows * s.channels * s.grid.tiles / flops_per_ns;
   plan.ends_with_segment = true;
-  plan.add(&run_weights<A>, s.groups * s.row_tiles.count);
+  if (call.packed)
+    plan.add(&run_open_rooms<A>, 1);
+  else
+    plan.add(&run_weights<A>, weight_chunks);
   plan.add(&run_panels<A>, s.chunks());
   return true;
 }

@@ -12,6 +12,7 @@
 #include <troupe/tensor/ops/copy.hpp>
 #include <troupe/tensor/ops/linear.hpp>
 #include <troupe/tensor/ops/matmul.hpp>
+#include <troupe/tensor/packed.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -244,7 +245,21 @@ void add_segment_phase(const SegmentCall& segment, Plan& plan) noexcept {
 
 Ticket CpuDevice::launch(const Launch& launch) {
   const OpInfo& op = launch.op->info();
-  if (op.family == OpFamily::fused) return launch_fused(launch);
+  if (op.family != OpFamily::packing) return launch_with(launch, launch.inputs, nullptr);
+  if (op.id == Pack::id) return launch_pack(launch);
+  // The launch holds all values, for as long as it runs.
+  Launch given = launch;
+  given.op = static_cast<const Packed*>(launch.op->attributes())->op.get();
+  return launch_with(
+      given,
+      launch.inputs.first(launch.inputs.size() - 1),
+      static_cast<const std::byte*>(data_of(*launch.inputs.back())));
+}
+
+Ticket CpuDevice::launch_with(
+    const Launch& launch, std::span<const Value> inputs, const std::byte* packed) {
+  const OpInfo& op = launch.op->info();
+  if (op.family == OpFamily::fused) return launch_fused(launch, inputs, packed);
   const std::size_t index = index_of(op.id);
   if (index == none) {
     run_host_kernel(launch);
@@ -255,8 +270,9 @@ Ticket CpuDevice::launch(const Launch& launch) {
 
   KernelCall call;
   Plan plan;
-  fill_call(call, *launch.op, launch, launch.inputs, launch.outputs);
+  fill_call(call, *launch.op, launch, inputs, launch.outputs);
   call.precision = precision_;
+  call.packed = packed;
   this->plan(index, op, call, plan);
   return run(launch, call, plan);
 }
@@ -333,7 +349,8 @@ std::shared_ptr<const Executable> CpuDevice::compile(
       });
 }
 
-Ticket CpuDevice::launch_fused(const Launch& launch) {
+Ticket CpuDevice::launch_fused(
+    const Launch& launch, std::span<const Value> from, const std::byte* packed) {
   const Fused& fused = *static_cast<const Fused*>(launch.op->attributes());
   const auto& kernel = static_cast<const SegmentKernel&>(*fused.executable);
   if (launch.outputs[0]->meta().elements() == 0) return nullptr;
@@ -347,8 +364,7 @@ Ticket CpuDevice::launch_fused(const Launch& launch) {
     head_result = &launch.outputs[fused.keeps_head ? 0 : fused.last_output()];
     inputs[in_count++] = view_of(**head_result);
   }
-  for (const Value& value : launch.inputs.subspan(fused.head_inputs))
-    inputs[in_count++] = view_of(*value);
+  for (const Value& value : from.subspan(fused.head_inputs)) inputs[in_count++] = view_of(*value);
   for (const Value& value : launch.outputs.subspan(fused.keeps_head ? 1 : 0))
     outputs[out_count++] = view_of(*value);
   SegmentCall segment;
@@ -358,8 +374,9 @@ Ticket CpuDevice::launch_fused(const Launch& launch) {
   Plan plan;
   if (fused.head) {
     const OpInstance& head = *fused.head;
-    fill_call(call, head, launch, launch.inputs.first(fused.head_inputs), {head_result, 1});
+    fill_call(call, head, launch, from.first(fused.head_inputs), {head_result, 1});
     call.precision = precision_;
+    call.packed = packed;
     call.segment = &segment;
     call.run_segment = &SegmentKernel::run;
     this->plan(index_of(head.info().id), head.info(), call, plan);
@@ -371,6 +388,69 @@ Ticket CpuDevice::launch_fused(const Launch& launch) {
     call.segment = &segment;
     add_segment_phase(segment, plan);
   }
+  return run(launch, call, plan);
+}
+
+// --- packed weights
+// ----------------------------------------------------------------------------------------
+
+namespace {
+
+View view_of(const Meta& meta) noexcept {
+  return {nullptr, meta.dtype, true, meta.shape, contiguous_strides(meta.shape)};
+}
+
+/// A kernel's packing goes to its scratch; here that is the output.
+void run_packing(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte*) {
+  plan.inner[0](call, plan, chunk, static_cast<std::byte*>(call.out[0].data));
+}
+
+}  // namespace
+
+/// `call.precision` is the highest where weights are packed: kernels of less do without, and a
+/// program may run at another than it was captured at.
+void CpuDevice::plan_pack(
+    const Pack& pack, const View& weights, KernelCall& call, Plan& plan) const {
+  const OpInstance& product = *pack.product;
+  call.attributes = product.attributes();
+  call.packs = true;
+  call.in_count = static_cast<std::uint8_t>(pack.operands.size());
+  call.out_count = 1;
+  for (std::size_t i = 0; i < pack.operands.size(); ++i)
+    call.in[i] = i == 1 ? weights : view_of(pack.operands[i]);
+  call.out[0] = view_of(pack.result);
+  this->plan(index_of(product.info().id), product.info(), call, plan);
+}
+
+std::size_t CpuDevice::packed_bytes(
+    const OpInstance& product, std::span<const Meta> operands, const Meta& result) const {
+  const OpId id = product.info().id;
+  if (id != Matmul::id && id != Linear::id && id != Conv2d::id && id != Conv2dBackwardInput::id)
+    return 0;
+  const Pack pack{
+      OpRef::share(const_cast<OpInstance*>(&product)), {operands.begin(), operands.end()}, result};
+  std::size_t bytes = 0;
+  for (const Precision precision : {precision_.load(), Precision::highest}) {
+    KernelCall call;
+    Plan plan;
+    call.precision = precision;
+    plan_pack(pack, view_of(operands[1]), call, plan);
+    bytes = plan.packed_bytes;
+    if (bytes == 0) break;
+  }
+  return bytes;
+}
+
+Ticket CpuDevice::launch_pack(const Launch& launch) {
+  const Pack& pack = *static_cast<const Pack*>(launch.op->attributes());
+  KernelCall call;
+  Plan plan;
+  plan_pack(pack, view_of(*launch.inputs[0]), call, plan);
+  if (plan.packed_bytes != launch.outputs[0]->meta().bytes())
+    throw Error(ErrorCode::internal, "weights are packed otherwise than was said when compiled");
+  call.out[0].data = data_of(*launch.outputs[0]);
+  plan.inner[0] = std::exchange(plan.phases[0].run, &run_packing);
+  plan.scratch_bytes = 0;
   return run(launch, call, plan);
 }
 

@@ -11,6 +11,10 @@
 #include <string_view>
 #include <unordered_map>
 
+namespace troupe {
+struct Pack;
+}
+
 namespace troupe::cpu {
 
 /// The processor. What is small runs at once in the caller's turn; the rest is cut into chunks for
@@ -39,6 +43,8 @@ class CpuDevice final : public Device {
       const Fused& fused,
       std::span<const Meta> inputs,
       std::span<const Meta> outputs) const override;
+  [[nodiscard]] std::size_t packed_bytes(
+      const OpInstance& product, std::span<const Meta> operands, const Meta& result) const override;
 
   [[nodiscard]] std::string_view instruction_set() const noexcept { return instruction_set_; }
   [[nodiscard]] const LimitLoops& limit_loops() const noexcept { return table_.limit_loops; }
@@ -57,7 +63,13 @@ class CpuDevice final : public Device {
     return number < own_ids_max ? index_by_id_[number] : none;
   }
   [[nodiscard]] Expression expression_of(const OpInstance& op, DType dtype) const noexcept;
-  [[nodiscard]] Ticket launch_fused(const Launch& launch);
+  /// Launches an op; `inputs` are all that it computes from, `packed` operand 1 laid out, or null.
+  [[nodiscard]] Ticket launch_with(
+      const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
+  [[nodiscard]] Ticket launch_fused(
+      const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
+  [[nodiscard]] Ticket launch_pack(const Launch& launch);
+  void plan_pack(const Pack& pack, const View& weights, KernelCall& call, Plan& plan) const;
   [[nodiscard]] Ticket run(const Launch& launch, const KernelCall& call, const Plan& plan);
   void plan(std::size_t index, const OpInfo& op, const KernelCall& call, Plan& plan) const;
   void run_now(const KernelCall& call, const Plan& plan);

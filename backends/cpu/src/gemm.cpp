@@ -210,9 +210,12 @@ void run_product(
   for (std::int64_t matrix = first_matrix; matrix < end_matrix; ++matrix) {
     const BatchOffsets offsets = cut.batch > 1 ? batch_offsets<A>(call, matrix) : BatchOffsets{};
     const T* const a_packed = reinterpret_cast<const T*>(scratch) + matrix * cut.a_packed_size();
-    const T* const b_packed = reinterpret_cast<const T*>(scratch) +
-                              (cut.a_packed ? cut.batch * cut.a_packed_size() : 0) +
-                              matrix * cut.b_packed_size();
+    // What came packed is one matrix for all.
+    const T* const b_packed = call.packed
+                                  ? reinterpret_cast<const T*>(call.packed)
+                                  : reinterpret_cast<const T*>(scratch) +
+                                        (cut.a_packed ? cut.batch * cut.a_packed_size() : 0) +
+                                        matrix * cut.b_packed_size();
     for (std::int64_t block = 0; block < cut.depth_blocks; ++block) {
       const std::int64_t k0 = cut.depth_begin(block);
       const std::int64_t k = cut.depth_begin(block + 1) - k0;
@@ -233,7 +236,7 @@ void run_product(
           for (std::int64_t j = 0; j < columns; ++j) panel_bias[j] = bias[(column + j) * bias_step];
           tile.column_bias = panel_bias;
         }
-        if (cut.b_packed) {
+        if (cut.b_packed || call.packed) {
           tile.b = b_packed + k0 * cut.column_panels * width + column * k;
           tile.b_row = width;
         } else if (cut.b_direct && (Tile<T, A>::cuts_rows || columns % lanes == 0)) {
@@ -320,6 +323,18 @@ Blocks cut_blocks(const Product& p) noexcept {
   return blocks;
 }
 
+/// Plans the packing of one B. What it makes depends on B's own sizes alone.
+template <class T, class A>
+void plan_packing(const Product& product, Plan& plan) noexcept {
+  Blocks blocks{};
+  blocks.b_packed = true;
+  const Cut<T, A> cut(product, blocks);
+  store(product, blocks, plan);
+  plan.packed_bytes = plan.scratch_bytes = sizeof(T) * cut.b_packed_size();
+  plan.cost_ns = 0.3 * product.n * product.k + 50;
+  plan.add(&run_pack<T, A>, PackChunks<T, A>(cut).b_each);
+}
+
 /// A product so small that cutting it would cost as much as computing it: one chunk, one block of
 /// depth, operands read where they lie but for columns of B that are not rows of memory.
 template <class T, class A>
@@ -378,7 +393,7 @@ void run_small(const KernelCall& call, const Plan& plan, std::uint32_t, std::byt
 }  // namespace
 
 template <class T, class A>
-void plan_product(const Product& product, Plan& plan) {
+void plan_product(const KernelCall& call, const Product& product, Plan& plan) {
   if (product.m * product.n * product.batch == 0) return;
   if (product.batch == 1 && product.k <= small_max<T, A> && product.m <= small_max<T, A> &&
       product.n <= small_max<T, A>) {
@@ -387,7 +402,12 @@ void plan_product(const Product& product, Plan& plan) {
     plan.add(&run_small<T, A>, 1);
     return;
   }
-  const Blocks blocks = cut_blocks<T, A>(product);
+  Blocks blocks = cut_blocks<T, A>(product);
+  if (call.packs) {
+    if (product.batch == 1) plan_packing<T, A>(product, plan);
+    return;
+  }
+  if (call.packed) blocks.b_packed = false;
   const Cut<T, A> cut(product, blocks);
   store(product, blocks, plan);
   plan.cost_ns = 2.0 * product.m * product.n * product.k * product.batch / flops_per_ns + 50;
@@ -466,7 +486,7 @@ template void multiply_exactly<Arch>(
     float* c) noexcept;
 template const TileTable<float, Arch>& tile_table<float, Arch>() noexcept;
 template const TileTable<double, Arch>& tile_table<double, Arch>() noexcept;
-template void plan_product<float, Arch>(const Product&, Plan&);
-template void plan_product<double, Arch>(const Product&, Plan&);
+template void plan_product<float, Arch>(const KernelCall&, const Product&, Plan&);
+template void plan_product<double, Arch>(const KernelCall&, const Product&, Plan&);
 
 }  // namespace troupe::cpu

@@ -61,10 +61,10 @@ constexpr double chunk_flops(double total) noexcept {
 /// For estimates of time: a modest core with FMA.
 inline constexpr double flops_per_ns = 50;
 
-/// Plans the product by tiles, packing what pays. Every element is one chain of FMAs over k in
-/// rising order, whatever the layout, the blocks and the packing.
+/// Plans the product by tiles, packing what pays, or the packing of B alone. Every element is one
+/// chain of FMAs over k in rising order, whatever the layout, the blocks and the packing.
 template <class T, class A>
-void plan_product(const Product& product, Plan& plan);
+void plan_product(const KernelCall& call, const Product& product, Plan& plan);
 
 /// Plans a product with one row of A (m = 1) or one column of B (n = 1). Every element is as many
 /// chains as a vector has lanes, chain p over k ≡ p modulo their number, added by a fixed tree.
@@ -84,8 +84,8 @@ void multiply_exactly(
     std::int64_t columns,
     float* c) noexcept;
 
-extern template void plan_product<float, Arch>(const Product&, Plan&);
-extern template void plan_product<double, Arch>(const Product&, Plan&);
+extern template void plan_product<float, Arch>(const KernelCall&, const Product&, Plan&);
+extern template void plan_product<double, Arch>(const KernelCall&, const Product&, Plan&);
 extern template void plan_vector_product<float, Arch>(const Product&, Plan&);
 extern template void plan_vector_product<double, Arch>(const Product&, Plan&);
 

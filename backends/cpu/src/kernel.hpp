@@ -38,6 +38,12 @@ struct KernelCall {
   Precision precision = Precision::highest;  ///< of float32 products: what the device is set to
   std::uint8_t in_count = 0;
   std::uint8_t out_count = 0;
+  /// Nothing is computed: operand 1 is laid out, into the scratch, as the kernel for such operands
+  /// reads it. The other operands have shapes and no data.
+  bool packs = false;
+  /// What that made, if the caller has it; a kernel that then finds it of no use looks at
+  /// operand 1.
+  const std::byte* packed = nullptr;
   View in[operands_max];
   View out[operands_max];  ///< always contiguous, allocated, uninitialized
   /// What becomes of the elements of `out[0]`, if anything: a kernel that says `ends_with_segment`
@@ -76,6 +82,9 @@ struct Plan {
   double cost_ns = 0;
   /// The chunks call `run_segment` themselves; else a phase after them does.
   bool ends_with_segment = false;
+  /// Of a call that `packs`: what it fills of the scratch; 0: this kernel, or one for such
+  /// operands, reads operand 1 where it lies, and what the plan says else means nothing.
+  std::size_t packed_bytes = 0;
   /// Of a kernel that lends its operands, widened, to another: the phases of that one (wide.hpp).
   std::array<Run, 2> inner{};
   /// The kernel's own numbers (block sizes, counts), so that `run` need not derive them again.

@@ -18,10 +18,10 @@ void Kernel<Linear, Arch>::plan(const KernelCall& call, Plan& plan) {
   switch (x.dtype) {
     case DType::float32:
       return vector ? plan_vector_product<float, Arch>(p, plan)
-                    : plan_product<float, Arch>(p, plan);
+                    : plan_product<float, Arch>(call, p, plan);
     case DType::float64:
       return vector ? plan_vector_product<double, Arch>(p, plan)
-                    : plan_product<double, Arch>(p, plan);
+                    : plan_product<double, Arch>(call, p, plan);
     default:
       throw_unsupported("linear", x.dtype);
   }

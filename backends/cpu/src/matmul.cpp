@@ -59,10 +59,10 @@ void Kernel<Matmul, Arch>::plan(const KernelCall& call, Plan& plan) {
   switch (a.dtype) {
     case DType::float32:
       return vector ? plan_vector_product<float, Arch>(p, plan)
-                    : plan_product<float, Arch>(p, plan);
+                    : plan_product<float, Arch>(call, p, plan);
     case DType::float64:
       return vector ? plan_vector_product<double, Arch>(p, plan)
-                    : plan_product<double, Arch>(p, plan);
+                    : plan_product<double, Arch>(call, p, plan);
     case DType::int32:
       return plan_integers<std::int32_t, Arch>(p, plan);
     case DType::int64:

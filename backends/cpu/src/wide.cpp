@@ -37,6 +37,8 @@ void widen(View& view, std::byte* base, std::size_t& offset) {
 /// The call with operands of float32 behind `base`; `bytes` are what they take.
 KernelCall widened(const KernelCall& call, std::byte* base, std::size_t& bytes) {
   KernelCall wide = call;
+  wide.packs = false;
+  wide.packed = nullptr;
   bytes = 0;
   for (std::size_t i = 0; i < call.in_count; ++i) widen(wide.in[i], base, bytes);
   widen(wide.out[0], base, bytes);

@@ -67,6 +67,13 @@ struct Graph {
     [[nodiscard]] bool only_read() const noexcept { return !written && states == 0; }
   };
 
+  /// A result that depends on nothing but a parameter's value, or a constant: made anew only once
+  /// that has changed.
+  struct Kept {
+    Cell cell;
+    Cell source;  ///< where the parameter's value enters; the constant
+  };
+
   /// What a capture recorded, and the tensors that the captured function returned.
   Graph(Capture& capture, std::span<const Tensor> outputs);
 
@@ -76,6 +83,7 @@ struct Graph {
   std::vector<Cell> inputs;
   std::vector<std::pair<Cell, ScalarSource>> scalars;
   std::vector<Held> held;
+  std::vector<Kept> kept;
   std::vector<Cell> outputs;
   std::uint32_t random_ops = 0;
   /// The late ops are Troupe's own updates alone, each of values from before it: written in place,

@@ -128,6 +128,11 @@ class Device {
   [[nodiscard]] virtual std::shared_ptr<const Executable> compile(
       const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) const;
 
+  /// The bytes that operand 1 of a product takes once a `Pack` has laid it out as the kernel for
+  /// such operands reads it, so that launches need not; 0: nothing is gained by that.
+  [[nodiscard]] virtual std::size_t packed_bytes(
+      const OpInstance& product, std::span<const Meta> operands, const Meta& result) const;
+
   /// Begins a recording, of whose launches `Launch::random_call` counts from 0; null where a device
   /// runs ops from the host anyway.
   ///

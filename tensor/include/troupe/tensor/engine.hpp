@@ -27,6 +27,9 @@ class Engine final : public Service {
 
   [[nodiscard]] std::uint64_t next_pass() noexcept { return passes_.fetch_add(1) + 1; }
 
+  /// A number for a parameter's value that no other has; above 1.
+  [[nodiscard]] std::uint64_t next_version() noexcept { return versions_.fetch_add(1) + 2; }
+
   /// Bytes of outputs that define-by-run calls may have outstanding; a caller past it helps to run.
   static constexpr std::int64_t pending_bytes_max = std::int64_t{512} << 20;
   void add_pending(std::int64_t bytes) noexcept {
@@ -72,6 +75,7 @@ class Engine final : public Service {
   };
 
   std::atomic<std::uint64_t> passes_{0};
+  std::atomic<std::uint64_t> versions_{0};
   std::atomic<std::int64_t> pending_{0};
   std::mutex watching_;
   std::unordered_map<const ActorCell*, Watched> watched_;
