@@ -40,6 +40,7 @@ struct Tiling : Correlation<A> {
     chunk_panels = plan.numbers[1];
     chunk_rows = plan.numbers[2];
     rooms = plan.numbers[3];
+    shared = plan.numbers[4] != 0;
   }
 
   /// Cuts by shape.
@@ -47,14 +48,15 @@ struct Tiling : Correlation<A> {
     const double panel_flops = 2.0 * products * this->rows * this->channels * width;
     const double target = chunk_flops<A>(panel_flops * panels() * this->groups);
     chunk_panels = std::clamp<std::int64_t>(target / panel_flops, 1, panels());
-    // Rows are cut where there are few panels, for each chunk transforms the sources anew.
+    // Rows are cut where there are few panels. Their chunks share the transformed sources.
     const std::int64_t wanted = ceil_div(4, unit_chunks() * this->groups);
     const std::int64_t most = std::max<std::int64_t>(panel_flops / target, 1);
     const std::int64_t blocks = std::clamp<std::int64_t>(
         std::min(wanted, most), 1, std::max<std::int64_t>(row_tiles.count / 2, 1));
     chunk_rows = ceil_div(row_tiles.count, blocks);
+    shared = row_chunks() > 1;
     rooms = Room<A>::count(chunks(), room_bytes());
-    plan.numbers = {static_cast<std::int64_t>(kind), chunk_panels, chunk_rows, rooms};
+    plan.numbers = {static_cast<std::int64_t>(kind), chunk_panels, chunk_rows, rooms, shared};
   }
 
   [[nodiscard]] std::int64_t panels() const noexcept { return ceil_div(grid.tiles, width); }
@@ -80,17 +82,41 @@ struct Tiling : Correlation<A> {
   /// Elements of one place of the transformed sources: not a power of 2 apart, or all places would
   /// share a few lines of the first-level cache.
   [[nodiscard]] std::int64_t source_size() const noexcept { return this->channels * width + 16; }
+  /// Elements of a panel's transformed sources, whole lines of a cache.
+  [[nodiscard]] std::int64_t panel_size() const noexcept {
+    return ceil_div(products * source_size(), 16) * 16;
+  }
   [[nodiscard]] std::size_t room_bytes() const noexcept {
     const std::int64_t sums = products * Tile<float, A>::rows * width;
-    return static_cast<std::size_t>(ceil_div(products * source_size() + sums, 16) * 16) *
+    return static_cast<std::size_t>(ceil_div((shared ? 0 : panel_size()) + sums, 16) * 16) *
            sizeof(float);
+  }
+  /// What a chunk of the first phase transforms of a panel: whole channels, some 3 µs' worth.
+  [[nodiscard]] std::int64_t source_blocks() const noexcept {
+    return ceil_div(this->channels, std::int64_t{16});
+  }
+  [[nodiscard]] std::int64_t source_chunks() const noexcept {
+    return shared ? this->groups * panels() * source_blocks() : 0;
+  }
+  [[nodiscard]] std::size_t shared_bytes() const noexcept {
+    return shared ? static_cast<std::size_t>(this->groups * panels() * panel_size()) * sizeof(float)
+                  : 0;
   }
   [[nodiscard]] std::size_t weights_bytes() const noexcept {
     return static_cast<std::size_t>(this->groups * weights_size()) * sizeof(float);
   }
-  /// Where rooms begin: behind the weights, if those are made by this launch.
+  /// Where sources that chunks share are: behind the weights, if those are made by this launch.
+  [[nodiscard]] float* shared_sources(
+      const KernelCall& call,
+      std::byte* scratch,
+      std::int64_t group,
+      std::int64_t panel) const noexcept {
+    return reinterpret_cast<float*>(call.packed ? scratch : scratch + weights_bytes()) +
+           (group * panels() + panel) * panel_size();
+  }
+  /// Where rooms begin: behind those.
   [[nodiscard]] std::byte* rooms_head(const KernelCall& call, std::byte* scratch) const noexcept {
-    return call.packed ? scratch : scratch + weights_bytes();
+    return (call.packed ? scratch : scratch + weights_bytes()) + shared_bytes();
   }
 
   TileGrid<A> grid;
@@ -98,6 +124,7 @@ struct Tiling : Correlation<A> {
   std::int64_t chunk_panels = 1;
   std::int64_t chunk_rows = 1;  ///< row tiles in a chunk
   std::int64_t rooms = 1;
+  bool shared = false;  ///< sources are transformed by chunks of the first phase
 };
 
 template <class A>
@@ -148,7 +175,6 @@ void run_weights(
   /// cannot be read as a whole before it has left for the cache.
   constexpr std::int64_t together = 8;
   const Tiling<A> s(call, plan);
-  if (chunk == 0 && !call.packs) Room<A>::open(s.rooms_head(call, scratch));
   const std::int64_t group = chunk / s.row_tiles.count;
   const std::int64_t tile = chunk % s.row_tiles.count;
   const std::int64_t row = s.row_tiles.begin(tile);
@@ -188,12 +214,6 @@ void run_weights(
         }
       }
   }
-}
-
-/// Instead of transforming, where the weights came transformed.
-template <class A>
-void run_open_rooms(const KernelCall& call, const Plan& plan, std::uint32_t, std::byte* scratch) {
-  Room<A>::open(Tiling<A>(call, plan).rooms_head(call, scratch));
 }
 
 /// Rows of a panel's tiles, transformed downward: row[i][4·tile + j] for j = 0 to 3, and
@@ -236,13 +256,15 @@ void transform_down(
     W::from_fourth(last[i], zero).store_unaligned(lines.next[i] + at + (run.vectors - 1) * lanes);
 }
 
-/// Transforms the sources of a panel's tiles: to[place][channel][tile].
+/// Transforms the sources of a panel's tiles, some channels of them: to[place][channel][tile].
 template <class A>
 void transform_sources(
     const Tiling<A>& s,
     const Panel<A>& panel,
     const View& source,
     std::int64_t group,
+    std::int64_t first_channel,
+    std::int64_t end_channel,
     float* to) noexcept {
   using W = Winograd<A>;
   using V = typename W::V;
@@ -252,7 +274,7 @@ void transform_sources(
   const std::int64_t place_size = s.source_size();
   const std::int64_t vectors = panel.tiles > S::lanes ? 2 : 1;
 
-  for (std::int64_t c = 0; c < s.channels; ++c) {
+  for (std::int64_t c = first_channel; c < end_channel; ++c) {
     const std::int64_t channel = (group * s.channels + c) * source.strides[1];
     for (int i = 0; i < panel.count; ++i) {
       const TileRun& run = panel.runs[i];
@@ -282,6 +304,42 @@ void transform_sources(
         }
       }
   }
+}
+
+template <class A>
+Panel<A> panel_at(const Tiling<A>& s, const View& source, std::int64_t panel) noexcept {
+  constexpr std::int64_t width = Tiling<A>::width;
+  return Panel<A>(
+      s.grid,
+      panel * width,
+      std::min((panel + 1) * width, s.grid.tiles),
+      width,
+      source,
+      s.y.padding,
+      s.x.padding);
+}
+
+/// The first phase: makes the rooms free, transforms weights that did not come transformed, and
+/// sources that chunks share.
+template <class A>
+void run_first(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
+  const Tiling<A> s(call, plan);
+  if (chunk == 0) Room<A>::open(s.rooms_head(call, scratch));
+  const std::int64_t weight_chunks = call.packed ? 0 : s.groups * s.row_tiles.count;
+  if (chunk < weight_chunks) return run_weights<A>(call, plan, chunk, scratch);
+  const std::int64_t own = chunk - weight_chunks;
+  if (own >= s.source_chunks()) return;
+  const std::int64_t block = own % s.source_blocks();
+  const std::int64_t panel = own / s.source_blocks() % s.panels();
+  const std::int64_t group = own / s.source_blocks() / s.panels();
+  transform_sources<A>(
+      s,
+      panel_at<A>(s, call.in[0], panel),
+      call.in[0],
+      group,
+      block * s.channels / s.source_blocks(),
+      (block + 1) * s.channels / s.source_blocks(),
+      s.shared_sources(call, scratch, group, panel));
 }
 
 /// Transforms one row's sums back: four lines of 4·tile + j.
@@ -383,22 +441,16 @@ void run_panels(const KernelCall& call, const Plan& plan, std::uint32_t chunk, s
   const auto* const weights = reinterpret_cast<const float*>(call.packed ? call.packed : scratch) +
                               group * s.weights_size();
   const Room<A> room(s.rooms_head(call, scratch), s.rooms, s.room_bytes());
-  float* const sources = reinterpret_cast<float*>(room.data());
-  float* const sums = sources + S::products * s.source_size();
+  float* const own = reinterpret_cast<float*>(room.data());
+  float* const sums = s.shared ? own : own + s.panel_size();
   const View* const bias = call.in_count > 2 ? &call.in[2] : nullptr;
   alignas(64) float lines[4][S::line];
 
   for (std::int64_t p = first_panel; p < end_panel; ++p) {
-    const Panel<A> panel(
-        s.grid,
-        p * width,
-        std::min((p + 1) * width, s.grid.tiles),
-        width,
-        call.in[0],
-        s.y.padding,
-        s.x.padding);
+    const Panel<A> panel = panel_at<A>(s, call.in[0], p);
     const std::int64_t vectors = panel.tiles > S::lanes ? 2 : 1;
-    transform_sources<A>(s, panel, call.in[0], group, sources);
+    const float* const sources = s.shared ? s.shared_sources(call, scratch, group, p) : own;
+    if (!s.shared) transform_sources<A>(s, panel, call.in[0], group, 0, s.channels, own);
     for (std::int64_t i = first_row_tile; i < end_row_tile; ++i) {
       const std::int64_t row = s.row_tiles.begin(i);
       const std::int64_t rows = s.row_tiles.begin(i + 1) - row;
@@ -470,14 +522,13 @@ bool plan_winograd(const KernelCall& call, CorrelationKind kind, Plan& plan) {
     plan.add(&run_weights<A>, weight_chunks);
     return true;
   }
-  plan.scratch_bytes = (call.packed ? 0 : s.weights_bytes()) + Room<A>::head_bytes +
-                       static_cast<std::size_t>(s.rooms) * s.room_bytes();
+  plan.scratch_bytes = (call.packed ? 0 : s.weights_bytes()) + s.shared_bytes() +
+                       Room<A>::head_bytes + static_cast<std::size_t>(s.rooms) * s.room_bytes();
   plan.cost_ns = 100 + 2.5 * 36 * s.groups * s.rows * s.channels * s.grid.tiles / flops_per_ns;
   plan.ends_with_segment = true;
-  if (call.packed)
-    plan.add(&run_open_rooms<A>, 1);
-  else
-    plan.add(&run_weights<A>, weight_chunks);
+  plan.add(
+      &run_first<A>,
+      std::max<std::int64_t>((call.packed ? 0 : weight_chunks) + s.source_chunks(), 1));
   plan.add(&run_panels<A>, s.chunks());
   return true;
 }
