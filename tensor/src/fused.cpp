@@ -16,6 +16,7 @@ bool Segment::operator==(const Segment& other) const noexcept {
 bool Fused::operator==(const Fused& other) const noexcept {
   const bool same_head = head && other.head ? equal(*head, *other.head) : !head && !other.head;
   return same_head && head_inputs == other.head_inputs && keeps_head == other.keeps_head &&
+         reshapes_head == other.reshapes_head && head_shape == other.head_shape &&
          segment == other.segment;
 }
 

@@ -2,6 +2,7 @@
 
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/ops/reshape.hpp>
 
 #include <algorithm>
 
@@ -56,24 +57,38 @@ class Epilogues {
       if (family != OpFamily::elementwise && family != OpFamily::fused) continue;
       const std::vector<Graph::Cell> inputs = graph_.ops[o].inputs;
       for (const Graph::Cell cell : inputs)
-        if (join(producers_[cell], o, cell)) break;
+        if (join(o, cell)) break;
     }
     erase_ops(graph_, gone_);
     sort_ops(graph_);
   }
 
  private:
-  /// Makes op `o` the epilogue of the op that made `cell`, if that can be.
-  bool join(std::uint32_t head_number, std::uint32_t o, Graph::Cell cell) {
-    if (head_number == no_op || gone_[head_number]) return false;
-    const Graph::Op& head = graph_.ops[head_number];
+  /// Whether an op only gives its input another shape, and nothing else reads that.
+  [[nodiscard]] bool is_reshape(std::uint32_t number) const {
+    const Graph::Op& op = graph_.ops[number];
+    return op.info().id == Reshape::id && !op.late && !kept_[op.inputs[0]] &&
+           readers_[op.inputs[0]] == 1;
+  }
+
+  /// Makes op `o` the epilogue of the op that made `cell`, or what `cell` is a reshape of, if that
+  /// can be.
+  bool join(std::uint32_t o, Graph::Cell cell) {
     const Graph::Op& tail = graph_.ops[o];
-    if (head.late || head.info().family != OpFamily::structured || head.outputs.size() != 1 ||
-        graph_.metas[cell].shape != graph_.metas[tail.outputs[0]].shape)
-      return false;
     const auto reads =
         static_cast<std::uint32_t>(std::count(tail.inputs.begin(), tail.inputs.end(), cell));
     const bool keeps = kept_[cell] || readers_[cell] > reads;
+    std::uint32_t head_number = producers_[cell];
+    std::uint32_t reshape = no_op;
+    if (head_number != no_op && !keeps && !gone_[head_number] && is_reshape(head_number)) {
+      reshape = head_number;
+      head_number = producers_[graph_.ops[reshape].inputs[0]];
+    }
+    if (head_number == no_op || gone_[head_number]) return false;
+    const Graph::Op& head = graph_.ops[head_number];
+    if (head.late || head.info().family != OpFamily::structured || head.outputs.size() != 1 ||
+        graph_.metas[cell].shape != graph_.metas[tail.outputs[0]].shape)
+      return false;
     // What else the segment reads may have been made of what others read of the head: then the head
     // cannot wait for it. What was there before the head was not.
     for (const Graph::Cell other : tail.inputs)
@@ -85,6 +100,8 @@ class Epilogues {
     attributes.head = head.op;
     attributes.head_inputs = static_cast<std::uint16_t>(head.inputs.size());
     attributes.keeps_head = keeps;
+    attributes.reshapes_head = reshape != no_op;
+    if (attributes.reshapes_head) attributes.head_shape = graph_.metas[head.outputs[0]].shape;
     attributes.segment = segment_of(tail);
     op.inputs = head.inputs;
     if (keeps) op.outputs.push_back(cell);
@@ -108,12 +125,18 @@ class Epilogues {
     op.after = head.after;
     op.after.insert(op.after.end(), tail.after.begin(), tail.after.end());
     op.nodes = head.nodes;
+    if (reshape != no_op) {
+      const Graph::Op& between = graph_.ops[reshape];
+      op.after.insert(op.after.end(), between.after.begin(), between.after.end());
+      op.nodes.insert(op.nodes.end(), between.nodes.begin(), between.nodes.end());
+    }
     op.nodes.insert(op.nodes.end(), tail.nodes.begin(), tail.nodes.end());
     op.random = head.random;
     complete_fused(graph_, device_, std::move(attributes), op);
     for (const Graph::Cell output : op.outputs) producers_[output] = o;
     graph_.ops[o] = std::move(op);
     gone_[head_number] = true;
+    if (reshape != no_op) gone_[reshape] = true;
     return true;
   }
 

@@ -375,6 +375,10 @@ Ticket CpuDevice::launch_fused(
   if (fused.head) {
     const OpInstance& head = *fused.head;
     fill_call(call, head, launch, from.first(fused.head_inputs), {head_result, 1});
+    if (fused.reshapes_head) {
+      call.out[0].shape = fused.head_shape;
+      call.out[0].strides = contiguous_strides(fused.head_shape);
+    }
     call.precision = precision_;
     call.packed = packed;
     call.segment = &segment;

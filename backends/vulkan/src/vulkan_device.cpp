@@ -292,7 +292,8 @@ bool VulkanDevice::can_fuse(const OpInstance& op, DType dtype) const noexcept {
 
 bool VulkanDevice::can_end_with(
     const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept {
-  return has_room_for(fused, inputs, result);
+  // Shaders find a segment's operands by the place of the product's element.
+  return !fused.reshapes_head && has_room_for(fused, inputs, result);
 }
 
 void VulkanDevice::encode(const Launch& launch, Sink& sink) {

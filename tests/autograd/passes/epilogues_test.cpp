@@ -37,6 +37,53 @@ TEST_CASE("convolutions and their gradients have epilogues", "[autograd][passes]
   CHECK(test::same_bits(function, shapes, passes));
 }
 
+TEST_CASE("a product's epilogue may have another shape", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor images = reshape(matmul(in[0], in[1]), {-1, 6, 5, 4});
+    return {relu(images + in[2]) * in[3]};
+  };
+  // Broadcasting is by the epilogue's shape.
+  for (const std::int64_t rows : {1, 5, 300}) {
+    const std::initializer_list<Shape> shapes{{rows, 40}, {40, 120}, {6, 1, 1}, {rows, 6, 5, 4}};
+    CHECK(
+        test::names(test::capture(function, shapes, passes)) ==
+        std::vector<std::string>{"matmul + reshape + add + relu + mul"});
+    CHECK(test::same_bits(function, shapes, passes));
+  }
+  // A convolution's, too.
+  const GraphFunction rows = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {tanh(reshape(conv2d(in[0], in[1]), {4, -1}))};
+  };
+  const std::initializer_list<Shape> shapes{{4, 3, 12, 12}, {8, 3, 3, 3}};
+  CHECK(
+      test::names(test::capture(rows, shapes, passes)) ==
+      std::vector<std::string>{"conv2d + reshape + tanh"});
+  CHECK(test::same_bits(rows, shapes, passes));
+}
+
+TEST_CASE("a product that is read in its own shape has no epilogue in another", "[autograd]") {
+  test::Engine engine;
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor product = matmul(in[0], in[1]);
+    const Tensor flat = reshape(product, {-1});
+    return {tanh(flat), sum(product, {0}, false)};
+  };
+  const std::initializer_list<Shape> shapes{{33, 20}, {20, 50}};
+  CHECK(
+      test::names(test::capture(function, shapes, passes)) ==
+      std::vector<std::string>{"matmul", "reshape", "tanh", "sum"});
+  CHECK(test::same_bits(function, shapes, passes));
+  const GraphFunction handed_out = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor flat = reshape(matmul(in[0], in[1]), {-1});
+    return {tanh(flat), flat};
+  };
+  CHECK(
+      test::names(test::capture(handed_out, shapes, passes)) ==
+      std::vector<std::string>{"matmul", "reshape", "tanh"});
+  CHECK(test::same_bits(handed_out, shapes, passes));
+}
+
 TEST_CASE("a product that others read is handed out too", "[autograd][passes]") {
   test::Engine engine(GENERATE(1u, 2u));
   const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {

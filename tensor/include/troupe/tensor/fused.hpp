@@ -42,7 +42,8 @@ class Executable {
 ///          segment's input 0.
 /// Outputs  the head's result, if something else reads it too; then the segment's.
 /// Shape    all outputs, and the head's result, have one shape; the segment's inputs broadcast to
-///          it.
+///          it. Or the head's result, which then nothing else reads, has as many elements in
+///          another shape: a reshape lay between.
 struct Fused {
   static constexpr OpId id{990};
   static constexpr std::string_view name = "fused";
@@ -50,6 +51,8 @@ struct Fused {
   OpRef head;                     ///< null: none
   std::uint16_t head_inputs = 0;  ///< how many of the inputs are the head's
   bool keeps_head = false;        ///< output 0 is the head's result
+  bool reshapes_head = false;     ///< the head's result has a shape of its own,
+  Shape head_shape;               ///< this one
   Segment segment;
   std::shared_ptr<const Executable> executable;  ///< of the device that it was compiled for
 
