@@ -91,12 +91,13 @@ class Work {
       views.push_back(in_place ? in[views.size()] : tensor(meta));
       launch.call.out[launch.call.out_count++] = views.back();
     }
-    if constexpr (Op::family == OpFamily::elementwise)
-      launch.expression = table()
-                              .expressions[test::index_of<Op>]
-                              ->by_dtype[static_cast<std::size_t>(in.back().dtype)];
-    else
+    if constexpr (Op::family == OpFamily::elementwise) {
+      const Expressions& expressions = *table().expressions[test::index_of<Op>];
+      launch.expression = expressions.by_dtype[static_cast<std::size_t>(in.back().dtype)];
+      launch.waits = expressions.waits;
+    } else {
       launch.plan = table().plans[test::index_of<Op>];
+    }
     launches_.push_back(std::move(launch));
     return views;
   }
@@ -105,7 +106,7 @@ class Work {
     for (const Launch& launch : launches_) {
       Plan plan;
       if (launch.expression)
-        table().plan_elementwise(launch.call, plan, launch.expression);
+        table().plan_elementwise(launch.call, plan, launch.expression, launch.waits);
       else
         launch.plan(launch.call, plan);
       runner.run(launch.call, plan);
@@ -127,6 +128,7 @@ class Work {
     KernelCall call;
     PlanFunction plan = nullptr;
     Expression expression = nullptr;
+    bool waits = false;
   };
 
   /// The first elements are drawn, the others repeat them: drawing takes longer than what is timed.

@@ -213,7 +213,7 @@ void Kernel<Copy, Arch>::plan(const KernelCall& call, Plan& plan) {
 
 template <>
 void Kernel<Cast, Arch>::plan(const KernelCall& call, Plan& plan) {
-  ElementwiseLoops<Arch>::plan(call, plan, conversion(call.in[0].dtype, call.out[0].dtype));
+  ElementwiseLoops<Arch>::plan(call, plan, conversion(call.in[0].dtype, call.out[0].dtype), true);
 }
 
 template <>

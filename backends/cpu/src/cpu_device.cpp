@@ -197,7 +197,7 @@ void CpuDevice::plan(
     const DType dtype = call.in[call.in_count - 1].dtype;
     const Expression expression = expressions->by_dtype[static_cast<std::size_t>(dtype)];
     if (!expression) throw_unsupported(op.name, dtype);
-    table_.plan_elementwise(call, plan, expression);
+    table_.plan_elementwise(call, plan, expression, expressions->waits);
     return;
   }
   table_.plans[index](call, plan);

@@ -1,6 +1,7 @@
 #include "elementwise.hpp"
 
 #include "simd.hpp"
+#include "stream.hpp"
 
 #include <cstring>
 
@@ -8,7 +9,11 @@ namespace troupe::cpu {
 
 template <>
 void ElementwiseLoops<Arch>::run(
-    const KernelCall& call, Expression expression, std::int64_t begin, std::int64_t end);
+    const KernelCall& call,
+    Expression expression,
+    std::int64_t begin,
+    std::int64_t end,
+    bool streams);
 
 namespace {
 
@@ -174,6 +179,37 @@ struct Tiles {
       std::byte of[ElementwiseLoops<Arch>::inputs_max][ElementwiseLoops<Arch>::tile_elements * 8];
 };
 
+/// Where results of up to a tile go: to the output, or past the caches by way of a tile that stays
+/// in the first one.
+class Results {
+ public:
+  Results(const KernelCall& call, bool streams)
+      : streams(streams), out_(call.out[0].as<std::byte>()), bytes_(size_of(call.out[0].dtype)) {}
+  ~Results() {
+    if (streams) Stream<Arch>::finish();
+  }
+  Results(const Results&) = delete;
+  Results& operator=(const Results&) = delete;
+
+  void compute(
+      const void* attributes,
+      Expression expression,
+      const void* const* from,
+      std::int64_t begin,
+      std::int64_t n) {
+    std::byte* const to = out_ + begin * static_cast<std::int64_t>(bytes_);
+    expression(attributes, streams ? tile_ : to, from, n);
+    if (streams) Stream<Arch>::copy(to, tile_, static_cast<std::size_t>(n) * bytes_, true);
+  }
+
+  const bool streams;
+
+ private:
+  alignas(64) std::byte tile_[ElementwiseLoops<Arch>::tile_elements * 8];
+  std::byte* out_;
+  std::size_t bytes_;
+};
+
 /// Row by row: each input is contiguous along the innermost dimension, or repeats one element
 /// there.
 void run_rows(
@@ -181,21 +217,23 @@ void run_rows(
     Expression expression,
     const Nest& nest,
     std::int64_t begin,
-    std::int64_t end) {
+    std::int64_t end,
+    bool streams) {
   Tiles tiles;
   Cursor cursors[ElementwiseLoops<Arch>::inputs_max];
   const void* from[ElementwiseLoops<Arch>::inputs_max];
   std::size_t bytes[ElementwiseLoops<Arch>::inputs_max];
   const std::byte* repeated[ElementwiseLoops<Arch>::inputs_max] = {};
+  Results results(call, streams);
   std::int64_t longest = end - begin;
+  if (results.streams && longest > ElementwiseLoops<Arch>::tile_elements)
+    longest = ElementwiseLoops<Arch>::tile_elements;
   for (std::size_t k = 0; k < call.in_count; ++k) {
     seek(cursors[k], nest, nest.strides[k], begin);
     bytes[k] = size_of(call.in[k].dtype);
     if (nest.strides[k][0] == 0 && longest > ElementwiseLoops<Arch>::tile_elements)
       longest = ElementwiseLoops<Arch>::tile_elements;
   }
-  auto* out = call.out[0].as<std::byte>();
-  const std::size_t out_bytes = size_of(call.out[0].dtype);
   std::int64_t in_row = begin % nest.sizes[0];
   while (begin < end) {
     std::int64_t run = nest.sizes[0] - in_row;
@@ -216,7 +254,7 @@ void run_rows(
       }
       advance(cursors[k], nest, nest.strides[k], run);
     }
-    expression(call.attributes, out + begin * static_cast<std::int64_t>(out_bytes), from, run);
+    results.compute(call.attributes, expression, from, begin, run);
     begin += run;
     in_row += run;
     if (in_row == nest.sizes[0]) in_row = 0;
@@ -229,11 +267,11 @@ void run_tiles(
     Expression expression,
     const Nest& nest,
     std::int64_t begin,
-    std::int64_t end) {
+    std::int64_t end,
+    bool streams) {
   Tiles tiles;
   const void* from[ElementwiseLoops<Arch>::inputs_max];
-  auto* out = call.out[0].as<std::byte>();
-  const std::size_t out_bytes = size_of(call.out[0].dtype);
+  Results results(call, streams);
   while (begin < end) {
     const std::int64_t n = end - begin < ElementwiseLoops<Arch>::tile_elements
                                ? end - begin
@@ -247,7 +285,7 @@ void run_tiles(
         from[k] = tiles.of[k];
       }
     }
-    expression(call.attributes, out + begin * static_cast<std::int64_t>(out_bytes), from, n);
+    results.compute(call.attributes, expression, from, begin, n);
     begin += n;
   }
 }
@@ -262,14 +300,19 @@ void run_chunk(const KernelCall& call, const Plan& plan, std::uint32_t chunk, st
       begin,
       begin + (left < ElementwiseLoops<Arch>::chunk_elements
                    ? left
-                   : ElementwiseLoops<Arch>::chunk_elements));
+                   : ElementwiseLoops<Arch>::chunk_elements),
+      plan.numbers[2] != 0);
 }
 
 }  // namespace
 
 template <>
 void ElementwiseLoops<Arch>::run(
-    const KernelCall& call, Expression expression, std::int64_t begin, std::int64_t end) {
+    const KernelCall& call,
+    Expression expression,
+    std::int64_t begin,
+    std::int64_t end,
+    bool streams) {
   const Nest nest = nest_of(call);
   // Rows shorter than this cost more in calls than gathering them costs.
   constexpr std::int64_t row_least = 64;
@@ -277,18 +320,21 @@ void ElementwiseLoops<Arch>::run(
   for (std::size_t k = 0; k < call.in_count; ++k)
     rows = rows && (nest.strides[k][0] == 0 || nest.strides[k][0] == 1);
   if (rows)
-    run_rows(call, expression, nest, begin, end);
+    run_rows(call, expression, nest, begin, end, streams);
   else
-    run_tiles(call, expression, nest, begin, end);
+    run_tiles(call, expression, nest, begin, end, streams);
 }
 
 template <>
-void ElementwiseLoops<Arch>::plan(const KernelCall& call, Plan& plan, Expression expression) {
+void ElementwiseLoops<Arch>::plan(
+    const KernelCall& call, Plan& plan, Expression expression, bool waits) {
   std::int64_t total = 1;
   for (std::size_t d = 0; d < call.out[0].shape.size(); ++d) total *= call.out[0].shape[d];
   if (total == 0) return;
   plan.numbers[0] = reinterpret_cast<std::int64_t>(expression);
   plan.numbers[1] = total;
+  const auto out_bytes = static_cast<std::int64_t>(size_of(call.out[0].dtype));
+  plan.numbers[2] = waits && Stream<Arch>::pays(total * out_bytes);
   std::size_t bytes = size_of(call.out[0].dtype);
   for (std::size_t k = 0; k < call.in_count; ++k) bytes += size_of(call.in[k].dtype);
   plan.cost_ns = static_cast<double>(total) * static_cast<double>(bytes) / 15;  // 15 GB/s

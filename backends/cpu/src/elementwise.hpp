@@ -14,6 +14,9 @@ using Expression =
 /// The expressions of one op, by the dtype it computes in; null where it has none.
 struct Expressions {
   Expression by_dtype[dtype_count] = {};
+  /// It does so little to an element that it waits for memory: large results then go past the
+  /// caches. What computes longer has time to write through them, and is held up otherwise.
+  bool waits = false;
 };
 
 /// Runs elementwise ops on one instruction set: broadcasts and strides are resolved here, once for
@@ -26,10 +29,15 @@ struct ElementwiseLoops {
   /// cache.
   static constexpr std::int64_t tile_elements = 512;
 
-  static void plan(const KernelCall& call, Plan& plan, Expression expression);
-  /// Computes the output's elements from `begin` to before `end`, in row-major order.
+  static void plan(const KernelCall& call, Plan& plan, Expression expression, bool waits);
+  /// Computes the output's elements from `begin` to before `end`, in row-major order; past the
+  /// caches if `streams`.
   static void run(
-      const KernelCall& call, Expression expression, std::int64_t begin, std::int64_t end);
+      const KernelCall& call,
+      Expression expression,
+      std::int64_t begin,
+      std::int64_t end,
+      bool streams = false);
   [[nodiscard]] static Expression copy_of(std::size_t element_bytes);
   [[nodiscard]] static Expression conversion_of(DType from, DType to);
 };

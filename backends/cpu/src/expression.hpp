@@ -112,6 +112,7 @@ constexpr Expressions expressions_for() {
   Expressions all;
   ((all.by_dtype[static_cast<std::size_t>(dtype_of<Types>)] = &ExpressionOf<Op, Types, A>::run),
    ...);
+  all.waits = Op::promotion != Promotion::floating;
   return all;
 }
 template <class Op, class A>

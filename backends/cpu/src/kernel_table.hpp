@@ -13,7 +13,8 @@ namespace troupe::cpu {
 struct KernelTable {
   PlanFunction plans[AllOps::size] = {};
   const Expressions* expressions[AllOps::size] = {};
-  void (*plan_elementwise)(const KernelCall& call, Plan& plan, Expression expression) = nullptr;
+  void (*plan_elementwise)(const KernelCall& call, Plan& plan, Expression expression, bool waits) =
+      nullptr;
   Expression (*conversion_of)(DType from, DType to) = nullptr;  ///< what a cast is in a segment
   LimitLoops limit_loops;
 };
