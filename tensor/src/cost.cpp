@@ -74,8 +74,7 @@ double flops_of(const OpInstance& op, std::span<const Meta> inputs, std::span<co
   return most;
 }
 
-double fused_flops(
-    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) {
+double fused_flops(const Fused& fused, std::span<const Meta> inputs) {
   double flops = 0;
   if (fused.head) {
     const std::span<const Meta> of_head = inputs.first(fused.head_inputs);
@@ -83,7 +82,9 @@ double fused_flops(
     fused.head->info().infer(fused.head->attributes(), of_head, result);
     flops = flops_of(*fused.head, of_head, result);
   }
-  return flops + elements(outputs[0]) * static_cast<double>(fused.segment.steps.size());
+  const std::size_t steps = fused.segment.steps.size() + (fused.fold ? 1 : 0);
+  const auto each = static_cast<double>(elements_in(fused.segment_shape(inputs)));
+  return flops + each * static_cast<double>(steps);
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ Cost cost_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const
     return cost_of(
         *static_cast<const Packed*>(op.attributes())->op, inputs.first(inputs.size() - 1), outputs);
   cost.flops = info.family == OpFamily::fused
-                   ? fused_flops(*static_cast<const Fused*>(op.attributes()), inputs, outputs)
+                   ? fused_flops(*static_cast<const Fused*>(op.attributes()), inputs)
                    : flops_of(op, inputs, outputs);
   for (const Meta& output : outputs) cost.bytes += bytes(output);
   for (std::size_t i = 0; i < inputs.size(); ++i)

@@ -7,6 +7,9 @@ bool Device::can_fuse(const OpInstance&, DType) const noexcept { return false; }
 bool Device::can_end_with(const Fused&, std::span<const Meta>, const Meta&) const noexcept {
   return false;
 }
+bool Device::can_fold(const Fused&, std::span<const Meta>, const Meta&) const noexcept {
+  return false;
+}
 std::shared_ptr<const Executable> Device::compile(
     const Fused&, std::span<const Meta>, std::span<const Meta>) const {
   return nullptr;

@@ -22,8 +22,9 @@
 #include <vector>
 
 // Goal: whatever the passes do, the bits are those of the graph as it was captured. Method: random
-// graphs over all elementwise ops and the ops that chains begin and end at, with their gradients,
-// run as captured, with all passes, and with each pass left out in turn.
+// graphs over all elementwise ops and the ops that chains begin and end at, products and folds
+// among them, with their gradients, run as captured, with all passes, and with each pass left out
+// in turn.
 namespace troupe {
 namespace {
 
@@ -119,8 +120,37 @@ class Draw {
     return x.dtype() == DType::float32 ? x : cast(x, DType::float32);
   }
 
+  /// A fold over all axes or one of them, of floats or of answers; of few numbers, so that products
+  /// of them stay finite.
+  Tensor fold(const Tensor& f) {
+    const bool keepdim = below(2) == 0;
+    Dims axes;
+    if (f.rank() > 0 && below(4) != 0) axes.push_back(static_cast<std::int64_t>(below(f.rank())));
+    const auto over = [&]<class Op>(Op, const Tensor& x) {
+      return apply(fold_over<Op>(axes, keepdim), x);
+    };
+    switch (below(8)) {
+      case 0:
+        return over(Mean{}, f);
+      case 1:
+        return over(Prod{}, clamp(f, 0.9, 1.1));
+      case 2:
+        return over(Amax{}, f);
+      case 3:
+        return over(Amin{}, f);
+      case 4:
+        return cast(over(All{}, f > -1), DType::float32);
+      case 5:
+        return cast(over(Any{}, f > 1), DType::float32);
+      case 6:
+        return cast(over(Sum{}, f > 0), DType::float32);
+      default:
+        return over(Sum{}, f);
+    }
+  }
+
   Tensor next(const std::vector<Known>& known) {
-    const std::size_t kind = below(16);
+    const std::size_t kind = below(19);
     const Tensor x = any();
     if (kind < 10) {
       const Known& op = known[below(known.size())];
@@ -141,6 +171,10 @@ class Draw {
         return f - mean(f, {-1}, true);
       case 14:
         return softmax(f, -1);
+      case 15:
+      case 16:
+      case 17:
+        return fold(f);
       default:
         return reshape(reshape(f, {-1}) + 1, f.shape()) * f;
     }
@@ -178,6 +212,8 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
   const std::uint64_t graphs = on_gpu() ? 30 : 10'000;
   std::size_t fused = 0;
   std::size_t with_heads = 0;
+  std::size_t with_folds = 0;
+  std::size_t with_stored_folds = 0;
   for (std::uint64_t i = 0; i < graphs; ++i) {
     Draw draw(i);
     const Shape shape = draw.shape();
@@ -204,7 +240,9 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
       for (const Graph::Op& op : program.graph().ops) {
         if (op.info().family != OpFamily::fused) continue;
         ++fused;
-        if (static_cast<const Fused*>(op.op->attributes())->head) ++with_heads;
+        const auto& attributes = *static_cast<const Fused*>(op.op->attributes());
+        if (attributes.head) ++with_heads;
+        if (attributes.fold) ++(attributes.folded_output() ? with_stored_folds : with_folds);
       }
       return bytes_of(program.run(std::span<const Tensor>(inputs).subspan(2)));
     };
@@ -218,6 +256,9 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
   // The test is about something.
   CHECK(fused > graphs);
   CHECK(with_heads > graphs / 10);
+  if (on_gpu()) return;  // where chains do not end with folds
+  CHECK(with_folds > graphs / 4);
+  CHECK(with_stored_folds > graphs / 4);
 }
 
 }  // namespace troupe

@@ -10,25 +10,6 @@ namespace troupe {
 
 namespace {
 
-/// An elementwise op as the segment of one step that it is.
-Segment segment_of(const Graph::Op& op) {
-  if (op.info().family == OpFamily::fused)
-    return static_cast<const Fused*>(op.op->attributes())->segment;
-  Segment segment;
-  Segment::Step step;
-  step.op = op.op;
-  std::vector<Graph::Cell> seen;
-  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
-    const auto found = std::find(seen.begin(), seen.end(), op.inputs[i]);
-    step.from[i] = static_cast<std::uint16_t>(found - seen.begin());
-    if (found == seen.end()) seen.push_back(op.inputs[i]);
-  }
-  segment.inputs = static_cast<std::uint16_t>(seen.size());
-  segment.steps.push_back(std::move(step));
-  segment.outputs.push_back(segment.inputs);
-  return segment;
-}
-
 /// The segment with its input `k` in the first place.
 void put_first(Segment& segment, std::uint16_t k) {
   for (Segment::Step& step : segment.steps)
@@ -52,9 +33,8 @@ class Epilogues {
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
-      const OpFamily family = graph_.ops[o].info().family;
-      if (graph_.ops[o].late) continue;
-      if (family != OpFamily::elementwise && family != OpFamily::fused) continue;
+      const Graph::Op& tail = graph_.ops[o];
+      if (tail.info().family != OpFamily::fused && !is_step(graph_, tail, device_)) continue;
       const std::vector<Graph::Cell> inputs = graph_.ops[o].inputs;
       for (const Graph::Cell cell : inputs)
         if (join(o, cell)) break;

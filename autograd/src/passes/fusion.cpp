@@ -29,7 +29,7 @@ class Groups {
     for (std::uint32_t o = 0; o < graph.ops.size(); ++o) {
       parent_[o] = o;
       const Graph::Op& op = graph.ops[o];
-      fusible_[o] = may_be_fused(op, device);
+      fusible_[o] = is_step(graph, op, device);
       const auto see = [&](Graph::Cell cell, bool reads) {
         const std::uint32_t before = producers_[cell];
         if (before == no_op) return;
@@ -58,10 +58,6 @@ class Groups {
   }
 
  private:
-  [[nodiscard]] bool may_be_fused(const Graph::Op& op, const Device& device) const {
-    return op.info().arity > 0 && !op.late && graph_.metas[op.outputs[0]].elements() > 0 &&
-           device.can_fuse(*op.op, graph_.metas[op.inputs.back()].dtype);
-  }
   [[nodiscard]] bool alike(std::uint32_t a, std::uint32_t b) const noexcept {
     return fusible_[a] && fusible_[b] &&
            graph_.metas[graph_.ops[a].outputs[0]].shape ==

@@ -34,6 +34,8 @@ const Known& known(Pass pass) noexcept {
        [](Graph& graph, Device& device, std::uint64_t) { fuse_elementwise(graph, device); }},
       {"epilogues",
        [](Graph& graph, Device& device, std::uint64_t) { add_epilogues(graph, device); }},
+      {"reductions",
+       [](Graph& graph, Device& device, std::uint64_t) { fuse_reductions(graph, device); }},
       {"packing", [](Graph& graph, Device& device, std::uint64_t) { pack_weights(graph, device); }},
       {"recomputation",
        [](Graph& graph, Device&, std::uint64_t memory_bytes) {
@@ -143,6 +145,29 @@ void complete_fused(const Graph& graph, const Device& device, Fused attributes, 
   attributes.executable =
       device.compile(attributes, metas_of(graph, op.inputs), metas_of(graph, op.outputs));
   op.op = make_op(attributes);
+}
+
+bool is_step(const Graph& graph, const Graph::Op& op, const Device& device) {
+  return op.info().arity > 0 && !op.late && graph.metas[op.outputs[0]].elements() > 0 &&
+         device.can_fuse(*op.op, graph.metas[op.inputs.back()].dtype);
+}
+
+Segment segment_of(const Graph::Op& op) {
+  if (op.info().family == OpFamily::fused)
+    return static_cast<const Fused*>(op.op->attributes())->segment;
+  Segment segment;
+  Segment::Step step;
+  step.op = op.op;
+  std::vector<Graph::Cell> seen;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const auto found = std::find(seen.begin(), seen.end(), op.inputs[i]);
+    step.from[i] = static_cast<std::uint16_t>(found - seen.begin());
+    if (found == seen.end()) seen.push_back(op.inputs[i]);
+  }
+  segment.inputs = static_cast<std::uint16_t>(seen.size());
+  segment.steps.push_back(std::move(step));
+  segment.outputs.push_back(segment.inputs);
+  return segment;
 }
 
 std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells) {

@@ -18,6 +18,7 @@ void merge_common_subexpressions(Graph& graph, const Device& device);
 void move_activations_behind_pooling(Graph& graph);
 void fuse_elementwise(Graph& graph, const Device& device);
 void add_epilogues(Graph& graph, const Device& device);
+void fuse_reductions(Graph& graph, const Device& device);
 void pack_weights(Graph& graph, const Device& device);
 /// Throws `out_of_memory`, naming the largest holders, where no plan fits.
 void recompute_within(Graph& graph, std::uint64_t budget);
@@ -53,6 +54,11 @@ class Renaming {
 void erase_ops(Graph& graph, const std::vector<bool>& marked);
 
 [[nodiscard]] std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells);
+/// Whether an op can be a step of a segment on the device.
+[[nodiscard]] bool is_step(const Graph& graph, const Graph::Op& op, const Device& device);
+/// A segment's op as that segment; an elementwise op as the segment of one step that it is, which
+/// reads each cell once.
+[[nodiscard]] Segment segment_of(const Graph::Op& op);
 /// Makes the op, whose inputs and outputs are there, one that launches `attributes`, compiled for
 /// the device.
 void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op);

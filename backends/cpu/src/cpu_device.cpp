@@ -7,17 +7,25 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/ops/all.hpp>
+#include <troupe/tensor/ops/amax.hpp>
+#include <troupe/tensor/ops/amin.hpp>
+#include <troupe/tensor/ops/any.hpp>
 #include <troupe/tensor/ops/cast.hpp>
 #include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 #include <troupe/tensor/ops/linear.hpp>
 #include <troupe/tensor/ops/matmul.hpp>
+#include <troupe/tensor/ops/mean.hpp>
+#include <troupe/tensor/ops/prod.hpp>
+#include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/packed.hpp>
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -332,8 +340,45 @@ bool CpuDevice::can_end_with(
          (result.dtype == DType::float32 || result.dtype == DType::float64);
 }
 
+namespace {
+
+/// The axes that one of the ops of fold_loops.hpp folds; null for other ops.
+const Dims* axes_of_fold(const OpInstance& op) noexcept {
+  const OpId id = op.info().id;
+  if (id != Sum::id && id != Mean::id && id != Prod::id && id != Amax::id && id != Amin::id &&
+      id != All::id && id != Any::id)
+    return nullptr;
+  return &static_cast<const Fold*>(op.attributes())->axes;
+}
+
+/// How many groups of adjacent axes there are that are folded, or kept, alike.
+std::size_t fold_groups(const Shape& shape, const Dims& axes) {
+  if (shape.empty()) return 0;
+  std::vector<bool> folds(shape.size(), axes.empty());
+  for (const std::int64_t axis : axes)
+    folds[static_cast<std::size_t>(
+        axis < 0 ? axis + static_cast<std::int64_t>(shape.size()) : axis)] = true;
+  std::size_t groups = 0;
+  bool before = false;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) continue;
+    groups += groups == 0 || folds[d] != before ? 1 : 0;
+    before = folds[d];
+  }
+  return groups;
+}
+
+}  // namespace
+
+bool CpuDevice::can_fold(
+    const Fused& fused, std::span<const Meta>, const Meta& folded) const noexcept {
+  const Dims* const axes = axes_of_fold(*fused.fold);
+  // What has many groups is copied in front, with its axes in another order; four are always few.
+  return axes && !fused.head && fold_groups(folded.shape, *axes) <= 4;
+}
+
 std::shared_ptr<const Executable> CpuDevice::compile(
-    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) const {
+    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta>) const {
   std::vector<DType> dtypes;
   if (fused.head) {
     Metas result;
@@ -342,7 +387,10 @@ std::shared_ptr<const Executable> CpuDevice::compile(
   }
   for (const Meta& meta : inputs.subspan(fused.head_inputs)) dtypes.push_back(meta.dtype);
   return std::make_shared<const SegmentKernel>(
-      fused.segment, dtypes, outputs[0].elements(), [this](const OpInstance& op, DType dtype) {
+      fused,
+      dtypes,
+      fused.fold ? fused.segment_shape(inputs) : Shape{},
+      [this](const OpInstance& op, DType dtype) {
         const Expression expression = expression_of(op, dtype);
         if (!expression) throw_unsupported(op.info().name, dtype);
         return expression;
@@ -365,7 +413,8 @@ Ticket CpuDevice::launch_fused(
     inputs[in_count++] = view_of(**head_result);
   }
   for (const Value& value : from.subspan(fused.head_inputs)) inputs[in_count++] = view_of(*value);
-  for (const Value& value : launch.outputs.subspan(fused.keeps_head ? 1 : 0))
+  for (const Value& value :
+       launch.outputs.subspan(fused.keeps_head ? 1 : 0, fused.segment_outputs()))
     outputs[out_count++] = view_of(*value);
   SegmentCall segment;
   kernel.prepare(segment, {inputs, in_count}, {outputs, out_count});
@@ -388,6 +437,21 @@ Ticket CpuDevice::launch_fused(
       plan.cost_ns += kernel.cost_ns(elements_in(segment.shape));
     else
       add_segment_phase(segment, plan);
+  } else if (fused.fold) {
+    const OpInstance& fold = *fused.fold;
+    fill_call(call, fold, launch, {}, launch.outputs.last(1));
+    const std::optional<std::size_t> stored = fused.folded_output();
+    call.in_count = 1;
+    call.in[0] = {
+        stored ? outputs[*stored].data : nullptr,
+        kernel.folded(),
+        true,
+        kernel.shape(),
+        contiguous_strides(kernel.shape())};
+    call.segment = &segment;
+    call.make_elements = &SegmentKernel::make;
+    this->plan(index_of(fold.info().id), fold.info(), call, plan);
+    plan.cost_ns += kernel.cost_ns(elements_in(segment.shape));
   } else {
     call.segment = &segment;
     add_segment_phase(segment, plan);

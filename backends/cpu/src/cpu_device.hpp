@@ -39,6 +39,8 @@ class CpuDevice final : public Device {
   [[nodiscard]] bool can_fuse(const OpInstance& op, DType dtype) const noexcept override;
   [[nodiscard]] bool can_end_with(
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
+  [[nodiscard]] bool can_fold(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept override;
   [[nodiscard]] std::shared_ptr<const Executable> compile(
       const Fused& fused,
       std::span<const Meta> inputs,

@@ -106,71 +106,134 @@ struct AnyFold {
   static bool finish(std::uint8_t yes, std::int64_t) { return yes != 0; }
 };
 
-/// The largest or smallest of a plain array of floats, by packs, four in turn. A NaN wins.
+/// Folds a plain array, as a whole or piece by piece. Partial results, each for every so many-th
+/// element, are joined by halves: the order depends on the length alone. They stand in four arrays,
+/// each a register or two, so that none waits for the one before.
 template <class F>
-typename F::In fold_row_of_packs(const typename F::In* x, std::int64_t n) {
+class RowFold {
+  using In = typename F::In;
+  using Sum = typename F::Sum;
+  static constexpr std::int64_t lanes = 16;
+
+ public:
+  /// What every piece but the last has a multiple of.
+  static constexpr std::int64_t unit = 4 * lanes;
+
+  RowFold() {
+    for (std::int64_t j = 0; j < lanes; ++j) a_[j] = b_[j] = c_[j] = d_[j] = F::identity;
+  }
+  void take(const In* x, std::int64_t n) { add(x, n, a_, b_, c_, d_); }
+  Sum total() { return join(a_, b_, c_, d_); }
+
+  static Sum of(const In* x, std::int64_t n) {
+    Sum a[lanes];
+    Sum b[lanes];
+    Sum c[lanes];
+    Sum d[lanes];
+    for (std::int64_t j = 0; j < lanes; ++j) a[j] = b[j] = c[j] = d[j] = F::identity;
+    add(x, n, a, b, c, d);
+    return join(a, b, c, d);
+  }
+
+ private:
+  [[gnu::always_inline]] static void add(
+      const In* x,
+      std::int64_t n,
+      Sum (&a)[lanes],
+      Sum (&b)[lanes],
+      Sum (&c)[lanes],
+      Sum (&d)[lanes]) {
+    std::int64_t i = 0;
+    for (; i + unit <= n; i += unit) {
+      for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
+      for (std::int64_t j = 0; j < lanes; ++j) b[j] = F::step(b[j], x[i + lanes + j]);
+      for (std::int64_t j = 0; j < lanes; ++j) c[j] = F::step(c[j], x[i + 2 * lanes + j]);
+      for (std::int64_t j = 0; j < lanes; ++j) d[j] = F::step(d[j], x[i + 3 * lanes + j]);
+    }
+    for (; i + lanes <= n; i += lanes)
+      for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
+    for (std::int64_t j = 0; i < n; ++i, ++j) b[j] = F::step(b[j], x[i]);
+  }
+  [[gnu::always_inline]] static Sum join(
+      Sum (&a)[lanes], Sum (&b)[lanes], Sum (&c)[lanes], Sum (&d)[lanes]) {
+    for (std::int64_t j = 0; j < lanes; ++j)
+      a[j] = F::join(F::join(a[j], b[j]), F::join(c[j], d[j]));
+    for (std::int64_t half = lanes / 2; half > 0; half /= 2)
+      for (std::int64_t j = 0; j < half; ++j) a[j] = F::join(a[j], a[j + half]);
+    return a[0];
+  }
+
+  Sum a_[lanes];
+  Sum b_[lanes];
+  Sum c_[lanes];
+  Sum d_[lanes];
+};
+
+/// The largest or smallest of a plain array of floats, by packs, four in turn. A NaN wins: the last
+/// of those behind the last whole turn of the packs, or else the first of all.
+template <class F>
+requires(std::is_floating_point_v<typename F::Sum>&& requires {
+  typename F::Arch;
+}) class RowFold<F> {
   using T = typename F::In;
   using P = Pack<T, typename F::Arch>;
-  P best[4] = {
-      P(Vec<T, typename F::Arch>(F::identity)),
-      P(Vec<T, typename F::Arch>(F::identity)),
-      P(Vec<T, typename F::Arch>(F::identity)),
-      P(Vec<T, typename F::Arch>(F::identity))};
-  auto nan = is_nan(best[0]);
-  std::int64_t i = 0;
-  for (; i + 4 * P::size <= n; i += 4 * P::size)
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {
-      const P next = P::load(x + i + k * P::size);
-      best[k] = F::beyond(next, best[k]);
-      nan = nan | is_nan(next);
-    }
-  alignas(64) T lanes[P::size];
-  F::beyond(F::beyond(best[0], best[1]), F::beyond(best[2], best[3])).store(lanes);
-  T result = F::identity;
-  for (const T lane : lanes) result = F::step(result, lane);
-  for (; i < n; ++i) result = F::step(result, x[i]);
-  if (any(nan))
-    for (i = 0; result == result; ++i) result = F::step(result, x[i]);
-  return result;
-}
+  static constexpr std::int64_t turn = 4 * P::size;
 
-/// Folds a plain array. Partial results, each for every so many-th element, are joined by halves:
-/// the order depends on `n` alone. They stand in four arrays, each a register or two, so that none
-/// waits for the one before.
+ public:
+  static constexpr std::int64_t unit = 64;
+  static_assert(unit % turn == 0);
+
+  RowFold() {
+    for (P& best : best_) best = P(Vec<T, typename F::Arch>(F::identity));
+  }
+  static T of(const T* x, std::int64_t n) {
+    RowFold fold;
+    fold.take(x, n);
+    return fold.total();
+  }
+  [[gnu::always_inline]] void take(const T* x, std::int64_t n) {
+    P best[4] = {best_[0], best_[1], best_[2], best_[3]};
+    auto nan = is_nan(best[0]);
+    std::int64_t i = 0;
+    for (; i + turn <= n; i += turn)
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        const P next = P::load(x + i + k * P::size);
+        best[k] = F::beyond(next, best[k]);
+        nan = nan | is_nan(next);
+      }
+    for (int k = 0; k < 4; ++k) best_[k] = best[k];
+    if (any(nan))
+      for (std::int64_t k = 0; first_nan_ == first_nan_; ++k)
+        first_nan_ = F::step(first_nan_, x[k]);
+    for (; i < n; ++i) rest_ = F::step(rest_, x[i]);
+  }
+  [[gnu::always_inline]] T total() {
+    alignas(64) T lanes[P::size];
+    F::beyond(F::beyond(best_[0], best_[1]), F::beyond(best_[2], best_[3])).store(lanes);
+    T result = F::identity;
+    for (const T lane : lanes) result = F::step(result, lane);
+    result = F::step(result, rest_);
+    return result == result ? F::step(result, first_nan_) : result;
+  }
+
+ private:
+  P best_[4];
+  T first_nan_ = F::identity;  // of those in whole turns
+  T rest_ = F::identity;       // of those behind them
+};
+
 template <class F>
 typename F::Sum fold_row(const typename F::In* x, std::int64_t n) {
-  if constexpr (std::is_floating_point_v<typename F::Sum> && requires { typename F::Arch; })
-    return fold_row_of_packs<F>(x, n);
-  using Sum = typename F::Sum;
-  constexpr std::int64_t lanes = 16;
-  Sum a[lanes];
-  Sum b[lanes];
-  Sum c[lanes];
-  Sum d[lanes];
-  for (std::int64_t j = 0; j < lanes; ++j) a[j] = b[j] = c[j] = d[j] = F::identity;
-  std::int64_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
-    for (std::int64_t j = 0; j < lanes; ++j) b[j] = F::step(b[j], x[i + lanes + j]);
-    for (std::int64_t j = 0; j < lanes; ++j) c[j] = F::step(c[j], x[i + 2 * lanes + j]);
-    for (std::int64_t j = 0; j < lanes; ++j) d[j] = F::step(d[j], x[i + 3 * lanes + j]);
-  }
-  for (; i + lanes <= n; i += lanes)
-    for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::step(a[j], x[i + j]);
-  for (std::int64_t j = 0; i < n; ++i, ++j) b[j] = F::step(b[j], x[i]);
-  for (std::int64_t j = 0; j < lanes; ++j) a[j] = F::join(F::join(a[j], b[j]), F::join(c[j], d[j]));
-  for (std::int64_t half = lanes / 2; half > 0; half /= 2)
-    for (std::int64_t j = 0; j < half; ++j) a[j] = F::join(a[j], a[j + half]);
-  return a[0];
+  return RowFold<F>::of(x, n);
 }
 
 /// So many adjacent columns go together: memory is read faster in stretches than by lines.
 inline constexpr std::int64_t fold_columns_max = 256;
 
-/// Folds `width` adjacent columns over `rows` rows, in order.
+/// Folds `rows` more rows of `width` adjacent columns, in order.
 template <class F>
-void fold_columns(
+[[gnu::always_inline]] inline void fold_more_columns(
     const typename F::In* x,
     std::int64_t rows,
     std::int64_t row_step,
@@ -178,7 +241,6 @@ void fold_columns(
     typename F::Sum* into) {
   using Sum = typename F::Sum;
   constexpr std::int64_t lanes = 16;
-  for (std::int64_t j = 0; j < width; ++j) into[j] = F::identity;
   // Some rows for each of the columns' registers, which are so loaded less often.
   constexpr std::int64_t rows_together = 4;
   for (std::int64_t r = 0; r < rows; r += rows_together) {
@@ -196,6 +258,18 @@ void fold_columns(
       for (std::int64_t k = 0; k < count; ++k)
         into[c] = F::step(into[c], x[(r + k) * row_step + c]);
   }
+}
+
+/// Folds `width` adjacent columns over `rows` rows.
+template <class F>
+void fold_columns(
+    const typename F::In* x,
+    std::int64_t rows,
+    std::int64_t row_step,
+    std::int64_t width,
+    typename F::Sum* into) {
+  for (std::int64_t j = 0; j < width; ++j) into[j] = F::identity;
+  fold_more_columns<F>(x, rows, row_step, width, into);
 }
 
 /// Copies a strided or oddly grouped input, kept dimensions first.
@@ -246,7 +320,9 @@ struct FoldKernel {
                               : item_elements == 0            ? items
                                                               : chunk_elements / item_elements;
     n[fold_sums_at] = static_cast<std::int64_t>(plan.scratch_bytes);
-    plan.add(&run_part, chunks(items, n[fold_items_per_chunk]));
+    plan.add(
+        call.make_elements ? &run_part<true> : &run_part<false>,
+        chunks(items, n[fold_items_per_chunk]));
     plan.cost_ns = static_cast<double>(total) * (shape.copies ? 1.0 : 0.25) + 20;
     if (shape.first > 1 || cut) {
       plan.scratch_bytes +=
@@ -258,6 +334,8 @@ struct FoldKernel {
  private:
   static std::int64_t chunks(std::int64_t n, std::int64_t each) { return (n + each - 1) / each; }
 
+  /// `Made`: the input's elements are made when they are needed.
+  template <bool Made>
   static void run_part(
       const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
     const auto& n = plan.numbers;
@@ -282,17 +360,67 @@ struct FoldKernel {
       const std::int64_t column = tile * fold_columns_max;
       const std::int64_t width =
           inner - column < fold_columns_max ? inner - column : fold_columns_max;
-      const T* const from = x + (line * n[fold_second] + row) * inner + column;
+      const std::int64_t from = (line * n[fold_second] + row) * inner + column;
       const std::int64_t to = (line * n[fold_segments] + segment) * inner + column;
       Sum part[fold_columns_max];
-      if (inner == 1)
-        part[0] = fold_row<F>(from, rows);
-      else
-        fold_columns<F>(from, rows, inner, width, part);
+      if constexpr (Made) {
+        if (inner == 1)
+          part[0] = fold_made_row(call, from, rows);
+        else
+          fold_made_columns(call, from, rows, inner, width, part);
+      } else {
+        if (inner == 1)
+          part[0] = fold_row<F>(x + from, rows);
+        else
+          fold_columns<F>(x + from, rows, inner, width, part);
+      }
       if (joins)
         for (std::int64_t j = 0; j < width; ++j) sums[to + j] = part[j];
       else
         for (std::int64_t j = 0; j < width; ++j) out[to + j] = F::finish(part[j], n[fold_second]);
+    }
+  }
+
+  /// Elements that are made at a time: they stay in the first-level cache.
+  static constexpr std::int64_t made_max = 1024;
+  static_assert(made_max % RowFold<F>::unit == 0 && made_max >= fold_columns_max);
+
+  /// The row of `n` elements that begins at element `from`.
+  static Sum fold_made_row(const KernelCall& call, std::int64_t from, std::int64_t n) {
+    const T* const kept = call.in[0].as<T>();
+    alignas(64) T made[made_max];
+    RowFold<F> fold;
+    for (const std::int64_t end = from + n; from < end; from += made_max) {
+      const std::int64_t some = end - from < made_max ? end - from : made_max;
+      call.make_elements(*call.segment, from, from + some, kept ? nullptr : made);
+      fold.take(kept ? kept + from : made, some);
+    }
+    return fold.total();
+  }
+  /// `rows` rows of `width` columns, of which the first begins at element `from`.
+  static void fold_made_columns(
+      const KernelCall& call,
+      std::int64_t from,
+      std::int64_t rows,
+      std::int64_t row_step,
+      std::int64_t width,
+      Sum* into) {
+    const T* const kept = call.in[0].as<T>();
+    alignas(64) T made[made_max];
+    for (std::int64_t j = 0; j < width; ++j) into[j] = F::identity;
+    const std::int64_t at_once = made_max / width;
+    for (; rows > 0; rows -= at_once, from += at_once * row_step) {
+      const std::int64_t count = rows < at_once ? rows : at_once;
+      if (width == row_step)
+        call.make_elements(*call.segment, from, from + count * width, kept ? nullptr : made);
+      else
+        for (std::int64_t r = 0; r < count; ++r)
+          call.make_elements(
+              *call.segment,
+              from + r * row_step,
+              from + r * row_step + width,
+              kept ? nullptr : made + r * width);
+      fold_more_columns<F>(kept ? kept + from : made, count, kept ? row_step : width, width, into);
     }
   }
 

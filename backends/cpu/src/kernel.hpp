@@ -51,6 +51,14 @@ struct KernelCall {
   const SegmentCall* segment = nullptr;
   void (*run_segment)(const SegmentCall& segment, std::int64_t begin, std::int64_t end) noexcept =
       nullptr;
+  /// Where the elements of `in[0]` come from, if they are not there yet: a fold, and none but the
+  /// kernels of folds can, has each of them made once, just before it takes it. They come to lie
+  /// at `to`; where that is null, in `in[0]`'s own memory.
+  void (*make_elements)(
+      const SegmentCall& segment,
+      std::int64_t begin,
+      std::int64_t end,
+      void* to) noexcept = nullptr;
 
   template <class Op>
   [[nodiscard]] const Op& op() const noexcept {

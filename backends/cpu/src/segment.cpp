@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace troupe::cpu {
 
@@ -138,11 +139,15 @@ std::size_t SegmentKernel::values_max(std::int64_t elements) noexcept {
 }
 
 SegmentKernel::SegmentKernel(
-    const Segment& segment,
+    const Fused& fused,
     std::span<const DType> inputs,
-    std::int64_t elements,
+    const Shape& shape,
     const ExpressionOf& expression_of)
-    : inputs_(inputs.size()), outputs_(std::max<std::size_t>(segment.outputs.size(), 1)) {
+    : inputs_(inputs.size()),
+      outputs_(fused.segment_outputs()),
+      hands_on_(fused.fold && !fused.folded_output()),
+      shape_(shape) {
+  const Segment& segment = fused.segment;
   const std::size_t numbers = inputs_ + segment.steps.size();
   std::vector<DType> dtypes(inputs.begin(), inputs.end());
   std::vector<std::size_t> last_use(numbers, 0);  // steps, from 1 on
@@ -155,11 +160,12 @@ SegmentKernel::SegmentKernel(
     for (std::size_t i = 0; i < segment.steps[s].op->info().arity; ++i)
       last_use[segment.steps[s].from[i]] = s + 1;
   std::vector<std::uint16_t> output_of(numbers, 0);  // from 1 on
-  if (segment.outputs.empty()) output_of[numbers - 1] = 1;
+  if (segment.outputs.empty() && outputs_ > 0) output_of[numbers - 1] = 1;
   for (std::size_t k = 0; k < segment.outputs.size(); ++k)
     output_of[segment.outputs[k]] = static_cast<std::uint16_t>(k + 1);
+  if (hands_on_) output_of[fused.folded] = static_cast<std::uint16_t>(outputs_ + 1);
 
-  const std::size_t first_slot = inputs_ + outputs_;
+  const std::size_t first_slot = inputs_ + outputs_ + (hands_on_ ? 1 : 0);
   std::vector<std::uint16_t> free;
   for (std::size_t s = 0; s < segment.steps.size(); ++s) {
     const Segment::Step& given = segment.steps[s];
@@ -204,7 +210,8 @@ SegmentKernel::SegmentKernel(
     place[number] = step.to;
     steps_.push_back(step);
   }
-  if (slots_ > values_max(elements))
+  if (fused.fold) folded_ = dtypes[fused.folded];
+  if (slots_ > values_max(elements_in(shape)))
     throw Error(ErrorCode::internal, "a segment keeps more values than its stack has room for");
 }
 
@@ -222,7 +229,7 @@ double SegmentKernel::cost_ns(std::int64_t elements) const noexcept {
 void SegmentKernel::prepare(
     SegmentCall& call, std::span<const View> inputs, std::span<const View> outputs) const noexcept {
   call.kernel = this;
-  const Axes axes = merged(outputs[0].shape, inputs);
+  const Axes axes = merged(shape_, inputs);
   call.shape = axes.sizes;
   std::size_t slots = slots_;
   std::size_t bytes = slot_bytes_;
@@ -251,6 +258,11 @@ void SegmentKernel::prepare(
     operand.data = outputs[k].as<std::byte>();
     operand.bytes = size_of(outputs[k].dtype);
   }
+  if (hands_on_) {
+    SegmentCall::Operand& operand = call.operands[inputs.size() + outputs.size()];
+    operand.bytes = size_of(folded_);
+    operand.place = SegmentCall::Place::handed;
+  }
   std::int64_t elements = 1;
   for (const std::int64_t size : axes.sizes) elements *= size;
   const auto fits =
@@ -259,11 +271,13 @@ void SegmentKernel::prepare(
   call.slot_bytes = static_cast<std::size_t>(call.tile) * bytes;
 }
 
-void SegmentKernel::run(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
+void SegmentKernel::make(
+    const SegmentCall& call, std::int64_t begin, std::int64_t end, void* to) noexcept {
   const SegmentKernel& kernel = *call.kernel;
   alignas(64) std::byte slots[slots_bytes_max];
   std::byte* at[segment_operands_max + slots_bytes_max / (16 * 8)];
-  const std::size_t operands = kernel.inputs_ + kernel.outputs_;
+  const std::size_t operands = kernel.inputs_ + kernel.outputs_ + (kernel.hands_on_ ? 1 : 0);
+  auto* handed = static_cast<std::byte*>(to);
   for (std::size_t i = 0; i < kernel.slots_; ++i) at[operands + i] = slots + i * call.slot_bytes;
   const std::int64_t longest = std::min(call.tile, end - begin);
   for (std::size_t k = 0; k < kernel.inputs_; ++k) {
@@ -281,6 +295,8 @@ void SegmentKernel::run(const SegmentCall& call, std::int64_t begin, std::int64_
         at[k] = operand.data + begin * static_cast<std::int64_t>(operand.bytes);
       else if (operand.place == SegmentCall::Place::gathered)
         gather(operand, call.shape, begin, n, at[k]);
+      else if (operand.place == SegmentCall::Place::handed)
+        at[k] = std::exchange(handed, handed + n * static_cast<std::int64_t>(operand.bytes));
     }
     for (const Step& step : kernel.steps_) {
       const void* const from[3] = {at[step.from[0]], at[step.from[1]], at[step.from[2]]};

@@ -23,6 +23,7 @@ struct SegmentCall {
     plain,     ///< as the outputs' elements lie
     repeated,  ///< one element for all
     gathered,  ///< with strides
+    handed,    ///< an output that goes where each call of `make` says
   };
   struct Operand {
     std::byte* data = nullptr;
@@ -36,7 +37,7 @@ struct SegmentCall {
   Shape shape;            ///< of the outputs
   std::int64_t tile = 0;  ///< elements that all steps are done for at a time
   std::size_t slot_bytes = 0;
-  Operand operands[segment_operands_max];  ///< inputs, then outputs
+  Operand operands[segment_operands_max];  ///< inputs, then outputs, then what is handed on
 };
 
 /// A segment as calls of the elementwise ops' expressions, one after another over tiles that stay
@@ -48,12 +49,13 @@ class SegmentKernel final : public Executable {
   using ExpressionOf = std::function<Expression(const OpInstance& op, DType dtype)>;
 
   /// @param inputs  of the segment, the head's result included
+  /// @param shape   of the segment's results
   ///
   /// Throws `internal` where more values are alive at once than `values_max` of so many elements.
   SegmentKernel(
-      const Segment& segment,
+      const Fused& fused,
       std::span<const DType> inputs,
-      std::int64_t elements,
+      const Shape& shape,
       const ExpressionOf& expression_of);
 
   /// Results that may be alive at once in a segment over so many elements.
@@ -64,14 +66,23 @@ class SegmentKernel final : public Executable {
   /// A rough estimate of one thread's time.
   [[nodiscard]] double cost_ns(std::int64_t elements) const noexcept;
 
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  /// The dtype of what the fold reads, if there is one.
+  [[nodiscard]] DType folded() const noexcept { return folded_; }
+
   /// Looks at where the operands lie.
   void prepare(SegmentCall& call, std::span<const View> inputs, std::span<const View> outputs)
       const noexcept;
   /// Computes the outputs' elements from `begin` to before `end`, in row-major order.
-  static void run(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept;
+  static void run(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
+    make(call, begin, end, nullptr);
+  }
+  /// The same; what is folded, but not stored, comes to lie at `to`.
+  static void make(
+      const SegmentCall& call, std::int64_t begin, std::int64_t end, void* to) noexcept;
 
  private:
-  /// Places are numbered: inputs, outputs, slots.
+  /// Places are numbered: inputs, outputs, what is handed on, slots.
   struct Step {
     Expression expression;
     const void* attributes;
@@ -83,6 +94,9 @@ class SegmentKernel final : public Executable {
   std::vector<Step> steps_;
   std::size_t inputs_;
   std::size_t outputs_;
+  bool hands_on_ = false;  // its fold's input, which is no output
+  Shape shape_;
+  DType folded_ = DType::float32;
   std::size_t slots_ = 0;
   std::size_t bytes_ = 0;  // of a step's operands, for one element: what leaves the first cache
   std::size_t slot_bytes_ = 1;  // of the widest element in a slot

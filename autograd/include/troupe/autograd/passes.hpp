@@ -21,6 +21,7 @@ enum class Pass : std::uint8_t {
   pooling,                ///< a relu moves behind the max pooling that follows it: fewer elements
   fusion,         ///< chains of elementwise ops and casts of one shape become one launch each
   epilogues,      ///< a product goes on with the elementwise ops that follow it
+  reductions,     ///< a chain goes on with the fold of its result
   packing,        ///< weights are laid out for their kernels once, for all that reads them
   recomputation,  ///< under a budget, what would wait too long is computed again
   memory_plan,    ///< a step's results get places in one stretch of memory
@@ -33,6 +34,7 @@ inline constexpr std::array all_passes{
     Pass::pooling,
     Pass::fusion,
     Pass::epilogues,
+    Pass::reductions,
     Pass::packing,
     Pass::recomputation,
     Pass::memory_plan};

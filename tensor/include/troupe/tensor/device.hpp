@@ -123,6 +123,11 @@ class Device {
   /// @param inputs  the head's, then the segment's less the head's result
   [[nodiscard]] virtual bool can_end_with(
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept;
+  /// Whether a fused op can end with its fold here.
+  ///
+  /// @param folded  what it folds
+  [[nodiscard]] virtual bool can_fold(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept;
   /// What `launch` will want to have found out about a fused op; null for nothing. Throws
   /// `unsupported` for one that the questions above would not let pass.
   [[nodiscard]] virtual std::shared_ptr<const Executable> compile(

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace troupe {
@@ -23,7 +25,8 @@ struct Segment {
 
   std::uint16_t inputs = 0;
   std::vector<Step> steps;
-  std::vector<std::uint16_t> outputs;  ///< numbers of results; empty: the last step's
+  /// Numbers of results; empty: the last step's, or none where a fold takes them all in.
+  std::vector<std::uint16_t> outputs;
 
   [[nodiscard]] bool operator==(const Segment& other) const noexcept;
 };
@@ -35,15 +38,16 @@ class Executable {
 };
 
 /// Ops that a program launches as one: a segment, alone or as the *epilogue* of a product, its
-/// *head*, whose elements it goes on with before they leave the cache. Made by the compiler of
-/// programs, never called by people.
+/// *head*, whose elements it goes on with before they leave the cache; or one whose result a *fold*
+/// takes in, piece by piece as it is made. Made by the compiler of programs, never called by
+/// people.
 ///
 /// Inputs   those of the head, then those of the segment, less the head's result, which is the
 ///          segment's input 0.
-/// Outputs  the head's result, if something else reads it too; then the segment's.
-/// Shape    all outputs, and the head's result, have one shape; the segment's inputs broadcast to
-///          it. Or the head's result, which then nothing else reads, has as many elements in
-///          another shape: a reshape lay between.
+/// Outputs  the head's result, if it has a place of its own; then the segment's; then the fold's.
+/// Shape    all outputs but the fold's, and the head's result, have one shape; the segment's inputs
+///          broadcast to it. Or the head's result, which then nothing else reads, has as many
+///          elements in another shape: a reshape lay between.
 struct Fused {
   static constexpr OpId id{990};
   static constexpr std::string_view name = "fused";
@@ -54,10 +58,18 @@ struct Fused {
   bool reshapes_head = false;     ///< the head's result has a shape of its own,
   Shape head_shape;               ///< this one
   Segment segment;
+  OpRef fold;                ///< null: none
+  std::uint16_t folded = 0;  ///< the number, in the segment, of the result that it folds
   std::shared_ptr<const Executable> executable;  ///< of the device that it was compiled for
 
   /// The output that the segment's steps come to last.
   [[nodiscard]] std::size_t last_output() const noexcept;
+  /// The output of the segment that the fold reads; none: it is not stored.
+  [[nodiscard]] std::optional<std::size_t> folded_output() const noexcept;
+  /// How many of the outputs are the segment's.
+  [[nodiscard]] std::size_t segment_outputs() const noexcept;
+  /// The shape of the segment's results, from all inputs.
+  [[nodiscard]] Shape segment_shape(std::span<const Meta> inputs) const;
   [[nodiscard]] bool operator==(const Fused& other) const noexcept;
 };
 

@@ -1,0 +1,98 @@
+#include "pass.hpp"
+
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/fused.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace troupe {
+
+namespace {
+
+/// Whether an op might be a fold: one tensor in, one out. Which are, the device knows.
+bool may_fold(const Graph::Op& op) {
+  return op.info().family == OpFamily::structured && !op.info().random && !op.late &&
+         op.inputs.size() == 1 && op.outputs.size() == 1;
+}
+
+class Reductions {
+ public:
+  Reductions(Graph& graph, const Device& device)
+      : graph_(graph),
+        device_(device),
+        producers_(producers_of(graph)),
+        kept_(kept_cells(graph)),
+        readers_(reader_counts(graph)),
+        gone_(graph.ops.size()) {}
+
+  void run() {
+    for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
+      if (!may_fold(graph_.ops[o])) continue;
+      const std::uint32_t before = producers_[graph_.ops[o].inputs[0]];
+      if (before != no_op && join(before, graph_.ops[o])) gone_[o] = true;
+    }
+    erase_ops(graph_, gone_);
+    sort_ops(graph_);
+  }
+
+ private:
+  /// Lets the op at `chain` end with the fold, if that can be. It stays where it is, for the fold
+  /// waits for nothing else.
+  bool join(std::uint32_t chain, const Graph::Op& fold) {
+    Graph::Op& op = graph_.ops[chain];
+    const bool fused = op.info().family == OpFamily::fused;
+    const Graph::Cell cell = fold.inputs[0];
+    if (!fused && !is_step(graph_, op, device_)) return false;
+    Fused attributes;
+    if (fused) attributes = *static_cast<const Fused*>(op.op->attributes());
+    if (attributes.fold) return false;
+    attributes.segment = segment_of(op);
+    attributes.executable = nullptr;
+    attributes.fold = fold.op;
+    std::vector<std::uint16_t>& stored = attributes.segment.outputs;
+    std::vector<Graph::Cell> outputs = op.outputs;
+    const auto at = std::find(outputs.begin(), outputs.end(), cell);
+    const auto place =
+        static_cast<std::size_t>(at - outputs.begin()) - (attributes.keeps_head ? 1 : 0);
+    if (place >= stored.size()) return false;  // the head's result, which is none of the segment's
+    attributes.folded = stored[place];
+    if (!kept_[cell] && readers_[cell] == 1) {
+      outputs.erase(at);
+      stored.erase(stored.begin() + static_cast<std::ptrdiff_t>(place));
+    }
+    outputs.push_back(fold.outputs[0]);
+
+    std::vector<Graph::Cell> inputs;
+    for (const Graph::Cell input : op.inputs)
+      if (fused || std::find(inputs.begin(), inputs.end(), input) == inputs.end())
+        inputs.push_back(input);
+    if (inputs.size() + outputs.size() >
+            device_.fusion_limits(graph_.metas[cell].elements()).operands_max ||
+        !device_.can_fold(attributes, metas_of(graph_, inputs), graph_.metas[cell]))
+      return false;
+    op.inputs = std::move(inputs);
+    op.outputs = std::move(outputs);
+    op.after.insert(op.after.end(), fold.after.begin(), fold.after.end());
+    op.nodes.insert(op.nodes.end(), fold.nodes.begin(), fold.nodes.end());
+    producers_[fold.outputs[0]] = chain;
+    complete_fused(graph_, device_, std::move(attributes), op);
+    return true;
+  }
+
+  Graph& graph_;
+  const Device& device_;
+  std::vector<std::uint32_t> producers_;
+  std::vector<bool> kept_;
+  std::vector<std::uint32_t> readers_;
+  std::vector<bool> gone_;
+};
+
+}  // namespace
+
+void fuse_reductions(Graph& graph, const Device& device) {
+  if (device.fusion_limits(1).operands_max == 0) return;
+  Reductions(graph, device).run();
+}
+
+}  // namespace troupe
