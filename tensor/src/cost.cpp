@@ -83,7 +83,8 @@ double fused_flops(const Fused& fused, std::span<const Meta> inputs) {
     flops = flops_of(*fused.head, of_head, result);
   }
   const std::size_t steps = fused.segment.steps.size() + (fused.fold ? 1 : 0);
-  const auto each = static_cast<double>(elements_in(fused.segment_shape(inputs)));
+  const auto each = static_cast<double>(
+      elements_in(fused.reshapes_head ? fused.head_shape : fused.segment_shape(inputs)));
   return flops + each * static_cast<double>(steps);
 }
 

@@ -150,7 +150,7 @@ class Draw {
   }
 
   Tensor next(const std::vector<Known>& known) {
-    const std::size_t kind = below(19);
+    const std::size_t kind = below(20);
     const Tensor x = any();
     if (kind < 10) {
       const Known& op = known[below(known.size())];
@@ -175,6 +175,13 @@ class Draw {
       case 16:
       case 17:
         return fold(f);
+      case 18: {
+        if (f.rank() != 2) return f * 3;
+        const DType narrow = below(2) ? DType::bfloat16 : DType::float16;
+        return cast(
+            linear(cast(f, narrow), cast(weight(f.shape()), narrow), cast(bias(f.shape()), narrow)),
+            DType::float32);
+      }
       default:
         return reshape(reshape(f, {-1}) + 1, f.shape()) * f;
     }

@@ -79,12 +79,10 @@ class Epilogues {
     Fused attributes;
     attributes.head = head.op;
     attributes.head_inputs = static_cast<std::uint16_t>(head.inputs.size());
-    attributes.keeps_head = keeps;
     attributes.reshapes_head = reshape != no_op;
     if (attributes.reshapes_head) attributes.head_shape = graph_.metas[head.outputs[0]].shape;
     attributes.segment = segment_of(tail);
     op.inputs = head.inputs;
-    if (keeps) op.outputs.push_back(cell);
     std::vector<Graph::Cell> own;
     for (const Graph::Cell input : tail.inputs)
       if (std::find(own.begin(), own.end(), input) == own.end()) own.push_back(input);
@@ -93,9 +91,12 @@ class Epilogues {
         static_cast<std::uint16_t>(std::find(own.begin(), own.end(), cell) - own.begin()));
     for (const Graph::Cell input : own)
       if (input != cell) op.inputs.push_back(input);
-    op.outputs.insert(op.outputs.end(), tail.outputs.begin(), tail.outputs.end());
+    op.outputs = tail.outputs;
+    // Where nobody else reads the head's result it lies where the segment's last will, if that is
+    // as large: a product in 16 bits may become something of 32.
     const Graph::Cell last = op.outputs[attributes.last_output()];
-    if (!keeps && graph_.metas[last] != graph_.metas[cell]) return false;
+    attributes.keeps_head = keeps || graph_.metas[last] != graph_.metas[cell];
+    if (attributes.keeps_head) op.outputs.insert(op.outputs.begin(), cell);
     if (op.inputs.size() + op.outputs.size() >
         device_.fusion_limits(graph_.metas[cell].elements()).operands_max)
       return false;

@@ -334,10 +334,9 @@ bool CpuDevice::can_fuse(const OpInstance& op, DType dtype) const noexcept {
 bool CpuDevice::can_end_with(
     const Fused& fused, std::span<const Meta>, const Meta& result) const noexcept {
   const OpId head = fused.head->info().id;
-  // Sums of 16-bit floats are rounded by a phase of their own.
   return (head == Matmul::id || head == Linear::id || head == Conv2d::id ||
           head == Conv2dBackwardInput::id) &&
-         (result.dtype == DType::float32 || result.dtype == DType::float64);
+         is_floating(result.dtype);
 }
 
 namespace {

@@ -368,6 +368,17 @@ void run_narrow_product(
         }
       }
     }
+    if (!call.segment) continue;
+    const std::int64_t first_column = first_panel * panel_columns;
+    const std::int64_t end_column = std::min(end_panel * panel_columns, cut.n);
+    const std::int64_t begin = (matrix * cut.m + first_row) * cut.n;
+    const std::int64_t end = (matrix * cut.m + cut.row_begin(end_tile)) * cut.n;
+    if (end_column - first_column == cut.n) {
+      call.run_segment(*call.segment, begin, end);
+      continue;
+    }
+    for (std::int64_t row = begin; row < end; row += cut.n)
+      call.run_segment(*call.segment, row + first_column, row + end_column);
   }
 }
 
@@ -395,6 +406,7 @@ void plan_narrow(Product product, Plan& plan) {
   plan.add(
       &run_narrow_product<Unit, In, Parts, Out>,
       Cut::ceil_div(cut.batch, cut.matrices) * cut.row_blocks() * cut.column_blocks());
+  plan.ends_with_segment = true;
 }
 
 }  // namespace troupe::cpu

@@ -34,11 +34,13 @@ void widen(View& view, std::byte* base, std::size_t& offset) {
   offset += (static_cast<std::size_t>(step) * sizeof(float) + 63) / 64 * 64;
 }
 
-/// The call with operands of float32 behind `base`; `bytes` are what they take.
+/// The call with operands of float32 behind `base`; `bytes` are what they take. What goes on with
+/// the result waits until it is rounded.
 KernelCall widened(const KernelCall& call, std::byte* base, std::size_t& bytes) {
   KernelCall wide = call;
   wide.packs = false;
   wide.packed = nullptr;
+  wide.segment = nullptr;
   bytes = 0;
   for (std::size_t i = 0; i < call.in_count; ++i) widen(wide.in[i], base, bytes);
   widen(wide.out[0], base, bytes);
@@ -79,6 +81,10 @@ void run_inner(const KernelCall& call, const Plan& plan, std::uint32_t chunk, st
 
 void run_round(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   convert_chunk(widened(call, plan, scratch).out[0], call.out[0], chunk);
+  if (!call.segment) return;
+  const std::int64_t begin = chunk * chunk_elements;
+  call.run_segment(
+      *call.segment, begin, std::min(begin + chunk_elements, elements_of(call.out[0])));
 }
 
 }  // namespace
@@ -104,6 +110,7 @@ void plan_wide<Arch>(const KernelCall& call, Plan& plan, PlanFunction kernel) {
     plan.add(inner[i], own.phases[i].chunks);
   }
   plan.add(&run_round, chunks_of(call.out[0]));
+  plan.ends_with_segment = true;
 }
 
 }  // namespace troupe::cpu

@@ -110,7 +110,7 @@ TEST_CASE("no product waits for what was made of it", "[autograd][passes]") {
   CHECK(test::same_bits(function, shapes, passes));
 }
 
-TEST_CASE("answers of yes or no do not lie where a product did", "[autograd][passes]") {
+TEST_CASE("answers of yes or no lie beside the product", "[autograd][passes]") {
   test::Engine engine;
   const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
     return {cast(sum(matmul(in[0], in[1]) > 0, {0}, false), DType::float32)};
@@ -118,10 +118,10 @@ TEST_CASE("answers of yes or no do not lie where a product did", "[autograd][pas
   const std::initializer_list<Shape> shapes{{3, 20}, {20, 5}};
   CHECK(
       test::names(test::capture(function, shapes, passes)) ==
-      std::vector<std::string>{"matmul", "gt + sum", "cast"});
+      std::vector<std::string>{"matmul + gt", "sum", "cast"});
   CHECK(test::same_bits(function, shapes, passes));
 
-  // Unless they become numbers within the epilogue.
+  // In its place, once they become numbers within the epilogue.
   const GraphFunction numbers = [](std::span<const Tensor> in) -> std::vector<Tensor> {
     return {cast(matmul(in[0], in[1]) > 0, DType::float32)};
   };
@@ -129,4 +129,36 @@ TEST_CASE("answers of yes or no do not lie where a product did", "[autograd][pas
       test::names(test::capture(numbers, shapes, passes)) ==
       std::vector<std::string>{"matmul + gt + cast"});
   CHECK(test::same_bits(numbers, shapes, passes));
+}
+
+TEST_CASE("products of 16-bit floats have epilogues", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const DType narrow = GENERATE(DType::bfloat16, DType::float16);
+  const auto cast_to = [narrow](const Tensor& x) { return cast(x, narrow); };
+  // As Autocast makes them: the result goes on in float32, or back in 16 bits.
+  const GraphFunction wide = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = linear(cast_to(in[0]), cast_to(in[1]), cast_to(in[2]));
+    return {gelu(cast(y, DType::float32)) + in[3]};
+  };
+  const GraphFunction back = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = cast(linear(cast_to(in[0]), cast_to(in[1]), cast_to(in[2])), DType::float32);
+    return {cast(reshape(cast_to(relu(y) * in[3]), {-1}), DType::float32)};
+  };
+  for (const std::int64_t rows : {1, 5, 300})
+    for (const std::int64_t columns : {1, 70, 600}) {
+      const std::initializer_list<Shape> shapes{
+          {rows, 40}, {columns, 40}, {columns}, {rows, columns}};
+      const Program program = test::capture(wide, shapes, passes);
+      const Graph::Op& product = program.graph().ops.back();
+      CHECK(name_of(product) == "linear + cast + gelu + add");
+      CHECK(product.outputs.size() == 2);  // in 16 bits it does not lie where the sum will
+      CHECK(test::same_bits(wide, shapes, passes));
+      const Program narrowed = test::capture(back, shapes, passes);
+      bool found = false;
+      for (const Graph::Op& op : narrowed.graph().ops)
+        found =
+            found || (name_of(op) == "linear + cast + relu + mul + cast" && op.outputs.size() == 1);
+      CHECK(found);
+      CHECK(test::same_bits(back, shapes, passes));
+    }
 }
