@@ -377,7 +377,7 @@ bool CpuDevice::can_fold(
 }
 
 std::shared_ptr<const Executable> CpuDevice::compile(
-    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta>) const {
+    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta> outputs) const {
   std::vector<DType> dtypes;
   if (fused.head) {
     Metas result;
@@ -388,7 +388,7 @@ std::shared_ptr<const Executable> CpuDevice::compile(
   return std::make_shared<const SegmentKernel>(
       fused,
       dtypes,
-      fused.fold ? fused.segment_shape(inputs) : Shape{},
+      fused.reshapes_head ? outputs[0].shape : fused.segment_shape(inputs),
       [this](const OpInstance& op, DType dtype) {
         const Expression expression = expression_of(op, dtype);
         if (!expression) throw_unsupported(op.info().name, dtype);

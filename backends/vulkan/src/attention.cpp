@@ -121,7 +121,7 @@ void Kernel<AttentionBackward>::encode(Encoder& encoder, const AttentionBackward
     const Lines lines = Lines::of(encoder, axis);
     encoder.dispatch(
         *delta_shaders[dtype],
-        {lines.group, lines.alone},
+        {lines.group, lines.way},
         {read(dy), read(y), write(deltas)},
         lines.params,
         lines.grid);

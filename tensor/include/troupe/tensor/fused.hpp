@@ -68,7 +68,7 @@ struct Fused {
   [[nodiscard]] std::optional<std::size_t> folded_output() const noexcept;
   /// How many of the outputs are the segment's.
   [[nodiscard]] std::size_t segment_outputs() const noexcept;
-  /// The shape of the segment's results, from all inputs.
+  /// The shape of the segment's results, from all inputs. Not told by them behind a reshaped head.
   [[nodiscard]] Shape segment_shape(std::span<const Meta> inputs) const;
   [[nodiscard]] bool operator==(const Fused& other) const noexcept;
 };
