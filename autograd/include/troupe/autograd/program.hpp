@@ -28,10 +28,10 @@ struct ProgramOptions {
   /// Steps that may be on their way at once, each in memory of its own: where one waits, another
   /// goes on. A step that updates parameters begins with what the one before it left all the same.
   std::uint32_t steps_in_flight = 1;
-  /// What a step computes in may take so many bytes, besides its inputs, outputs, parameters and
-  /// results of 4 KiB and less; 0: as many as it likes. Where they would not do, some results are
-  /// let go of and computed again, with the same bits. `capture` throws `out_of_memory`, naming the
-  /// largest holders, where nothing helps.
+  /// What a step computes in may take so many bytes, besides its inputs, outputs, parameters, what
+  /// is kept packed of them, and results of 4 KiB and less; 0: as many as it likes. Where they
+  /// would not do, some results are let go of and computed again, with the same bits. `capture`
+  /// throws `out_of_memory`, naming the largest holders, where nothing helps.
   std::uint64_t memory_bytes = 0;
 };
 
@@ -45,7 +45,8 @@ struct ProgramOptions {
 /// `Capture::scalars`, as the optimizers do.
 ///
 /// Threads   captured and run by one thread at a time.
-/// Memory    the tables keep small outputs from run to run; a steady run allocates nothing.
+/// Memory    small outputs are kept from run to run, and the weights of products that are only read
+///           are once more, as their kernels read them; a steady run allocates nothing.
 class Program {
  public:
   using Options = ProgramOptions;
