@@ -392,7 +392,7 @@ struct FoldKernel {
     RowFold<F> fold;
     for (const std::int64_t end = from + n; from < end; from += made_max) {
       const std::int64_t some = end - from < made_max ? end - from : made_max;
-      call.make_elements(*call.segment, from, from + some, kept ? nullptr : made);
+      call.make_elements(*call.segment, from, 1, 0, some, kept ? nullptr : made);
       fold.take(kept ? kept + from : made, some);
     }
     return fold.total();
@@ -412,14 +412,9 @@ struct FoldKernel {
     for (; rows > 0; rows -= at_once, from += at_once * row_step) {
       const std::int64_t count = rows < at_once ? rows : at_once;
       if (width == row_step)
-        call.make_elements(*call.segment, from, from + count * width, kept ? nullptr : made);
+        call.make_elements(*call.segment, from, 1, 0, count * width, kept ? nullptr : made);
       else
-        for (std::int64_t r = 0; r < count; ++r)
-          call.make_elements(
-              *call.segment,
-              from + r * row_step,
-              from + r * row_step + width,
-              kept ? nullptr : made + r * width);
+        call.make_elements(*call.segment, from, count, row_step, width, kept ? nullptr : made);
       fold_more_columns<F>(kept ? kept + from : made, count, kept ? row_step : width, width, into);
     }
   }

@@ -52,12 +52,15 @@ struct KernelCall {
   void (*run_segment)(const SegmentCall& segment, std::int64_t begin, std::int64_t end) noexcept =
       nullptr;
   /// Where the elements of `in[0]` come from, if they are not there yet: a fold, and none but the
-  /// kernels of folds can, has each of them made once, just before it takes it. They come to lie
-  /// at `to`; where that is null, in `in[0]`'s own memory.
+  /// kernels of folds can, has each of them made once, just before it takes it: `rows` times
+  /// `width` of them, which begin `row_step` apart. They come to lie side by side at `to`; where
+  /// that is null, in `in[0]`'s own memory.
   void (*make_elements)(
       const SegmentCall& segment,
       std::int64_t begin,
-      std::int64_t end,
+      std::int64_t rows,
+      std::int64_t row_step,
+      std::int64_t width,
       void* to) noexcept = nullptr;
 
   template <class Op>

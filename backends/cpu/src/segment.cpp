@@ -272,14 +272,19 @@ void SegmentKernel::prepare(
 }
 
 void SegmentKernel::make(
-    const SegmentCall& call, std::int64_t begin, std::int64_t end, void* to) noexcept {
+    const SegmentCall& call,
+    std::int64_t begin,
+    std::int64_t rows,
+    std::int64_t row_step,
+    std::int64_t width,
+    void* to) noexcept {
   const SegmentKernel& kernel = *call.kernel;
   alignas(64) std::byte slots[slots_bytes_max];
   std::byte* at[segment_operands_max + slots_bytes_max / (16 * 8)];
   const std::size_t operands = kernel.inputs_ + kernel.outputs_ + (kernel.hands_on_ ? 1 : 0);
   auto* handed = static_cast<std::byte*>(to);
   for (std::size_t i = 0; i < kernel.slots_; ++i) at[operands + i] = slots + i * call.slot_bytes;
-  const std::int64_t longest = std::min(call.tile, end - begin);
+  const std::int64_t longest = std::min(call.tile, width);
   for (std::size_t k = 0; k < kernel.inputs_; ++k) {
     const SegmentCall::Operand& operand = call.operands[k];
     if (operand.place == SegmentCall::Place::plain) continue;
@@ -287,23 +292,24 @@ void SegmentKernel::make(
     if (operand.place == SegmentCall::Place::repeated)
       repeat(operand.data, operand.bytes, at[k], longest);
   }
-  while (begin < end) {
-    const std::int64_t n = std::min(call.tile, end - begin);
-    for (std::size_t k = 0; k < operands; ++k) {
-      const SegmentCall::Operand& operand = call.operands[k];
-      if (operand.place == SegmentCall::Place::plain)
-        at[k] = operand.data + begin * static_cast<std::int64_t>(operand.bytes);
-      else if (operand.place == SegmentCall::Place::gathered)
-        gather(operand, call.shape, begin, n, at[k]);
-      else if (operand.place == SegmentCall::Place::handed)
-        at[k] = std::exchange(handed, handed + n * static_cast<std::int64_t>(operand.bytes));
+  for (; rows > 0; --rows, begin += row_step - width)
+    for (const std::int64_t end = begin + width; begin < end;) {
+      const std::int64_t n = std::min(call.tile, end - begin);
+      for (std::size_t k = 0; k < operands; ++k) {
+        const SegmentCall::Operand& operand = call.operands[k];
+        if (operand.place == SegmentCall::Place::plain)
+          at[k] = operand.data + begin * static_cast<std::int64_t>(operand.bytes);
+        else if (operand.place == SegmentCall::Place::gathered)
+          gather(operand, call.shape, begin, n, at[k]);
+        else if (operand.place == SegmentCall::Place::handed)
+          at[k] = std::exchange(handed, handed + n * static_cast<std::int64_t>(operand.bytes));
+      }
+      for (const Step& step : kernel.steps_) {
+        const void* const from[3] = {at[step.from[0]], at[step.from[1]], at[step.from[2]]};
+        step.expression(step.attributes, at[step.to], from, n);
+      }
+      begin += n;
     }
-    for (const Step& step : kernel.steps_) {
-      const void* const from[3] = {at[step.from[0]], at[step.from[1]], at[step.from[2]]};
-      step.expression(step.attributes, at[step.to], from, n);
-    }
-    begin += n;
-  }
 }
 
 }  // namespace troupe::cpu

@@ -75,11 +75,17 @@ class SegmentKernel final : public Executable {
       const noexcept;
   /// Computes the outputs' elements from `begin` to before `end`, in row-major order.
   static void run(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
-    make(call, begin, end, nullptr);
+    make(call, begin, 1, 0, end - begin, nullptr);
   }
-  /// The same; what is folded, but not stored, comes to lie at `to`.
+  /// The same for `rows` times `width` elements, `row_step` apart. What is folded, but not stored,
+  /// comes to lie side by side at `to`.
   static void make(
-      const SegmentCall& call, std::int64_t begin, std::int64_t end, void* to) noexcept;
+      const SegmentCall& call,
+      std::int64_t begin,
+      std::int64_t rows,
+      std::int64_t row_step,
+      std::int64_t width,
+      void* to) noexcept;
 
  private:
   /// Places are numbered: inputs, outputs, what is handed on, slots.
