@@ -350,19 +350,25 @@ const Dims* axes_of_fold(const OpInstance& op) noexcept {
   return &static_cast<const Fold*>(op.attributes())->axes;
 }
 
-/// How many groups of adjacent axes there are that are folded, or kept, alike.
-std::size_t fold_groups(const Shape& shape, const Dims& axes) {
-  if (shape.empty()) return 0;
+/// How a fold sees its input: groups of adjacent axes that are folded, or kept, alike.
+struct FoldGroups {
+  std::size_t count = 0;
+  std::int64_t kept_last = 1;  ///< elements of the last one, if it is kept
+};
+
+FoldGroups fold_groups(const Shape& shape, const Dims& axes) {
+  FoldGroups groups;
+  if (shape.empty()) return groups;
   std::vector<bool> folds(shape.size(), axes.empty());
   for (const std::int64_t axis : axes)
     folds[static_cast<std::size_t>(
         axis < 0 ? axis + static_cast<std::int64_t>(shape.size()) : axis)] = true;
-  std::size_t groups = 0;
   bool before = false;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (shape[d] == 1) continue;
-    groups += groups == 0 || folds[d] != before ? 1 : 0;
+    groups.count += groups.count == 0 || folds[d] != before ? 1 : 0;
     before = folds[d];
+    groups.kept_last = before ? 1 : groups.kept_last * shape[d];
   }
   return groups;
 }
@@ -372,8 +378,14 @@ std::size_t fold_groups(const Shape& shape, const Dims& axes) {
 bool CpuDevice::can_fold(
     const Fused& fused, std::span<const Meta>, const Meta& folded) const noexcept {
   const Dims* const axes = axes_of_fold(*fused.fold);
+  if (!axes || fused.head) return false;
+  const FoldGroups groups = fold_groups(folded.shape, *axes);
+  // Wider rows are folded by columns, in pieces for which a chain takes longer: that pays only
+  // where nothing is written.
+  constexpr std::int64_t whole_row_max = 256;
+  if (fused.folded_output() && groups.kept_last > whole_row_max) return false;
   // What has many groups is copied in front, with its axes in another order; four are always few.
-  return axes && !fused.head && fold_groups(folded.shape, *axes) <= 4;
+  return groups.count <= 4;
 }
 
 std::shared_ptr<const Executable> CpuDevice::compile(
