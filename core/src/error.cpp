@@ -54,6 +54,20 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "internal";
     case ErrorCode::device_lost:
       return "device_lost";
+    case ErrorCode::peer_down:
+      return "peer_down";
+    case ErrorCode::peer_restarted:
+      return "peer_restarted";
+    case ErrorCode::peer_mismatch:
+      return "peer_mismatch";
+    case ErrorCode::wire_corrupt:
+      return "wire_corrupt";
+    case ErrorCode::fenced:
+      return "fenced";
+    case ErrorCode::overload:
+      return "overload";
+    case ErrorCode::timed_out:
+      return "timed_out";
   }
   return "unknown";
 }

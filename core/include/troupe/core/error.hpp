@@ -33,6 +33,13 @@ enum class ErrorCode : std::uint16_t {
   file_mismatch = 22,      ///< a sound file, but not for this model, data set or build
   internal = 23,           ///< a bug in Troupe; please report it
   device_lost = 24,        ///< a device stopped working; what it held is gone
+  peer_down = 25,          ///< a peer is dead, cut off, or has ended the session
+  peer_restarted = 26,     ///< a peer's process is another one now; what it held is gone
+  peer_mismatch = 27,      ///< a sound peer, but of another cluster, version or build
+  wire_corrupt = 28,       ///< bytes from a peer contradict their checksum or the protocol
+  fenced = 29,             ///< it belongs to an epoch, or a life of a peer, that is over
+  overload = 30,           ///< a peer takes more than its quota
+  timed_out = 31,          ///< no answer within the time allowed
 };
 
 /// The name of a code as users see it, such as "shape_mismatch".
