@@ -65,6 +65,22 @@ finds "core/src/one.cpp:1: spell it"
 sound_project && printf '#include <iostream>\n' >core/src/one.cpp
 finds "core/src/one.cpp:1: a library never prints"
 
+# Two of the rules that hold for net alone.
+net_source() {
+  sound_project
+  mkdir -p net/src tests/net
+  printf '%s\n' "$1" >net/src/two.cpp
+  : >tests/net/two_test.cpp
+  printf 'troupe_library(net SOURCES src/two.cpp)\n' >net/CMakeLists.txt
+  printf 'troupe_test(net_test SOURCES two_test.cpp)\n' >tests/net/CMakeLists.txt
+}
+net_source 'int two();'
+out=$(tools/tidy 2>&1) || { echo "a sound source of net fails: $out" && faults=$((faults + 1)); }
+net_source '#include <cereal/types/vector.hpp>'
+finds "net/src/two.cpp:1: cereal's own readers"
+net_source 'auto t = std::chrono::steady_clock::now();'
+finds "net/src/two.cpp:1: time comes through calls"
+
 sound_project && printf 'int TODO;\n' >core/src/one.cpp
 finds "core/src/one.cpp:1: finish it"
 
