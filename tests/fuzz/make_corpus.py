@@ -48,6 +48,23 @@ def manifest(meta, state):
     return text + b"crc %08x\n" % zlib.crc32(text)
 
 
+def crc32c(content):
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return struct.pack("<I", crc ^ 0xFFFFFFFF)
+
+
+def frame(kind, lane=0, sequence=0, ack=0, meta=b"", payload=b"", destination=bytes(16), epoch=0):
+    front = b"TRPF" + struct.pack("<BBBBQQ", 1, kind, 0, lane, sequence, ack)
+    front += struct.pack("<IIIII", 8, 4096, epoch, len(meta), len(payload)) + destination
+    head = meta + (crc32c(meta) if meta else b"")
+    blocks = [payload[at : at + (1 << 20)] for at in range(0, len(payload), 1 << 20)]
+    return front + crc32c(front) + head + b"".join(map(crc32c, blocks)) + payload
+
+
 def main():
     plain = idx(8, [2, 2, 3], bytes(range(12)))
     put("idx", "uint8", plain)
@@ -100,6 +117,30 @@ def main():
     listed = manifest(meta, state)
     put("checkpoint", "fitted", bytes([0, len(meta)]) + meta + state)
     put("checkpoint", "whole", bytes([len(listed), len(meta)]) + listed + meta + state)
+    name = b"peer"
+    hello = struct.pack("<QQH", 1, 2, len(name)) + name + struct.pack("<QQQQBI", 1, 3, 4, 0, 2, 4096)
+    refusal = struct.pack("<H", 25) + struct.pack("<H", 3) + b"why" + struct.pack("<H", 0)
+    pulse = struct.pack("<QBQQQ", 1, 1, 2, 3, 4)
+    frames = {
+        "hello": frame(1, lane=1, meta=hello),
+        "refusal": frame(2, meta=refusal),
+        "message": frame(3, sequence=1, meta=b"meta", payload=bytes(100), destination=bytes(range(16))),
+        "empty": frame(3, sequence=1),
+        "ack": frame(4, ack=1),
+        "heartbeat": frame(5, meta=pulse),
+        "fenced": frame(6, epoch=7),
+        "goodbye": frame(7),
+    }
+    for key, content in frames.items():
+        put("frame", key, content)
+        put("session", key, b"\2" + content)
+    several = frames["message"] + frames["heartbeat"] + frame(3, sequence=2, payload=bytes(1000))
+    put("frame", "several", several)
+    put("session", "several", b"\0" + several)
+    put("session", "repeated", b"\2" + frames["message"] * 3 + frame(3, sequence=2) + frame(3, sequence=4))
+    put("session", "round-trip", b"\2" + frame(5, meta=struct.pack("<QBQQQ", 1, 1, 2, 1 << 63, (1 << 63) + 5)))
+    put("session", "lane1", b"\3" + b"".join(frame(3, lane=1, sequence=i) for i in range(1, 12)))
+
     put("checkpoint", "later", bytes([20, 0]) + b"troupe checkpoint 2\n")
 
 

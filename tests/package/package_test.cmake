@@ -23,7 +23,7 @@ if(header_count LESS 20)
   message(FATAL_ERROR "only ${header_count} headers were installed")
 endif()
 foreach(header IN LISTS headers)
-  file(STRINGS ${header} foreign REGEX "^ *# *include *(\"|<(xsimd|nlohmann|CLI|boost|zlib|immintrin))")
+  file(STRINGS ${header} foreign REGEX "^ *# *include *(\"|<(xsimd|nlohmann|CLI|boost|cereal|openssl|zlib|immintrin))")
   if(foreign)
     message(FATAL_ERROR "${header} includes what a user may not have: ${foreign}")
   endif()
@@ -34,7 +34,7 @@ file(GLOB_RECURSE files ${SCRATCH}/prefix/*.cmake)
 foreach(file IN LISTS files)
   file(READ ${file} text)
   foreach(word IN ITEMS ${BUILD} ${PROJECT} INTERFACE_COMPILE_OPTIONS INTERFACE_COMPILE_DEFINITIONS
-                        xsimd nlohmann CLI11)
+                        xsimd nlohmann CLI11 cereal)
     string(FIND "${text}" "${word}" place)
     if(NOT place EQUAL -1)
       message(FATAL_ERROR "${file} hands on '${word}'")
@@ -46,7 +46,8 @@ run(
   ${CMAKE_COMMAND} -G ${GENERATOR} -S ${PROJECT} -B ${SCRATCH}/embed -DCMAKE_BUILD_TYPE=Release
   -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${SCRATCH}/prefix
   "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror" -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON
-  -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON)
+  -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON
+  -DCMAKE_DISABLE_FIND_PACKAGE_cereal=ON)
 run(${CMAKE_COMMAND} --build ${SCRATCH}/embed)
 set(program ${SCRATCH}/embed/embed)
 run(${program})
