@@ -35,7 +35,8 @@ Result<std::optional<Hello>> Reception::read(std::span<const std::byte> bytes) {
   return std::optional<Hello>();
 }
 
-Admission admit(const Identity& self, const Hello& hello, const Session* current) {
+Admission admit(
+    const Identity& self, const Hello& hello, const Session* current, unsigned lanes_allowed) {
   using Kind = Admission::Kind;
   const auto refuse = [&](ErrorCode code, const std::string& why) {
     return Admission{Kind::refuse, Error(code, "node '" + self.node + "': " + why)};
@@ -58,6 +59,14 @@ Admission admit(const Identity& self, const Hello& hello, const Session* current
           ErrorCode::fenced,
           "'" + node + "' is in life " + std::to_string(current->peer_incarnation()) +
               " by now, not in " + std::to_string(hello.from.incarnation));
+    if (hello.lanes > lanes_allowed) {
+      Admission many = refuse(
+          ErrorCode::overload,
+          "'" + node + "' wants " + std::to_string(hello.lanes) + " lanes; " +
+              std::to_string(lanes_allowed) + " at most");
+      many.reason.hint("give both the same SessionOptions::lanes");
+      return many;
+    }
     return {Kind::begin, {}};
   }
   if (current->over()) return refuse(ErrorCode::peer_down, "the session is over");

@@ -164,8 +164,7 @@ Result<bool> Session::offer(
   header.meta_length = static_cast<std::uint32_t>(meta.size());
   header.payload_length = static_cast<std::uint32_t>(payload.size());
   const std::uint64_t bytes = frame_bytes(header);
-  const std::uint64_t most =
-      std::min<std::uint64_t>(peer_message_bytes_max_, options_.window_bytes);
+  const std::uint64_t most = message_bytes_max();
   if (bytes > most)
     return about_peer(
                ErrorCode::invalid_argument,
@@ -185,6 +184,10 @@ Result<bool> Session::offer(
   message.payload = std::move(payload);
   l.out.push(std::move(message), bytes);
   return true;
+}
+
+std::uint64_t Session::message_bytes_max() const noexcept {
+  return std::min<std::uint64_t>(peer_message_bytes_max_, options_.window_bytes);
 }
 
 std::optional<SessionEvent> Session::next_event(std::int64_t now_ns) {
@@ -524,7 +527,10 @@ Result<void> Session::handle_pulse(const Frame& frame, std::int64_t now_ns) {
 
 void Session::tell_credit(unsigned lane) {
   Lane& l = *lanes_[lane];
-  if (l.refused_bytes == 0 || !l.out.takes(l.refused_bytes)) return;
+  // One that is larger than the peer ever takes, which it said after the offer, is an error now:
+  // the sender must come again to hear it.
+  if (l.refused_bytes == 0) return;
+  if (!l.out.takes(l.refused_bytes) && l.refused_bytes <= message_bytes_max()) return;
   l.refused_bytes = 0;
   events_.emplace_back(CreditCame{lane});
 }

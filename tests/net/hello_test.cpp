@@ -41,7 +41,7 @@ struct Refused {
   std::string message;
 };
 Refused refused(const Hello& hello, const Session* current) {
-  const Admission admission = admit(self, hello, current);
+  const Admission admission = admit(self, hello, current, 2);
   REQUIRE(admission.kind == Admission::Kind::refuse);
   return {admission.reason.code(), admission.reason.message()};
 }
@@ -90,19 +90,19 @@ TEST_CASE("a reception refuses anything else than one hello", "[net]") {
 TEST_CASE("a hello joins its session, begins one, or is told why not", "[net]") {
   const auto random = make_seeded_random(1);
   const Hello hello = some_hello();
-  CHECK(admit(self, hello, nullptr).kind == Admission::Kind::begin);
+  CHECK(admit(self, hello, nullptr, 2).kind == Admission::Kind::begin);
 
   Session current(SessionOptions(), self, hello, *random, 0);
-  CHECK(admit(self, hello, &current).kind == Admission::Kind::join);
+  CHECK(admit(self, hello, &current, 2).kind == Admission::Kind::join);
   Hello resumes = hello;
   resumes.knows = self.incarnation;
-  CHECK(admit(self, resumes, &current).kind == Admission::Kind::join);
+  CHECK(admit(self, resumes, &current, 2).kind == Admission::Kind::join);
 
   Hello other_session = hello;
   other_session.session = {6, 7};
-  CHECK(admit(self, other_session, &current).kind == Admission::Kind::begin);
+  CHECK(admit(self, other_session, &current, 2).kind == Admission::Kind::begin);
   other_session.from.incarnation = 4;
-  CHECK(admit(self, other_session, &current).kind == Admission::Kind::begin);
+  CHECK(admit(self, other_session, &current, 2).kind == Admission::Kind::begin);
   other_session.from.incarnation = 2;
   CHECK(refused(other_session, &current).code == ErrorCode::fenced);
 
@@ -123,6 +123,11 @@ TEST_CASE("a hello joins its session, begins one, or is told why not", "[net]") 
   Hello other_node = hello;
   other_node.from.node = "c";
   CHECK(refused(other_node, &current).code == ErrorCode::fenced);
+
+  Hello many_lanes = hello;
+  many_lanes.lanes = 3;
+  CHECK(refused(many_lanes, nullptr).code == ErrorCode::overload);
+  CHECK(refused(many_lanes, nullptr).message == "node 'a': 'b' wants 3 lanes; 2 at most");
 
   current.replace(other_session);
   CHECK(refused(hello, &current).code == ErrorCode::peer_down);

@@ -351,6 +351,32 @@ TEST_CASE("a message that the peer never takes is an error, not a wait", "[net]"
   }
 }
 
+TEST_CASE("an offer from before the greeting is not forgotten when it proves too large", "[net]") {
+  const auto random = make_seeded_random(1);
+  Session session({}, {{1, 2}, "self", 1}, "peer", *random, 0);
+  const std::vector<std::byte> meta(1000);
+  CHECK(!session.offer(0, {}, meta, {}).value());
+  REQUIRE(session.wish(0, 0) == Session::Wish::connect);
+  session.on_connected(0, 0);
+  net::Hello hello = ByHand::hello();
+  hello.session = session.id();
+  hello.message_bytes_max = 500;
+  const Bytes bytes = net::write_hello(hello);
+  FrameHeader header;
+  header.type = FrameType::hello;
+  header.meta_length = static_cast<std::uint32_t>(bytes.size());
+  header.credit_messages = 10;
+  header.credit_bytes = 500;
+  session.on_bytes(0, net::encode(header), 0);
+  session.on_bytes(0, net::encode_body_head(bytes.span(), {}).span(), 0);
+  const auto event = session.next_event(0);
+  REQUIRE(event);
+  CHECK(std::get<net::CreditCame>(*event).lane == 0);
+  const auto offered = session.offer(0, {}, meta, {});
+  REQUIRE(!offered.ok());
+  CHECK(offered.error().code() == ErrorCode::invalid_argument);
+}
+
 TEST_CASE("a peer that breaks the protocol loses its connection", "[net]") {
   const auto loses = [](const FrameHeader& header, unsigned lane = 1) {
     ByHand hand;

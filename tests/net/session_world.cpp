@@ -264,7 +264,8 @@ void SessionWorld::accept(
   if (!read.value()) return;
   const net::Hello& hello = *read.value();
   Side& side = sides_[1];
-  const net::Admission admission = net::admit(side.self, hello, side.session.get());
+  const net::Admission admission =
+      net::admit(side.self, hello, side.session.get(), options_.session[1].lanes);
   if (admission.kind == net::Admission::Kind::refuse) {
     auto refusal = net::encode_refusal(admission.reason, hello.lane);
     arrive(connection, 0, std::move(refusal));

@@ -65,11 +65,14 @@ struct Admission {
 };
 
 /// Decides by the session that there is, or was last, with the node that says hello; null: none.
+/// Each lane is given credit of its own, so `lanes_allowed` bounds what a peer can make this
+/// process hold.
 ///
 /// Reasons   `peer_mismatch` another cluster; `peer_restarted` the session was with an earlier life
 ///           of this process; `peer_down` the session is over here; `fenced` an earlier life of the
-///           node, or a session of its own that it gave up.
-[[nodiscard]] Admission admit(const Identity& self, const Hello& hello, const Session* current);
+///           node, or another's session; `overload` more lanes than allowed.
+[[nodiscard]] Admission admit(
+    const Identity& self, const Hello& hello, const Session* current, unsigned lanes_allowed);
 
 /// The whole frame of a refusal.
 [[nodiscard]] std::vector<std::byte> encode_refusal(const Error& reason, std::uint8_t lane);

@@ -220,6 +220,7 @@ class Session {
       Lane& lane, FrameHeader header, const Bytes& head, const Bytes& payload, WriteBatch& batch);
   [[nodiscard]] std::optional<Delivery> take(unsigned lane, std::int64_t now_ns);
   [[nodiscard]] bool all_acknowledged() const noexcept;
+  [[nodiscard]] std::uint64_t message_bytes_max() const noexcept;
   [[nodiscard]] Error about_peer(ErrorCode code, const std::string& what) const;
 
   SessionOptions options_;
