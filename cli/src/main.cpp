@@ -1,3 +1,4 @@
+#include "certs.hpp"
 #include "console.hpp"
 #include "devices.hpp"
 #include "doctor.hpp"
@@ -38,6 +39,8 @@ int run(const Command& command, Console& console) {
           return devices(console);
         } else if constexpr (std::is_same_v<Options, DoctorOptions>) {
           return doctor(options, console);
+        } else if constexpr (std::is_same_v<Options, CertsOptions>) {
+          return certs(options, console);
         } else {
           if (options.mistake) {
             console.complain(options.text, options.hint);

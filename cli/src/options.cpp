@@ -255,6 +255,30 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   return best;
 }
 
+namespace {
+
+void add_certs(CLI::App& command, CertsOptions& init, CertsOptions& issue) {
+  command.require_subcommand(1);
+  const auto add = [&command](const char* name, const char* what, CertsOptions& options, int days) {
+    CLI::App& part = *command.add_subcommand(name, what);
+    options.days = days;
+    part.add_option("--dir", options.dir, "Folder of the files")->capture_default_str();
+    part.add_option("--days", options.days, "How long it is good")
+        ->check(CLI::Range(1, 36'500))
+        ->capture_default_str();
+    return &part;
+  };
+  add("init", "Make the authority: authority.crt and authority.key", init, 3650)
+      ->add_option("--cluster", init.cluster, "Name of the cluster")
+      ->capture_default_str();
+  CLI::App& part = *add("issue", "Make a node's NODE.crt and NODE.key", issue, 365);
+  part.add_option("node", issue.node, "Name of the node")->required();
+  part.add_option(
+      "--host", issue.hosts, "Name or address by which others reach it; may come again");
+}
+
+}  // namespace
+
 Command parse(const std::vector<std::string>& arguments) {
   CLI::App app(
       "Trains small image classifiers and language models with Troupe, an engine built on actors.",
@@ -334,12 +358,21 @@ Command parse(const std::vector<std::string>& arguments) {
   doctor_command.add_flag(
       "--limits", doctor.limits, "Measure how fast it can at best, in a few seconds");
 
+  CertsOptions init;
+  CertsOptions issue;
+  CLI::App& certs_command =
+      *app.add_subcommand("certs", "Make a cluster's authority, and certificates of its nodes");
+  add_certs(certs_command, init, issue);
+
   const auto used = [&]() -> const CLI::App* {
     const auto commands = app.get_subcommands();
     return commands.empty() ? nullptr : commands.front();
   };
   app.allow_extras();
-  for (CLI::App* command : app.get_subcommands(nullptr)) command->allow_extras();
+  for (CLI::App* command : app.get_subcommands(nullptr)) {
+    command->allow_extras();
+    for (CLI::App* part : command->get_subcommands(nullptr)) part->allow_extras();
+  }
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -380,6 +413,7 @@ Command parse(const std::vector<std::string>& arguments) {
   if (graph_command.parsed()) return graph;
   if (devices_command.parsed()) return DevicesOptions{};
   if (doctor_command.parsed()) return doctor;
+  if (certs_command.parsed()) return certs_command.got_subcommand("init") ? init : issue;
   return Answer{app.help(), "", false};
 }
 

@@ -73,6 +73,14 @@ struct DoctorOptions {
   bool limits = false;
 };
 
+struct CertsOptions {
+  std::string dir = "certs";
+  std::string cluster = "cluster";  ///< of `init`
+  std::string node;                 ///< of `issue`; empty: `init`
+  std::vector<std::string> hosts;   ///< of `issue`
+  int days = 0;
+};
+
 /// The command line held no command: help or version to be printed, or a mistake.
 struct Answer {
   std::string text;
@@ -88,6 +96,7 @@ using Command = std::variant<
     GraphOptions,
     DevicesOptions,
     DoctorOptions,
+    CertsOptions,
     Answer>;
 
 /// Reads the command line, without the program's own name.

@@ -146,6 +146,15 @@ TEST_CASE("the other commands are understood", "[cli]") {
   CHECK(std::holds_alternative<DevicesOptions>(parsed("devices")));
   CHECK(!std::get<DoctorOptions>(parsed("doctor")).limits);
   CHECK(std::get<DoctorOptions>(parsed("doctor --limits")).limits);
+  const auto init = std::get<CertsOptions>(parsed("certs init --cluster c --dir d"));
+  CHECK((init.node.empty() && init.cluster == "c" && init.dir == "d" && init.days == 3650));
+  const auto issue = std::get<CertsOptions>(parsed("certs issue a --host h --host 192.0.2.7"));
+  CHECK((issue.node == "a" && issue.hosts.size() == 2 && issue.dir == "certs"));
+  CHECK(issue.days == 365);
+  CHECK(std::get<Answer>(parsed("certs")).mistake);
+  CHECK(std::get<Answer>(parsed("certs issue")).mistake);
+  CHECK(std::get<Answer>(parsed("certs init --days 0")).mistake);
+  CHECK(std::get<Answer>(parsed("certs issue a --hosts h")).mistake);
 }
 
 TEST_CASE("help and version are answers, not mistakes", "[cli]") {
