@@ -1,6 +1,7 @@
-// A training step of the networks that `troupe train` knows, float32: through both doors, on one
-// thread and two, traced and not. Images by Adam, 128 in a batch; text by AdamW, 8 windows of 128
-// bytes, of which each counts as an item. bench/peers has the same steps in libtorch.
+// A training step of the networks that `troupe train` knows: through both doors, on one thread and
+// two, traced and not, in float32 and, as a program, with products in bfloat16. Images by Adam, 128
+// in a batch; text by AdamW, 8 windows of 128 bytes, of which each counts as an item. bench/peers
+// has the same steps in libtorch.
 
 #include "models.hpp"
 
@@ -28,6 +29,7 @@ struct Case {
   bool program;
   unsigned threads;
   bool traced;
+  DType products = DType::float32;
 };
 
 std::vector<std::int64_t> counting(std::int64_t count, std::int64_t below) {
@@ -61,6 +63,7 @@ void step(benchmark::State& state, const Case& wanted) {
 
   const std::vector<Tensor> inputs = batch_of(config);
   const auto run = [&](std::span<const Tensor> in) {
+    const Autocast products(wanted.products);
     task.optimizer.zero_grad();
     const Tensor scores = task.model(in[0]);
     const Tensor loss = cross_entropy(reshape(scores, {-1, scores.size(-1)}), reshape(in[1], {-1}));
@@ -84,20 +87,23 @@ void step(benchmark::State& state, const Case& wanted) {
   state.SetItemsProcessed(state.iterations() * inputs[1].elements());
 }
 
+void add(const Case& wanted) {
+  const std::string name = "step/" + wanted.model +
+                           (wanted.program ? "/program" : "/define-by-run") +
+                           (wanted.products == DType::bfloat16 ? "/bf16/t" : "/t") +
+                           std::to_string(wanted.threads) + (wanted.traced ? "/traced" : "");
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { step(state, wanted); })
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
 const bool registered = [] {
   for (const char* model : {"cnn", "mlp", "gpt"})
-    for (const bool program : {true, false})
-      for (const unsigned threads : {1u, 2u})
-        for (const bool traced : {false, true}) {
-          const Case wanted{model, program, threads, traced};
-          const std::string name = "step/" + wanted.model +
-                                   (program ? "/program/t" : "/define-by-run/t") +
-                                   std::to_string(threads) + (traced ? "/traced" : "");
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=](benchmark::State& state) { step(state, wanted); })
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
-        }
+    for (const unsigned threads : {1u, 2u}) {
+      for (const bool program : {true, false})
+        for (const bool traced : {false, true}) add({model, program, threads, traced});
+      add({model, true, threads, false, DType::bfloat16});
+    }
   return true;
 }();
 

@@ -1,10 +1,14 @@
-// What bench/autograd and bench/nn measure of Troupe, measured of libtorch: the price of an op, and
-// training steps. The names are the same, but for what stands in front.
+// What bench/autograd, bench/cpu and bench/nn measure of Troupe, measured of libtorch: the price of
+// an op, ops that one pass over memory could compute, and training steps. The names are the same,
+// but for what stands in front.
 
+#include <ATen/autocast_mode.h>
 #include <benchmark/benchmark.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +48,92 @@ void chain_forward_backward(benchmark::State& state) {
   per_op(state, chain_length);
 }
 BENCHMARK(chain_forward_backward)->Name("libtorch/chain_forward_backward")->Arg(16);
+
+/// What is timed of an op, made for a number of rows of 1,024 floats.
+using OnePass = std::function<std::function<void()>(std::int64_t rows)>;
+
+/// An op and its gradient by autograd, all but the last of them into memory that is there already.
+template <class Forward>
+OnePass both(Forward forward) {
+  return [=](std::int64_t rows) {
+    torch::Tensor x = torch::rand({rows, 1024}).requires_grad_(true);
+    const torch::Tensor seed = torch::rand_like(forward(x).detach());
+    return [=]() mutable {
+      x.mutable_grad() = torch::Tensor();
+      forward(x).backward(seed);
+    };
+  };
+}
+
+std::vector<std::pair<std::string, OnePass>> one_passes() {
+  using torch::Tensor;
+  const auto unary = [](auto op) -> OnePass {
+    return [=](std::int64_t rows) {
+      const Tensor x = torch::rand({rows, 1024}) * 2 - 1;
+      Tensor y = torch::empty_like(x);
+      return [=]() mutable { op(y, x); };
+    };
+  };
+  return {
+      {"tanh", unary([](Tensor& y, const Tensor& x) { at::tanh_out(y, x); })},
+      {"gelu", unary([](Tensor& y, const Tensor& x) { at::gelu_out(y, x); })},
+      {"gelu_tanh", unary([](Tensor& y, const Tensor& x) { at::gelu_out(y, x, "tanh"); })},
+      {"bias_gelu",
+       [](std::int64_t rows) {
+         const Tensor x = torch::rand({rows, 1024}), bias = torch::rand({1024});
+         return [=] { benchmark::DoNotOptimize(at::gelu(x + bias)); };
+       }},
+      {"transpose",
+       [](std::int64_t rows) {
+         const auto side = static_cast<std::int64_t>(std::sqrt(static_cast<double>(rows * 1024)));
+         const Tensor x = torch::rand({side, side});
+         Tensor y = torch::empty_like(x);
+         return [=]() mutable { y.copy_(x.t()); };
+       }},
+      {"softmax_both", both([](const Tensor& x) { return torch::softmax(x, 1); })},
+      {"layer_norm_both",
+       [](std::int64_t rows) {
+         Tensor weight = torch::ones({1024}).requires_grad_(true);
+         Tensor bias = torch::zeros({1024}).requires_grad_(true);
+         return both([=](const Tensor& x) { return torch::layer_norm(x, {1024}, weight, bias); })(
+             rows);
+       }},
+      {"cross_entropy_both",
+       [](std::int64_t rows) {
+         const Tensor classes = torch::randint(1024, {rows});
+         return both([=](const Tensor& x) {
+           return torch::nn::functional::cross_entropy(x, classes);
+         })(rows);
+       }},
+      {"adamw", [](std::int64_t rows) {
+         const Tensor p = torch::rand({rows, 1024}), g = torch::rand({rows, 1024});
+         const Tensor m = torch::rand({rows, 1024}), v = torch::rand({rows, 1024});
+         const Tensor steps = torch::ones({});
+         return [=] {
+           const std::vector<Tensor> of_p{p}, of_g{g}, of_m{m}, of_v{v}, of_steps{steps};
+           at::_fused_adamw_(
+               of_p, of_g, of_m, of_v, {}, of_steps, 1e-3, 0.9, 0.999, 0.01, 1e-8, false, false);
+         };
+       }}};
+}
+
+void add_one_passes() {
+  for (const auto& [name, make] : one_passes())
+    for (const std::int64_t millions : {1, 16})
+      for (const int threads : {1, 2})
+        benchmark::RegisterBenchmark(
+            ("libtorch/onepass/" + name + "/" + std::to_string(millions) + "M/t" +
+             std::to_string(threads))
+                .c_str(),
+            [=, make = make](benchmark::State& state) {
+              at::set_num_threads(threads);
+              const auto run = make(millions * 1024);
+              run();
+              for (auto _ : state) run();
+            })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
+}
 
 torch::nn::Sequential make_model(const std::string& name) {
   using namespace torch::nn;
@@ -119,19 +209,25 @@ struct Gpt : torch::nn::Module {
   }
 };
 
-/// Steps of a model on one batch, whose labels are counted.
+/// Steps of a model on one batch, whose labels are counted; products in bfloat16 if wanted, by
+/// autocast.
 template <class Model, class Optimizer>
 void run_steps(
     benchmark::State& state,
     Model& model,
     Optimizer& optimizer,
     const torch::Tensor& inputs,
-    const torch::Tensor& labels) {
+    const torch::Tensor& labels,
+    bool bfloat16) {
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
   const auto once = [&] {
     optimizer.zero_grad();
+    at::autocast::set_autocast_enabled(at::kCPU, bfloat16);
     const torch::Tensor scores = model.forward(inputs);
-    const torch::Tensor loss =
-        torch::nn::functional::cross_entropy(scores.flatten(0, scores.dim() - 2), labels.flatten());
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::clear_cache();
+    const torch::Tensor loss = torch::nn::functional::cross_entropy(
+        scores.flatten(0, scores.dim() - 2).to(torch::kFloat32), labels.flatten());
     loss.backward();
     optimizer.step();
     return loss;
@@ -145,33 +241,35 @@ void run_steps(
   state.SetItemsProcessed(state.iterations() * labels.numel());
 }
 
-void step(benchmark::State& state, const std::string& name, int threads) {
+void step(benchmark::State& state, const std::string& name, int threads, bool bfloat16) {
   at::set_num_threads(threads);
   torch::manual_seed(1);
   if (name == "gpt") {
     Gpt model;
     torch::optim::AdamW optimizer(model.parameters(), torch::optim::AdamWOptions(1e-3));
     const torch::Tensor bytes = torch::arange(8 * context).view({8, context}) % vocabulary;
-    return run_steps(state, model, optimizer, bytes, bytes);
+    return run_steps(state, model, optimizer, bytes, bytes, bfloat16);
   }
   torch::nn::Sequential model = make_model(name);
   torch::optim::Adam optimizer(model->parameters(), torch::optim::AdamOptions(1e-3));
   const torch::Tensor images = torch::rand({batch, 1, 28, 28});
-  run_steps(state, *model, optimizer, images, torch::arange(batch) % 10);
+  run_steps(state, *model, optimizer, images, torch::arange(batch) % 10, bfloat16);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  add_one_passes();
   for (const char* model : {"cnn", "mlp", "gpt"})
-    for (const int threads : {1, 2}) {
-      const std::string name =
-          "libtorch/step/" + std::string(model) + "/t" + std::to_string(threads);
-      benchmark::RegisterBenchmark(
-          name.c_str(), [=](benchmark::State& state) { step(state, model, threads); })
-          ->UseRealTime()
-          ->Unit(benchmark::kMillisecond);
-    }
+    for (const bool bfloat16 : {false, true})
+      for (const int threads : {1, 2}) {
+        const std::string name = "libtorch/step/" + std::string(model) +
+                                 (bfloat16 ? "/bf16/t" : "/t") + std::to_string(threads);
+        benchmark::RegisterBenchmark(
+            name.c_str(), [=](benchmark::State& state) { step(state, model, threads, bfloat16); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }
