@@ -15,9 +15,9 @@ TEST_CASE("a steady run allocates nothing", "[cli]") {
   const std::string model = GENERATE("mlp", "cnn", "gpt");
   const std::string door = GENERATE("program", "define-by-run");
   const unsigned threads = GENERATE(1u, 2u);
-  // Which turns overlap decides how many values are there at once: on a busy machine a step may need
-  // more than any before it, most of all in a long pass. What allocates in every step does so in
-  // every run.
+  // Which turns overlap decides how many values are there at once: on a busy machine a step may
+  // need more than any before it, most of all in a long pass. What allocates in every step does so
+  // in every run.
   if (model == "gpt" && door == "define-by-run" && threads > 1) return;
   CAPTURE(model, door, threads);
   SteadyRun run = run_steadily(model, door, threads, 32);
