@@ -21,15 +21,9 @@ void put_first(Segment& segment, std::uint16_t k) {
     }
 }
 
-class Epilogues {
+class Epilogues : OpJoiner {
  public:
-  Epilogues(Graph& graph, const Device& device)
-      : graph_(graph),
-        device_(device),
-        producers_(producers_of(graph)),
-        kept_(kept_cells(graph)),
-        readers_(reader_counts(graph)),
-        gone_(graph.ops.size()) {}
+  Epilogues(Graph& graph, const Device& device) : OpJoiner(graph, device) {}
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
@@ -39,8 +33,7 @@ class Epilogues {
       for (const Graph::Cell cell : inputs)
         if (join(o, cell)) break;
     }
-    erase_ops(graph_, gone_);
-    sort_ops(graph_);
+    finish();
   }
 
  private:
@@ -97,21 +90,12 @@ class Epilogues {
     const Graph::Cell last = op.outputs[attributes.last_output()];
     attributes.keeps_head = keeps || graph_.metas[last] != graph_.metas[cell];
     if (attributes.keeps_head) op.outputs.insert(op.outputs.begin(), cell);
-    if (op.inputs.size() + op.outputs.size() >
-        device_.fusion_limits(graph_.metas[cell].elements()).operands_max)
+    if (!takes(op.inputs.size() + op.outputs.size(), cell) ||
+        !device_.can_end_with(attributes, metas_of(graph_, op.inputs), graph_.metas[cell]))
       return false;
-
-    if (!device_.can_end_with(attributes, metas_of(graph_, op.inputs), graph_.metas[cell]))
-      return false;
-    op.after = head.after;
-    op.after.insert(op.after.end(), tail.after.begin(), tail.after.end());
-    op.nodes = head.nodes;
-    if (reshape != no_op) {
-      const Graph::Op& between = graph_.ops[reshape];
-      op.after.insert(op.after.end(), between.after.begin(), between.after.end());
-      op.nodes.insert(op.nodes.end(), between.nodes.begin(), between.nodes.end());
-    }
-    op.nodes.insert(op.nodes.end(), tail.nodes.begin(), tail.nodes.end());
+    take_along(op, head);
+    if (reshape != no_op) take_along(op, graph_.ops[reshape]);
+    take_along(op, tail);
     op.random = head.random;
     complete_fused(graph_, device_, std::move(attributes), op);
     for (const Graph::Cell output : op.outputs) producers_[output] = o;
@@ -120,13 +104,6 @@ class Epilogues {
     if (reshape != no_op) gone_[reshape] = true;
     return true;
   }
-
-  Graph& graph_;
-  const Device& device_;
-  std::vector<std::uint32_t> producers_;
-  std::vector<bool> kept_;
-  std::vector<std::uint32_t> readers_;
-  std::vector<bool> gone_;
 };
 
 }  // namespace

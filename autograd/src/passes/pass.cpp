@@ -176,6 +176,28 @@ std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cell
   return metas;
 }
 
+OpJoiner::OpJoiner(Graph& graph, const Device& device)
+    : graph_(graph),
+      device_(device),
+      producers_(producers_of(graph)),
+      kept_(kept_cells(graph)),
+      readers_(reader_counts(graph)),
+      gone_(graph.ops.size()) {}
+
+bool OpJoiner::takes(std::size_t operands, Graph::Cell cell) const {
+  return operands <= device_.fusion_limits(graph_.metas[cell].elements()).operands_max;
+}
+
+void OpJoiner::take_along(Graph::Op& op, const Graph::Op& other) {
+  op.after.insert(op.after.end(), other.after.begin(), other.after.end());
+  op.nodes.insert(op.nodes.end(), other.nodes.begin(), other.nodes.end());
+}
+
+void OpJoiner::finish() {
+  erase_ops(graph_, gone_);
+  sort_ops(graph_);
+}
+
 void sort_ops(Graph& graph) {
   const std::size_t count = graph.ops.size();
   const std::vector<std::uint32_t> producers = producers_of(graph);

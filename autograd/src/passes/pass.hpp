@@ -4,6 +4,7 @@
 #include <troupe/autograd/passes.hpp>
 #include <troupe/tensor/fused.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -62,6 +63,26 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked);
 /// Makes the op, whose inputs and outputs are there, one that launches `attributes`, compiled for
 /// the device.
 void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op);
+
+/// What passes share that join ops into larger ones.
+class OpJoiner {
+ protected:
+  OpJoiner(Graph& graph, const Device& device);
+
+  /// Whether the device takes an op of so many operands over elements as `cell` has.
+  [[nodiscard]] bool takes(std::size_t operands, Graph::Cell cell) const;
+  /// What another op waits for, and its name, go with `op`.
+  static void take_along(Graph::Op& op, const Graph::Op& other);
+  /// Takes out the ops that went into others.
+  void finish();
+
+  Graph& graph_;
+  const Device& device_;
+  std::vector<std::uint32_t> producers_;
+  std::vector<bool> kept_;
+  std::vector<std::uint32_t> readers_;
+  std::vector<bool> gone_;  ///< by op
+};
 
 /// Puts the ops in an order in which each comes after what it reads, near the order in which they
 /// stand: of those that may come next, the one that stands first.

@@ -16,15 +16,9 @@ bool may_fold(const Graph::Op& op) {
          op.inputs.size() == 1 && op.outputs.size() == 1;
 }
 
-class Reductions {
+class Reductions : OpJoiner {
  public:
-  Reductions(Graph& graph, const Device& device)
-      : graph_(graph),
-        device_(device),
-        producers_(producers_of(graph)),
-        kept_(kept_cells(graph)),
-        readers_(reader_counts(graph)),
-        gone_(graph.ops.size()) {}
+  Reductions(Graph& graph, const Device& device) : OpJoiner(graph, device) {}
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
@@ -32,8 +26,7 @@ class Reductions {
       const std::uint32_t before = producers_[graph_.ops[o].inputs[0]];
       if (before != no_op && join(before, graph_.ops[o])) gone_[o] = true;
     }
-    erase_ops(graph_, gone_);
-    sort_ops(graph_);
+    finish();
   }
 
  private:
@@ -67,25 +60,16 @@ class Reductions {
     for (const Graph::Cell input : op.inputs)
       if (fused || std::find(inputs.begin(), inputs.end(), input) == inputs.end())
         inputs.push_back(input);
-    if (inputs.size() + outputs.size() >
-            device_.fusion_limits(graph_.metas[cell].elements()).operands_max ||
+    if (!takes(inputs.size() + outputs.size(), cell) ||
         !device_.can_fold(attributes, metas_of(graph_, inputs), graph_.metas[cell]))
       return false;
     op.inputs = std::move(inputs);
     op.outputs = std::move(outputs);
-    op.after.insert(op.after.end(), fold.after.begin(), fold.after.end());
-    op.nodes.insert(op.nodes.end(), fold.nodes.begin(), fold.nodes.end());
+    take_along(op, fold);
     producers_[fold.outputs[0]] = chain;
     complete_fused(graph_, device_, std::move(attributes), op);
     return true;
   }
-
-  Graph& graph_;
-  const Device& device_;
-  std::vector<std::uint32_t> producers_;
-  std::vector<bool> kept_;
-  std::vector<std::uint32_t> readers_;
-  std::vector<bool> gone_;
 };
 
 }  // namespace
