@@ -213,7 +213,6 @@ std::string missing_of(
 
 Instance::Instance(bool validation, std::function<void(std::string_view)> on_message) : Instance() {
   on_message_ = std::move(on_message);
-  validation_ = validation;
   const std::lock_guard lock(loading);
   load_loader();
 
@@ -284,7 +283,7 @@ Instance::~Instance() {
   // NVIDIA's takes thread-local memory each time that does not come back, and after some twenty
   // times no device is found. The first without layers stays for as long as the process.
   static std::atomic_flag one_stays;
-  if (!handle_ || (!validation_ && !one_stays.test_and_set())) return;
+  if (!handle_ || (!messenger_ && !one_stays.test_and_set())) return;
   vkDestroyInstance(handle_, nullptr);
 }
 

@@ -53,7 +53,6 @@ class Instance {
   [[nodiscard]] Physical describe(VkPhysicalDevice device, std::uint32_t layer_version) const;
 
   VkInstance handle_ = VK_NULL_HANDLE;
-  bool validation_ = false;
   VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
   std::function<void(std::string_view)> on_message_;
   std::atomic<std::uint64_t> messages_{0};

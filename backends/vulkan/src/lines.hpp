@@ -42,7 +42,6 @@ struct Lines {
   static Lines held(
       const Encoder& encoder, const Axis& axis, std::initializer_list<const Value*> values) {
     constexpr std::uint32_t fours_max = 8;  // that an invocation surely has registers for
-    constexpr std::uint32_t subgroups_max = 32;
     Lines result = of(encoder, axis);
     bool holds = !encoder.software() && result.way == 0 && axis.inner == 1 && axis.length % 4 == 0;
     for (const Value* value : values)

@@ -9,8 +9,7 @@ namespace {
 
 /// A kernel that reads its inputs along lines and writes one output.
 /// @param held  whether it has a way to hold lines in registers, with a second binding of each
-void encode_lines(
-    Encoder& encoder, const ShaderByDType& shaders, std::int64_t dim, bool held, bool keeps) {
+void encode_lines(Encoder& encoder, const ShaderByDType& shaders, std::int64_t dim, bool held) {
   const Value a = encoder.contiguous(encoder.in(0));
   const Shader& shader = encoder.shader(shaders, a->dtype());
   if (a->meta().elements() == 0) return;
@@ -29,10 +28,11 @@ void encode_lines(
     if (two) operands[count++] = lines.read(b);
     operands[count++] = lines.write(y);
   }
-  const std::uint32_t constants[] = {lines.group, lines.way, keeps ? 1u : 0u};
+  // The last says something to softmax.comp alone.
+  const std::uint32_t constants[] = {lines.group, lines.way, encoder.software()};
   encoder.dispatch(
       shader,
-      std::span(constants).first(keeps ? 3 : 2),
+      constants,
       {operands, count},
       std::as_bytes(std::span<const LineParams, 1>(&lines.params, 1)),
       lines.grid);
@@ -43,25 +43,25 @@ void encode_lines(
 template <>
 void Kernel<Softmax>::encode(Encoder& encoder, const Softmax& op) {
   static const ShaderByDType shaders("softmax");
-  encode_lines(encoder, shaders, op.dim, true, encoder.software());
+  encode_lines(encoder, shaders, op.dim, true);
 }
 
 template <>
 void Kernel<SoftmaxBackward>::encode(Encoder& encoder, const SoftmaxBackward& op) {
   static const ShaderByDType shaders("softmax_backward");
-  encode_lines(encoder, shaders, op.dim, true, false);
+  encode_lines(encoder, shaders, op.dim, true);
 }
 
 template <>
 void Kernel<LogSoftmax>::encode(Encoder& encoder, const LogSoftmax& op) {
   static const ShaderByDType shaders("log_softmax");
-  encode_lines(encoder, shaders, op.dim, false, false);
+  encode_lines(encoder, shaders, op.dim, false);
 }
 
 template <>
 void Kernel<LogSoftmaxBackward>::encode(Encoder& encoder, const LogSoftmaxBackward& op) {
   static const ShaderByDType shaders("log_softmax_backward");
-  encode_lines(encoder, shaders, op.dim, false, false);
+  encode_lines(encoder, shaders, op.dim, false);
 }
 
 }  // namespace troupe::vulkan

@@ -40,8 +40,7 @@ Grid grid_for(std::uint64_t invocations, std::uint32_t group_size) {
 
 std::uint32_t fold_group_for(
     std::uint64_t length, std::uint32_t subgroup, const WorkgroupLimits& limits) noexcept {
-  constexpr std::uint32_t subgroups_max = 32;  // what the shaders have shared memory for
-  constexpr std::uint64_t elements_min = 4;    // that an invocation folds before others do
+  constexpr std::uint64_t elements_min = 4;  // that an invocation folds before others do
   subgroup = std::max(subgroup, 1u);
   const std::uint32_t most =
       std::min({256u, limits.invocations, static_cast<std::uint32_t>(subgroup * subgroups_max)});

@@ -27,6 +27,9 @@ struct WorkgroupLimits {
   std::uint32_t shared_bytes = 16'384;
 };
 
+/// Subgroups of a workgroup that folds: what fold.glsl has shared memory for.
+inline constexpr std::uint32_t subgroups_max = 32;
+
 /// The size of a workgroup that folds a line of `length` elements: a subgroup, or as many as find
 /// work and as the device and fold.glsl's shared memory have room for.
 [[nodiscard]] std::uint32_t fold_group_for(
