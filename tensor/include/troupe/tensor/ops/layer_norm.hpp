@@ -106,13 +106,7 @@ struct LayerNormBackward : OpDefaults {
   template <class V>
   Gradients vjp(const V& v) const {
     using T = std::remove_cvref_t<decltype(v.grad(0))>;
-    const Shape& x = v.input_meta(1).shape;
-    Dims axes;
-    Shape beside = v.input_meta(2).shape;
-    for (std::size_t i = beside.size(); i < x.size(); ++i) {
-      axes.push_back(static_cast<std::int64_t>(i));
-      beside.push_back(1);
-    }
+    const RowStatistic rows(v.input_meta(2).shape, v.input_meta(1).shape);
     const bool weighted = v.input_count() == 5;
     const auto result = normalization_curvature<T>(
         v.grad(0),
@@ -120,10 +114,10 @@ struct LayerNormBackward : OpDefaults {
         weighted ? v.grad(2) : T(),
         v.input(0),
         v.input(1),
-        reshape(v.input(2), beside),
-        reshape(v.input(3), beside),
+        reshape(v.input(2), rows.beside),
+        reshape(v.input(3), rows.beside),
         weighted ? v.input(4) : T(),
-        axes);
+        rows.axes);
     Gradients gradients(v.input_count());
     gradients[0] = result.dy;
     gradients[1] = result.x;

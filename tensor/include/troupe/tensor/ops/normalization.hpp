@@ -5,6 +5,20 @@
 // Not an op: the algebra that layer_norm, rms_norm and batch_norm share.
 namespace troupe {
 
+/// What a statistic of rows, [rows...], was taken along in x, [rows..., normalized...], and the
+/// shape in which it broadcasts against x.
+struct RowStatistic {
+  Dims axes;
+  Shape beside;
+
+  RowStatistic(const Shape& rows, const Shape& x) : beside(rows) {
+    for (std::size_t i = rows.size(); i < x.size(); ++i) {
+      axes.push_back(static_cast<std::int64_t>(i));
+      beside.push_back(1);
+    }
+  }
+};
+
 /// The vjp of a normalization's backward op, whose inputs are (dy, x, mean, rstd[, weight]) and
 /// whose outputs are dx = rstd·P(dy·w) and, with a weight, dweight = Σ dy·x̂ and dbias = Σ dy.
 ///

@@ -84,13 +84,7 @@ struct RmsNormBackward : OpDefaults {
   template <class V>
   Gradients vjp(const V& v) const {
     using T = std::remove_cvref_t<decltype(v.grad(0))>;
-    const Shape& x = v.input_meta(1).shape;
-    Dims axes;
-    Shape beside = v.input_meta(2).shape;
-    for (std::size_t i = beside.size(); i < x.size(); ++i) {
-      axes.push_back(static_cast<std::int64_t>(i));
-      beside.push_back(1);
-    }
+    const RowStatistic rows(v.input_meta(2).shape, v.input_meta(1).shape);
     const bool weighted = v.input_count() == 4;
     const auto result = normalization_curvature<T>(
         v.grad(0),
@@ -99,9 +93,9 @@ struct RmsNormBackward : OpDefaults {
         v.input(0),
         v.input(1),
         T(),
-        reshape(v.input(2), beside),
+        reshape(v.input(2), rows.beside),
         weighted ? v.input(3) : T(),
-        axes);
+        rows.axes);
     Gradients gradients(v.input_count());
     gradients[0] = result.dy;
     gradients[1] = result.x;
