@@ -1,3 +1,4 @@
+#include "autograd/constant_lr.hpp"
 #include "support/engine.hpp"
 
 #include <troupe/autograd/backward.hpp>
@@ -82,18 +83,6 @@ void attach_touchy(Device& device) {
         for (std::size_t i = 0; i < out.size(); ++i) out[i].as<float>()[0] = 77;
         if (in[in.size() - 2].as<float>()[0] > 0) throw std::runtime_error("planted");
       });
-}
-
-/// Scalars of an update that are the same in each step, through either door.
-Tensor constant_lr(double lr) {
-  if (Capture* capture = Capture::current())
-    return capture->scalars(
-        [lr](std::span<double> numbers) {
-          numbers[0] = lr;
-          numbers[1] = 1;
-        },
-        2);
-  return Tensor::copy_of<double>(std::vector<double>{lr, 1}, {2});
 }
 
 std::string failure_of(const Tensor& tensor) {
@@ -189,15 +178,7 @@ TEST_CASE("a step that fails writes nothing, and the next one runs", "[autograd]
     table.zero_grad();
     const Tensor loss = sum(embedding(in[0], table.tensor()));
     backward(loss);
-    table.apply(
-        make_op(SgdUpdate{}),
-        0,
-        Capture::current()->scalars(
-            [](std::span<double> s) {
-              s[0] = 1;
-              s[1] = 1;
-            },
-            2));
+    table.apply(make_op(SgdUpdate{}), 0, test::constant_lr(1));
     return {loss};
   };
   const Meta metas[] = {{DType::int64, {2}}};
@@ -302,7 +283,7 @@ TEST_CASE("a program may read what it updated, with the bits of the other door",
         w.zero_grad();
         const Tensor loss = sum(square(in[0] * w.tensor()));
         backward(loss);
-        w.apply(make_op(SgdUpdate{}), 0, constant_lr(0.1));
+        w.apply(make_op(SgdUpdate{}), 0, test::constant_lr(0.1));
         const NoGrad no_grad;
         w.set(clamp(w.tensor(), -0.5, 0.5));
         average.set(average.tensor() * 0.9f + w.tensor() * 0.1f);
@@ -337,8 +318,8 @@ TEST_CASE("a step that fails in or after its updates writes nothing", "[autograd
     backward(sum(a.tensor() * in[0]) + sum(b.tensor() * in[0]));
     SgdUpdate momentum;
     momentum.momentum = 0.5;
-    a.apply(make_op(momentum), 1, constant_lr(1));
-    b.apply(in_update ? make_op(TouchyUpdate{}) : make_op(SgdUpdate{}), 0, constant_lr(1));
+    a.apply(make_op(momentum), 1, test::constant_lr(1));
+    b.apply(in_update ? make_op(TouchyUpdate{}) : make_op(SgdUpdate{}), 0, test::constant_lr(1));
     const NoGrad no_grad;
     const Tensor row = cast(sum(in[0]), DType::int64);
     return {sum(embedding(reshape(row, {1}), in_update ? table.tensor() : b.tensor()))};

@@ -1,8 +1,8 @@
+#include "autograd/constant_lr.hpp"
 #include "graphs.hpp"
 #include "passes/lifetimes.hpp"
 
 #include <troupe/autograd/backward.hpp>
-#include <troupe/autograd/capture.hpp>
 #include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -99,15 +99,7 @@ TEST_CASE("what an update reads waits for it, though other ops come after", "[au
     const GraphFunction function = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
       weight.zero_grad();
       backward(sum(softmax(matmul(in[0], weight.tensor()), 1) * in[1]));
-      weight.apply(
-          make_op(SgdUpdate{}),
-          0,
-          Capture::current()->scalars(
-              [](std::span<double> numbers) {
-                numbers[0] = 0.5;
-                numbers[1] = 1;
-              },
-              2));
+      weight.apply(make_op(SgdUpdate{}), 0, test::constant_lr(0.5));
       // As large as the gradient, and called later; updates run when all else is done.
       Tensor x = in[1];
       for (int i = 0; i < 4; ++i) x = softmax(matmul(x, in[0]), 1);

@@ -1,7 +1,7 @@
+#include "autograd/constant_lr.hpp"
 #include "graphs.hpp"
 
 #include <troupe/autograd/backward.hpp>
-#include <troupe/autograd/capture.hpp>
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/core/sim.hpp>
 #include <troupe/core/trace.hpp>
@@ -107,15 +107,7 @@ TEST_CASE("weights that a training step updated are packed anew", "[autograd][pa
         weight.zero_grad();
         const Tensor loss = sum(forward(in));
         backward(loss);
-        weight.apply(
-            make_op(SgdUpdate{}),
-            0,
-            Capture::current()->scalars(
-                [](std::span<double> numbers) {
-                  numbers[0] = 0.5;
-                  numbers[1] = 1;
-                },
-                2));
+        weight.apply(make_op(SgdUpdate{}), 0, test::constant_lr(0.5));
         return std::vector<Tensor>{loss.detach()};
       },
       metas);
