@@ -402,6 +402,38 @@ TEST_CASE("pooling gives the CPU's results on a GPU", "[conformance][agreement]"
   }
 }
 
+// Lines that one small subgroup, or two, hold in registers: in fours, of which some invocations
+// have one less; and lines that begin at no multiple of 16 bytes.
+TEST_CASE("lines held in registers give the CPU's results on a GPU", "[conformance][agreement]") {
+  if (!test::on_vulkan()) return;
+  for (const std::int64_t length : {36, 260}) {
+    CAPTURE(length);
+    CHECK(
+        compare(
+            [&] {
+              const Tensor weight = numbers({length}, DType::float32, 2);
+              const Tensor bias = numbers({length}, DType::float32, 3);
+              const Tensor shifted =
+                  reshape(slice(numbers({5 * length + 1}), 0, 1), Shape{5, length});
+              const std::function<Tensor(const Tensor&)> ways[] = {
+                  [](const Tensor& t) { return softmax(t * 8.0, 1); },
+                  [&](const Tensor& t) { return layer_norm(t, {length}); },
+                  [&](const Tensor& t) { return layer_norm(t, {length}, weight, bias); },
+                  [&](const Tensor& t) { return rms_norm(t, {length}); },
+                  [&](const Tensor& t) { return rms_norm(t, {length}, weight); }};
+              std::vector<Tensor> all;
+              for (const Tensor& x : {numbers({5, length}), shifted})
+                for (const auto& way : ways) {
+                  all.push_back(way(x));
+                  all.push_back(gradient(x, way));
+                }
+              return all;
+            },
+            16,
+            1) == "");
+  }
+}
+
 TEST_CASE("random numbers are the CPU's on a GPU", "[conformance][agreement]") {
   if (!test::on_vulkan()) return;
   CHECK(
