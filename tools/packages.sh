@@ -108,6 +108,7 @@ build_jobs() {
 # What compiling the library and the program takes; each is said in README.md with its reason.
 build_packages="g++ cmake ninja-build libxsimd-dev nlohmann-json3-dev zlib1g-dev libcli11-dev"
 build_packages+=" libvulkan-dev libvulkan-volk-dev glslang-dev glslang-tools libcereal-dev libssl-dev"
+build_packages+=" libboost1.81-dev"
 data_packages="dataset-fashion-mnist"
 
 # Every C++ file of the project, tracked or about to be.

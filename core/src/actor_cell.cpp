@@ -22,6 +22,10 @@ std::string_view ActorCell::name() const noexcept {
 
 void* ActorCell::allocate(std::size_t bytes) { return system_->allocate(bytes); }
 
+void ActorCell::discard(Message& message) noexcept {
+  system_->scheduler().destroy_message(message);
+}
+
 void ActorCell::last_address_gone(References::Dropped dropped) noexcept {
   if (!system_) return;  // it outlived its system, which said so; see Pool::keep_memory
   Scheduler& scheduler = system_->scheduler();

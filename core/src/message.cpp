@@ -6,7 +6,15 @@
 #include <troupe/core/stream.hpp>
 #include <troupe/core/supervisor.hpp>
 
+#include <string>
+
 namespace troupe {
+
+void FieldVisitor::refuse_number(std::string_view name) {
+  throw Error(
+      ErrorCode::invalid_argument,
+      "'" + std::string(name) + "' is a number that the field cannot hold");
+}
 
 namespace {
 

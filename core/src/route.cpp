@@ -65,3 +65,12 @@ void StandIn::watch(bool wanted) {
 }
 
 }  // namespace troupe::detail
+
+namespace troupe {
+
+void end_remote(ActorCell& stand_in, Error reason) {
+  ControlAccess::send(
+      stand_in, Down{Address<>(Ref<ActorCell>::share(&stand_in)), true, std::move(reason)});
+}
+
+}  // namespace troupe

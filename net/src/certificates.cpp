@@ -1,16 +1,8 @@
+#include "openssl.hpp"
+
 #include <troupe/net/certificates.hpp>
 
-#include <openssl/bio.h>
-#include <openssl/bn.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
-
 #include <algorithm>
-#include <array>
-#include <climits>
 #include <memory>
 #include <utility>
 
@@ -18,32 +10,14 @@ namespace troupe::net {
 
 namespace {
 
-template <auto free>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
-using Serial = std::unique_ptr<BIGNUM, Free<BN_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
-using Octets = std::unique_ptr<ASN1_OCTET_STRING, Free<ASN1_OCTET_STRING_free>>;
-using Text = std::unique_ptr<ASN1_IA5STRING, Free<ASN1_IA5STRING_free>>;
+using Extension = std::unique_ptr<X509_EXTENSION, FreeOpenssl<X509_EXTENSION_free>>;
+using Serial = std::unique_ptr<BIGNUM, FreeOpenssl<BN_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, FreeOpenssl<GENERAL_NAMES_free>>;
+using Octets = std::unique_ptr<ASN1_OCTET_STRING, FreeOpenssl<ASN1_OCTET_STRING_free>>;
+using Text = std::unique_ptr<ASN1_IA5STRING, FreeOpenssl<ASN1_IA5STRING_free>>;
 
 constexpr int days_max = 36'500;
 constexpr long second_of_hour = 3600;
-
-/// What only fails without memory or without entropy.
-void must(bool worked, const char* what) {
-  if (worked) return;
-  std::array<char, 256> text{};
-  ERR_error_string_n(ERR_get_error(), text.data(), text.size());
-  throw Error(ErrorCode::internal, std::string("OpenSSL cannot ") + what + ": " + text.data());
-}
 
 void check_name(const std::string& what, std::string_view name) {
   const auto fits = [](unsigned char letter) {
@@ -157,14 +131,6 @@ Credentials finish(X509* certificate, X509* issuer, EVP_PKEY* issuer_key, EVP_PK
       })};
 }
 
-Bio reader_of(const std::string& text) {
-  const std::size_t size = std::min<std::size_t>(text.size(), INT_MAX);
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(size)));
-}
-
-/// No password is asked for: a terminal is none of the library's business.
-int no_password(char*, int, int, void*) { return -1; }
-
 struct Authority {
   Certificate certificate;
   Key key;
@@ -172,14 +138,14 @@ struct Authority {
 
 Authority read_authority(const Credentials& authority, int days) {
   Authority read;
-  const Bio certificate = reader_of(authority.certificate);
-  read.certificate.reset(PEM_read_bio_X509(certificate.get(), nullptr, no_password, nullptr));
-  const Bio key = reader_of(authority.key);
-  read.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, no_password, nullptr));
-  ERR_clear_error();
+  read.certificate = read_certificate(authority.certificate);
+  read.key = read_key(authority.key);
   if (!read.certificate)
-    throw Error(ErrorCode::file_corrupt, "the authority's certificate cannot be read");
-  if (!read.key) throw Error(ErrorCode::file_corrupt, "the authority's key cannot be read");
+    throw Error(ErrorCode::file_corrupt, "the authority's certificate cannot be read")
+        .hint("'troupe certs init' makes one; a copy may be cut off");
+  if (!read.key)
+    throw Error(ErrorCode::file_corrupt, "the authority's key cannot be read")
+        .hint("'troupe certs init' makes one, without a password; a copy may be cut off");
   if (X509_check_private_key(read.certificate.get(), read.key.get()) != 1) {
     ERR_clear_error();
     throw Error(ErrorCode::file_mismatch, "the authority's key is not that of its certificate");

@@ -75,6 +75,7 @@ struct Session::Lane {
 
   std::int64_t connect_at_ns;
   std::int64_t began_ns = 0;  // of the connection
+  std::int64_t lost_ns = 0;   // when the last one ended
   std::int64_t heard_ns;
   std::size_t heard_bytes = 0;  // since then
   std::int64_t heartbeat_at_ns = 0;
@@ -238,6 +239,8 @@ void Session::close() {
   lanes_[0]->goodbye_wanted = true;
 }
 
+void Session::abort(Error reason) { end(std::move(reason)); }
+
 bool Session::all_acknowledged() const noexcept {
   return std::all_of(lanes_.begin(), lanes_.end(), [](const std::unique_ptr<Lane>& lane) {
     return lane->out.acknowledged() == lane->out.offered();
@@ -278,9 +281,10 @@ Session::Wish Session::wish(unsigned lane, std::int64_t now_ns) {
   return Wish::connect;
 }
 
-void Session::on_connected(unsigned lane, std::int64_t now_ns) {
+void Session::on_connected(unsigned lane, const std::string& peer, std::int64_t now_ns) {
   Lane& l = *lanes_.at(lane);
   if (l.link != Lane::Link::connecting) return;
+  if (peer_.empty()) peer_ = peer;
   l.link = Lane::Link::greeting;
   l.began_ns = now_ns;
   l.hello_wanted = true;
@@ -332,6 +336,7 @@ void Session::lose(unsigned lane, std::int64_t now_ns) {
   Lane& l = *lanes_[lane];
   l.close_wanted = true;
   l.link = Lane::Link::closed;
+  l.lost_ns = now_ns;
   l.reader.reset();
   l.batch.reset();
   l.writing = false;
@@ -484,6 +489,7 @@ Result<void> Session::handle_hello(unsigned lane, const Frame& frame, std::int64
   auto read = read_hello(frame);
   if (!read) return std::move(read).error();
   const Hello& hello = read.value();
+  if (peer_.empty()) peer_ = hello.from.node;
   if (hello.from.cluster != self_.cluster || hello.from.node != peer_) {
     Error other = about_peer(
         ErrorCode::peer_mismatch,
@@ -645,10 +651,25 @@ void Session::on_written(unsigned lane) {
 
 void Session::on_timer(std::int64_t now_ns) {
   for (unsigned lane = 0; lane < lanes_.size() && !over_; ++lane) check_times(lane, now_ns);
+  if (!over_ && now_ns >= orphaned_at_ns())
+    end(about_peer(
+        ErrorCode::peer_down,
+        "its process is gone: all connections ended, and none came for " +
+            std::to_string(options_.orphan_ns / 1'000'000) + " ms"));
   if (over_ || !opened_ || !peer_busy_ || stuck_told_) return;
   if (now_ns < peer_moved_ns_ + options_.stuck_ns) return;
   stuck_told_ = true;
   events_.emplace_back(Stuck{peer_progress_});
+}
+
+std::int64_t Session::orphaned_at_ns() const noexcept {
+  if (dials_ || options_.orphan_ns == 0 || !opened_) return never;
+  std::int64_t lost_ns = 0;
+  for (const auto& lane : lanes_) {
+    if (lane->link != Lane::Link::closed) return never;
+    lost_ns = std::max(lost_ns, lane->lost_ns);
+  }
+  return lost_ns + options_.orphan_ns;
 }
 
 void Session::check_times(unsigned lane, std::int64_t now_ns) {
@@ -674,6 +695,7 @@ std::int64_t Session::next_timer_ns() const noexcept {
   if (over_) return never;
   std::int64_t next =
       opened_ && peer_busy_ && !stuck_told_ ? peer_moved_ns_ + options_.stuck_ns : never;
+  next = std::min(next, orphaned_at_ns());
   const bool busy = lanes_[0]->link != Lane::Link::live || lanes_[0]->writing;
   for (const auto& lane : lanes_) {
     const Lane& l = *lane;

@@ -357,7 +357,7 @@ TEST_CASE("an offer from before the greeting is not forgotten when it proves too
   const std::vector<std::byte> meta(1000);
   CHECK(!session.offer(0, {}, meta, {}).value());
   REQUIRE(session.wish(0, 0) == Session::Wish::connect);
-  session.on_connected(0, 0);
+  session.on_connected(0, {}, 0);
   net::Hello hello = ByHand::hello();
   hello.session = session.id();
   hello.message_bytes_max = 500;
@@ -525,7 +525,7 @@ TEST_CASE("who dials is told of another cluster, another node, another session",
   const auto answered = [&](auto change) {
     Session session({}, {{1, 2}, "self", 1}, "peer", *random, 0);
     REQUIRE(session.wish(0, 0) == Session::Wish::connect);
-    session.on_connected(0, 0);
+    session.on_connected(0, {}, 0);
     net::Hello hello = ByHand::hello();
     hello.session = session.id();
     change(hello);

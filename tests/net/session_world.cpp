@@ -183,7 +183,7 @@ void SessionWorld::dial(unsigned lane) {
   }
   at(arrives_ns, [this, connection] {
     if (current_[0][connection->lane] == connection)
-      sides_[0].session->on_connected(connection->lane, now_ns_);
+      sides_[0].session->on_connected(connection->lane, {}, now_ns_);
   });
 }
 

@@ -34,7 +34,7 @@ file(GLOB_RECURSE files ${SCRATCH}/prefix/*.cmake)
 foreach(file IN LISTS files)
   file(READ ${file} text)
   foreach(word IN ITEMS ${BUILD} ${PROJECT} INTERFACE_COMPILE_OPTIONS INTERFACE_COMPILE_DEFINITIONS
-                        xsimd nlohmann CLI11 cereal)
+                        xsimd nlohmann CLI11 cereal Boost)
     string(FIND "${text}" "${word}" place)
     if(NOT place EQUAL -1)
       message(FATAL_ERROR "${file} hands on '${word}'")
@@ -47,7 +47,7 @@ run(
   -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${SCRATCH}/prefix
   "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror" -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON
   -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON
-  -DCMAKE_DISABLE_FIND_PACKAGE_cereal=ON)
+  -DCMAKE_DISABLE_FIND_PACKAGE_cereal=ON -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON)
 run(${CMAKE_COMMAND} --build ${SCRATCH}/embed)
 set(program ${SCRATCH}/embed/embed)
 run(${program})

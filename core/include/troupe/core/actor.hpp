@@ -96,6 +96,11 @@ struct ActorAccess {
            ...);
   }
 
+  template <class... Ms>
+  static bool accepts(const MessageType& type, const Address<Ms...>*) noexcept {
+    return ((&type == &message_type<Ms>) || ...);
+  }
+
   template <class Body>
   static constexpr std::string_view name_of() noexcept {
     if constexpr (requires { std::string_view(Body::name); }) {
@@ -161,7 +166,11 @@ struct ActorAccess {
       is_heavy<Body>(),
       trace_name_of<Body>(),
       waits_for_of<Body>(),
-      is_remote<Body>()};
+      is_remote<Body>(),
+      [](const MessageType& type) noexcept {
+        return is_remote<Body>() ||
+               accepts(type, static_cast<const typename Body::AddressType*>(nullptr));
+      }};
 };
 
 }  // namespace troupe

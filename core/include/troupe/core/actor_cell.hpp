@@ -15,6 +15,7 @@ namespace troupe {
 class ActorCell;
 class Error;
 class System;
+struct MessageType;
 
 namespace detail {
 struct ActorExtra;
@@ -34,6 +35,9 @@ struct ActorClass {
   std::string (*waits_for)(const ActorCell& cell) = nullptr;
   /// Stands for an actor in another process: `handle` gets every message, the runtime's own too.
   bool remote = false;
+  /// Whether the actor takes messages of this type. A typed address need not ask; who brings a
+  /// message from another process must.
+  bool (*accepts)(const MessageType& type) noexcept = nullptr;
 };
 
 /// The part of an actor that outlives it: its count of addresses, its mailbox, where it stands. The
@@ -66,8 +70,15 @@ class ActorCell {
     return flags_.load(std::memory_order_acquire) & stopped_flag;
   }
 
+  /// Whether whoever asks holds the only address. Certain for one who alone gives out others, and
+  /// in the actor's turn.
+  [[nodiscard]] bool only_one() const noexcept { return references_.only_one(); }
+
   /// Takes a message made by `make_message` and schedules the actor if it was idle.
   void deliver(Message& message) noexcept;
+
+  /// Takes back a message made by `make_message` that is not to be delivered.
+  void discard(Message& message) noexcept;
 
   template <class M>
   [[nodiscard]] Envelope<M>* make_message(M&& payload) {

@@ -44,19 +44,15 @@ class FieldVisitor {
   /// A list shows its length, then its elements; a reading visitor sets the length first.
   virtual void list_length(std::string_view name, std::uint64_t& length) = 0;
 
+  /// A visitor that reads may come with a number that the field cannot hold: `invalid_argument`.
   template <class T>
   requires(
       std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, std::int64_t> &&
       !std::is_same_v<T, std::uint64_t>) void field(std::string_view name, T& value) {
-    if constexpr (std::is_signed_v<T>) {
-      std::int64_t wide = value;
-      field(name, wide);
-      value = static_cast<T>(wide);
-    } else {
-      std::uint64_t wide = value;
-      field(name, wide);
-      value = static_cast<T>(wide);
-    }
+    std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t> wide = value;
+    field(name, wide);
+    value = static_cast<T>(wide);
+    if (value != wide) refuse_number(name);
   }
 
   template <class T>
@@ -92,6 +88,9 @@ class FieldVisitor {
   template <class T>
   requires requires(T& value, FieldVisitor& visit) { value.fields(visit); }
   void field(std::string_view, T& value) { value.fields(*this); }
+
+ private:
+  [[noreturn]] static void refuse_number(std::string_view name);
 };
 
 }  // namespace troupe

@@ -1,15 +1,11 @@
 #pragma once
 
 #include <troupe/core/monitor.hpp>
-#include <troupe/core/result.hpp>
 #include <troupe/core/system.hpp>
 
-#include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <span>
-#include <string>
+#include <string_view>
+#include <utility>
 
 namespace troupe {
 
@@ -61,33 +57,8 @@ template <MessagePayload... Ms>
   return Address<Ms...>(system.spawn<detail::StandIn>(std::move(route)).cell());
 }
 
-/// What carries bytes between processes, seen from above. One of the six interfaces between Troupe
-/// and the outside world; the real one is a socket, the simulated one a queue that loses, delays
-/// and reorders by seed.
-///
-/// Threads   any. What arrives is told on the transport's own thread or in a turn, and must be
-/// handed
-///           on at once.
-class Transport {
- public:
-  /// One connection to a peer.
-  class Link {
-   public:
-    virtual ~Link() = default;
-    /// Queues bytes to be sent, in order; `stopped` once the link is down.
-    virtual Result<void> send(std::span<const std::byte> bytes) = 0;
-    virtual void close() noexcept = 0;
-  };
-  struct Events {
-    std::function<void(std::span<const std::byte>)> arrived;
-    std::function<void(const Error&)> down;  ///< the last, exactly once
-  };
-
-  virtual ~Transport() = default;
-  virtual Result<std::unique_ptr<Link>> connect(const std::string& peer, Events events) = 0;
-  /// Calls `accepted` with each link that a peer opens; what it returns hears of that link.
-  virtual Result<void> listen(
-      const std::string& at, std::function<Events(std::unique_ptr<Link>)> accepted) = 0;
-};
+/// Ends a stand-in as the actor that it stands for ended: by an error. Its monitors are told. For
+/// a route whose peer is gone, from any thread.
+void end_remote(ActorCell& stand_in, Error reason);
 
 }  // namespace troupe

@@ -36,6 +36,9 @@ struct SessionOptions {
   std::int64_t open_ns = 10'000'000'000;  ///< the same for the first one of each lane
   std::int64_t backoff_min_ns = 10'000'000;  ///< between connections; doubles, with jitter
   std::int64_t backoff_max_ns = 1'000'000'000;
+  /// The side that was dialed cannot look whether the peer still listens. A process that ends
+  /// closes all its connections, and one that lives opens new ones at once; 0: `down_ns` says.
+  std::int64_t orphan_ns = 0;
   std::int64_t stuck_ns =
       10'000'000'000;  ///< a busy scheduler that does nothing is told as `Stuck`
   std::uint32_t bytes_per_s_min = 4U
@@ -112,7 +115,7 @@ struct LaneStatus {
 ///           `stopped`, or what the peer refused for.
 class Session {
  public:
-  /// Dials `peer`, the node of that name.
+  /// Dials `peer`, the node of that name; empty: whoever answers.
   Session(
       const SessionOptions& options,
       Identity self,
@@ -149,6 +152,8 @@ class Session {
   void set_progress(std::uint64_t progress, bool busy) noexcept;
   /// Ends the session once all messages offered are acknowledged.
   void close();
+  /// Ends it now, without a word to the peer.
+  void abort(Error reason);
 
   // --- to and from connections
 
@@ -160,7 +165,8 @@ class Session {
   /// What is to be done with a lane's connection; each wish is told once.
   [[nodiscard]] Wish wish(unsigned lane, std::int64_t now_ns);
 
-  void on_connected(unsigned lane, std::int64_t now_ns);
+  /// @param peer  whom the connection's certificate names; empty: nobody looked
+  void on_connected(unsigned lane, const std::string& peer, std::int64_t now_ns);
   /// A peer's connection that said this hello takes the place of the lane's former one, of which
   /// nothing may be told any more.
   void on_accepted(const Hello& hello, std::int64_t now_ns);
@@ -186,6 +192,8 @@ class Session {
   [[nodiscard]] const Id128& id() const noexcept { return id_; }
   [[nodiscard]] unsigned lanes() const noexcept { return static_cast<unsigned>(lanes_.size()); }
   [[nodiscard]] bool over() const noexcept { return over_.has_value(); }
+  /// The largest frame that `offer` ever takes.
+  [[nodiscard]] std::uint64_t message_bytes_max() const noexcept;
   [[nodiscard]] LaneStatus status(unsigned lane) const noexcept;
   /// Of the last heartbeat; 0: none yet.
   [[nodiscard]] std::int64_t round_trip_ns() const noexcept { return round_trip_ns_; }
@@ -212,6 +220,7 @@ class Session {
   [[nodiscard]] Result<void> handle_pulse(const Frame& frame, std::int64_t now_ns);
   [[nodiscard]] bool chatter(Lane& lane, std::int64_t now_ns);
   void check_times(unsigned lane, std::int64_t now_ns);
+  [[nodiscard]] std::int64_t orphaned_at_ns() const noexcept;
   void tell_credit(unsigned lane);
   void write_control(unsigned lane, WriteBatch& batch, std::int64_t now_ns);
   void write_messages(Lane& lane, unsigned number, WriteBatch& batch, std::int64_t now_ns);
@@ -220,7 +229,6 @@ class Session {
       Lane& lane, FrameHeader header, const Bytes& head, const Bytes& payload, WriteBatch& batch);
   [[nodiscard]] std::optional<Delivery> take(unsigned lane, std::int64_t now_ns);
   [[nodiscard]] bool all_acknowledged() const noexcept;
-  [[nodiscard]] std::uint64_t message_bytes_max() const noexcept;
   [[nodiscard]] Error about_peer(ErrorCode code, const std::string& what) const;
 
   SessionOptions options_;

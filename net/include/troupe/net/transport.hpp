@@ -1,0 +1,83 @@
+#pragma once
+
+#include <troupe/core/error.hpp>
+#include <troupe/core/result.hpp>
+#include <troupe/net/endpoint.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace troupe::net {
+
+struct WriteBatch;
+
+/// What carries bytes between two processes, in order, until it breaks.
+///
+/// Threads   any; calls may come from whoever holds the network's lock.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  /// Writes a batch, as much as goes without waiting in this call. One at a time.
+  /// @returns  true if all is gone; else `on_written` tells when.
+  [[nodiscard]] virtual bool write(std::shared_ptr<const WriteBatch> batch) = 0;
+  /// Breaks it; what is told afterwards is to be ignored.
+  virtual void close() noexcept = 0;
+  /// The name of the node at the other end, proven by its certificate; empty where none is asked
+  /// for. Once connected.
+  [[nodiscard]] virtual const std::string& peer() const noexcept = 0;
+  /// It said who it is, and belongs here: its time to do so is no longer counted.
+  virtual void welcome() noexcept = 0;
+  /// Where the other end is, for errors.
+  [[nodiscard]] virtual const std::string& remote() const noexcept = 0;
+};
+
+/// Hears of one connection.
+///
+/// Threads   the transport's own, one call at a time; never within a call to the transport.
+class ConnectionEvents {
+ public:
+  virtual ~ConnectionEvents() = default;
+  /// Both ends may write. Of a connection that was dialed.
+  virtual void on_connected() = 0;
+  virtual void on_bytes(std::span<const std::byte> bytes) = 0;
+  virtual void on_written() = 0;
+  /// The last call. `refused`: nobody listens there.
+  virtual void on_closed(bool refused, const Error& why) = 0;
+};
+
+/// One of the six interfaces between Troupe and the outside world: connections, and one alarm. The
+/// real one is TCP (`make_tcp_transport`); the simulated one loses, delays and cuts by seed.
+///
+/// Threads   any.
+class Transport {
+ public:
+  /// Given a connection that somebody opened, and whose certificate, if there must be one, is good;
+  /// returns who hears of it, or null to have it closed.
+  using Accept =
+      std::function<std::shared_ptr<ConnectionEvents>(const std::shared_ptr<Connection>&)>;
+
+  virtual ~Transport() = default;
+  /// Begins a connection, whose `on_connected` or `on_closed` comes.
+  /// @param node  whose certificate there must be, where there are certificates; empty: one that
+  ///              stands for `to.host`
+  [[nodiscard]] virtual std::shared_ptr<Connection> dial(
+      const Endpoint& to, const std::string& node, std::shared_ptr<ConnectionEvents> events) = 0;
+  /// @returns where it listens: with the port that it got.
+  ///
+  /// Errors  `invalid_argument` for a host that is none of this machine's or does not resolve, and
+  ///         for a port that is taken or not allowed, saying which.
+  [[nodiscard]] virtual Result<Endpoint> listen(const Endpoint& at, Accept accept) = 0;
+  /// Has the function given at the beginning called at this time of the system's clock; takes the
+  /// place of the alarm before.
+  virtual void set_alarm(std::int64_t at_ns) = 0;
+  /// Calls a function on the transport's thread, soon.
+  virtual void post(std::function<void()> function) = 0;
+  /// Ends all; nothing is told any more. Not on the transport's own thread.
+  virtual void stop() noexcept = 0;
+};
+
+}  // namespace troupe::net

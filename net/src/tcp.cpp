@@ -1,0 +1,623 @@
+#include <troupe/core/clock.hpp>
+#include <troupe/net/session.hpp>
+#include <troupe/net/tcp.hpp>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace troupe::net {
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using Failure = boost::system::error_code;
+
+constexpr std::size_t read_bytes = 256U << 10;
+constexpr std::size_t reads_in_a_row = 8;  // then others have their turn
+constexpr std::size_t spans_at_once = 64;
+constexpr std::size_t sealed_bytes = 256U << 10;  // encrypted, and not yet sent
+constexpr std::size_t record_bytes = 16U << 10;
+
+class Tcp;
+
+std::string text_of(const tcp::endpoint& endpoint) {
+  return to_string(Endpoint{endpoint.address().to_string(), endpoint.port()});
+}
+
+Error broken(const std::string& why) {
+  return {ErrorCode::peer_down, "the connection broke: " + why};
+}
+Error broken(int number) { return broken(std::system_category().message(number)); }
+
+/// Threads  its mutex guards socket, channel and batch; events are told without it, by the
+///          transport's thread alone.
+class TcpConnection final : public Connection, public std::enable_shared_from_this<TcpConnection> {
+ public:
+  TcpConnection(Tcp& owner, tcp::socket socket) : owner_(owner), socket_(std::move(socket)) {}
+
+  // Connection
+  bool write(std::shared_ptr<const WriteBatch> batch) override;
+  void close() noexcept override;
+  void welcome() noexcept override;
+  const std::string& peer() const noexcept override { return peer_; }
+  const std::string& remote() const noexcept override { return remote_; }
+
+  /// Of a connection that was dialed.
+  void connect(const Endpoint& to, std::string node, std::shared_ptr<ConnectionEvents> events);
+  /// Of one that was accepted.
+  void begin(const Transport::Accept* accept);
+
+ private:
+  friend class Tcp;
+
+  void connected(const Failure& failure, const tcp::endpoint& at);
+  void greeted();
+  void wait_to_read();
+  void readable();
+  [[nodiscard]] Result<bool> read_once();
+  [[nodiscard]] Result<void> open_sealed(std::span<const std::byte> bytes);
+  [[nodiscard]] bool flush();
+  [[nodiscard]] bool flush_plain();
+  [[nodiscard]] bool flush_sealed();
+  [[nodiscard]] bool seal_next();
+  bool send_failed();
+  void advance(std::size_t bytes);
+  void wait_to_write();
+  void writable();
+  void fail(bool refused, const Error& why);
+
+  Tcp& owner_;
+  std::mutex mutex_;
+  tcp::socket socket_;
+  std::unique_ptr<SecureChannel> channel_;
+  std::shared_ptr<const WriteBatch> batch_;
+  std::size_t span_ = 0;  // of the batch, next to be written
+  std::size_t offset_ = 0;
+  std::vector<std::byte> record_;  // small spans put together
+  bool waits_to_write_ = false;
+  bool closed_ = false;
+
+  // The transport's thread only.
+  std::shared_ptr<ConnectionEvents> events_;
+  const Transport::Accept* accept_ = nullptr;
+  bool told_closed_ = false;
+  Endpoint dialed_;
+  std::string node_;
+  std::string peer_;
+  std::string remote_;
+  std::optional<tcp::resolver> resolver_;
+};
+
+/// An accepted connection that was not welcomed yet.
+struct Stranger {
+  std::weak_ptr<TcpConnection> connection;
+  std::int64_t until_ns;
+};
+
+class Tcp final : public Transport {
+ public:
+  Tcp(const TcpOptions& options, const Clock& clock, std::function<void()> alarm);
+  ~Tcp() override { stop(); }
+
+  std::shared_ptr<Connection> dial(
+      const Endpoint& to,
+      const std::string& node,
+      std::shared_ptr<ConnectionEvents> events) override;
+  Result<Endpoint> listen(const Endpoint& at, Accept accept) override;
+  void set_alarm(std::int64_t at_ns) override;
+  void post(std::function<void()> function) override { asio::post(io_, std::move(function)); }
+  void stop() noexcept override;
+
+  void welcome(const TcpConnection& connection) noexcept;
+
+ private:
+  friend class TcpConnection;
+
+  struct Listener {
+    tcp::acceptor acceptor;
+    Accept accept;
+  };
+
+  void wait_to_accept(Listener& listener);
+  void receive(Listener& listener, tcp::socket socket);
+  void turn_away();
+  void wait_for_strangers();
+
+  TcpOptions options_;
+  const Clock& clock_;
+  std::function<void()> alarm_;
+  asio::io_context io_{1};
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> guard_;
+  std::mutex timer_mutex_;
+  asio::steady_timer timer_{io_};
+  asio::steady_timer stranger_timer_{io_};
+  asio::steady_timer accept_timer_{io_};
+  std::mutex strangers_mutex_;
+  std::list<Stranger> strangers_;  // the oldest first
+  std::mutex listeners_mutex_;
+  std::list<Listener> listeners_;
+  std::vector<std::byte> raw_ = std::vector<std::byte>(read_bytes);
+  std::vector<std::byte> plain_ = std::vector<std::byte>(read_bytes);
+  std::thread thread_;
+};
+
+// --- a connection
+
+void TcpConnection::connect(
+    const Endpoint& to, std::string node, std::shared_ptr<ConnectionEvents> events) {
+  dialed_ = to;
+  node_ = std::move(node);
+  remote_ = to_string(to);
+  events_ = std::move(events);
+  const auto self = shared_from_this();
+  resolver_.emplace(owner_.io_);
+  resolver_->async_resolve(
+      to.host,
+      std::to_string(to.port),
+      tcp::resolver::numeric_service,
+      [self](const Failure& failure, const tcp::resolver::results_type& found) {
+        if (failure)
+          return self->fail(
+              false,
+              Error(
+                  ErrorCode::peer_down,
+                  "'" + self->dialed_.host + "' does not resolve: " + failure.message())
+                  .hint("check the name, or give an address"));
+        if (!self->owner_.options_.security)
+          for (const auto& entry : found)
+            if (!entry.endpoint().address().is_loopback())
+              return self->fail(
+                  false,
+                  Error(
+                      ErrorCode::unsupported,
+                      "'" + self->dialed_.host +
+                          "' is another machine, and there are no certificates")
+                      .hint("'troupe certs init' and 'troupe certs issue' make them"));
+        const std::lock_guard lock(self->mutex_);
+        if (self->closed_) return;
+        asio::async_connect(
+            self->socket_, found, [self](const Failure& error, const tcp::endpoint& at) {
+              self->connected(error, at);
+            });
+      });
+}
+
+void TcpConnection::connected(const Failure& failure, const tcp::endpoint& at) {
+  if (failure)
+    return fail(
+        failure == asio::error::connection_refused,
+        Error(ErrorCode::peer_down, "cannot connect: " + failure.message())
+            .hint("check that somebody listens there: 'troupe peer --listen'"));
+  remote_ = text_of(at);
+  begin(nullptr);
+}
+
+void TcpConnection::begin(const Transport::Accept* accept) {
+  accept_ = accept;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    Failure ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
+    if (owner_.options_.security) {
+      channel_ = std::make_unique<SecureChannel>(
+          owner_.options_.security,
+          accept ? SecureChannel::Role::listens : SecureChannel::Role::dials);
+      (void)flush();
+    }
+  }
+  if (!channel_) greeted();
+  wait_to_read();
+}
+
+/// Both ends may speak now.
+void TcpConnection::greeted() {
+  if (channel_) {
+    peer_ = channel_->peer();
+    const bool right =
+        accept_ || (node_.empty() ? channel_->stands_for(dialed_.host) : node_ == peer_);
+    if (!right)
+      return fail(
+          false,
+          Error(
+              ErrorCode::peer_mismatch,
+              "the certificate at " + remote_ + " is that of '" + peer_ +
+                  "' and does not stand for '" + (node_.empty() ? dialed_.host : node_) + "'")
+              .hint("'troupe certs issue NODE --host NAME' says what a node is reached by"));
+  }
+  if (!accept_) return events_->on_connected();
+  events_ = (*accept_)(shared_from_this());
+  if (!events_) fail(false, broken("nobody takes it"));
+}
+
+void TcpConnection::wait_to_read() {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const Failure& failure) {
+    if (!failure) self->readable();
+  });
+}
+
+void TcpConnection::readable() {
+  for (std::size_t i = 0; i < reads_in_a_row; ++i) {
+    auto more = read_once();
+    if (!more) return fail(false, more.error());
+    if (!more.value()) break;
+  }
+  wait_to_read();
+}
+
+/// @returns whether there may be more to read.
+Result<bool> TcpConnection::read_once() {
+  ssize_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    count = ::recv(socket_.native_handle(), owner_.raw_.data(), owner_.raw_.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
+    if (count < 0) return broken(errno);
+  }
+  if (count == 0) return broken("the other end closed it");
+  const auto bytes = std::span(owner_.raw_).first(static_cast<std::size_t>(count));
+  if (!channel_) {
+    events_->on_bytes(bytes);
+  } else if (auto opened = open_sealed(bytes); !opened) {
+    return opened.error();
+  }
+  return bytes.size() == owner_.raw_.size();
+}
+
+Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
+  bool was_greeted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return {};
+    was_greeted = channel_->greeted();
+    auto fed = channel_->feed(bytes);
+    (void)flush();  // answers; or what tells the other end why not
+    if (!fed) return fed;
+  }
+  if (!channel_->greeted()) return {};
+  if (!was_greeted) greeted();
+  for (;;) {
+    std::size_t count = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return {};
+      auto read = channel_->read(owner_.plain_);
+      (void)flush();
+      if (!read) return read.error();
+      if (channel_->ended()) return broken("the other end closed it");
+      count = read.value();
+    }
+    if (count == 0) return {};
+    events_->on_bytes(std::span(owner_.plain_).first(count));
+  }
+}
+
+bool TcpConnection::write(std::shared_ptr<const WriteBatch> batch) {
+  const std::lock_guard lock(mutex_);
+  batch_ = std::move(batch);
+  span_ = offset_ = 0;
+  if (closed_) return false;
+  return flush();
+}
+
+/// Sends what there is. @returns whether all of the batch is gone, if there is one.
+bool TcpConnection::flush() { return channel_ ? flush_sealed() : flush_plain(); }
+
+bool TcpConnection::flush_plain() {
+  while (batch_) {
+    std::array<iovec, spans_at_once> parts;
+    std::size_t count = 0;
+    for (std::size_t i = span_; i < batch_->spans.size() && count < parts.size(); ++i) {
+      const auto bytes = batch_->spans[i].subspan(i == span_ ? offset_ : 0);
+      if (bytes.empty()) continue;
+      parts[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    }
+    if (count == 0) {
+      batch_.reset();
+      return true;
+    }
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0) return send_failed();
+    advance(static_cast<std::size_t>(sent));
+  }
+  return false;
+}
+
+bool TcpConnection::flush_sealed() {
+  for (;;) {
+    for (auto out = channel_->output(); !out.empty(); out = channel_->output()) {
+      const ssize_t sent =
+          ::send(socket_.native_handle(), out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent < 0) return send_failed();
+      channel_->drop_output(static_cast<std::size_t>(sent));
+    }
+    if (!batch_ || !channel_->greeted()) return false;
+    if (!seal_next()) {
+      batch_.reset();
+      return true;
+    }
+  }
+}
+
+/// Encrypts the next part of the batch. @returns false when there is none.
+bool TcpConnection::seal_next() {
+  bool any = false;
+  while (span_ < batch_->spans.size() && channel_->output().size() < sealed_bytes) {
+    // Headers and meta bytes are short; each record of its own would cost more than the bytes.
+    record_.clear();
+    while (span_ < batch_->spans.size() && record_.size() < record_bytes) {
+      const auto rest = batch_->spans[span_].subspan(offset_);
+      if (record_.empty() && rest.size() >= record_bytes) break;
+      const auto taken = rest.first(std::min(rest.size(), record_bytes - record_.size()));
+      record_.insert(record_.end(), taken.begin(), taken.end());
+      advance(taken.size());
+    }
+    std::span<const std::byte> piece = record_;
+    if (record_.empty()) {
+      if (span_ == batch_->spans.size()) break;
+      const auto rest = batch_->spans[span_].subspan(offset_);
+      piece = rest.first(std::min(rest.size(), sealed_bytes));
+    }
+    any = true;
+    if (!channel_->write(piece)) {  // the next read says why
+      batch_.reset();
+      return true;
+    }
+    if (record_.empty()) advance(piece.size());
+  }
+  return any;
+}
+
+/// @returns false.
+bool TcpConnection::send_failed() {
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+    wait_to_write();
+    return false;
+  }
+  // What goes wrong is told by the transport's thread, never within a call to it.
+  asio::post(owner_.io_, [self = shared_from_this(), number = errno] {
+    self->fail(false, broken(number));
+  });
+  return false;
+}
+
+void TcpConnection::advance(std::size_t bytes) {
+  offset_ += bytes;
+  while (span_ < batch_->spans.size() && offset_ >= batch_->spans[span_].size())
+    offset_ -= batch_->spans[span_++].size();
+}
+
+void TcpConnection::wait_to_write() {
+  if (std::exchange(waits_to_write_, true)) return;
+  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](const Failure& failure) {
+    if (!failure) self->writable();
+  });
+}
+
+void TcpConnection::writable() {
+  bool written = false;
+  {
+    const std::lock_guard lock(mutex_);
+    waits_to_write_ = false;
+    if (closed_) return;
+    written = flush();
+  }
+  if (written && events_) events_->on_written();
+}
+
+void TcpConnection::fail(bool refused, const Error& why) {
+  if (std::exchange(told_closed_, true)) return;
+  close();
+  if (events_) events_->on_closed(refused, why);
+  events_.reset();
+}
+
+void TcpConnection::close() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(closed_, true)) return;
+    batch_.reset();
+    Failure ignored;
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+  }
+  welcome();
+  // The descriptor goes on the thread that may be using it.
+  try {
+    asio::post(owner_.io_, [self = shared_from_this()] {
+      const std::lock_guard lock(self->mutex_);
+      Failure ignored;
+      if (self->resolver_) self->resolver_->cancel();
+      self->socket_.close(ignored);
+      self->channel_.reset();
+      self->events_.reset();
+    });
+  } catch (...) {  // without memory it goes with the connection
+  }
+}
+
+void TcpConnection::welcome() noexcept { owner_.welcome(*this); }
+
+// --- the transport
+
+Tcp::Tcp(const TcpOptions& options, const Clock& clock, std::function<void()> alarm)
+    : options_(options), clock_(clock), alarm_(std::move(alarm)) {
+  guard_.emplace(io_.get_executor());
+  thread_ = std::thread([this] { io_.run(); });
+}
+
+void Tcp::stop() noexcept {
+  if (!thread_.joinable()) return;
+  io_.stop();
+  thread_.join();
+  const std::lock_guard lock(listeners_mutex_);
+  listeners_.clear();
+}
+
+std::shared_ptr<Connection> Tcp::dial(
+    const Endpoint& to, const std::string& node, std::shared_ptr<ConnectionEvents> events) {
+  auto connection = std::make_shared<TcpConnection>(*this, tcp::socket(io_));
+  asio::post(io_, [connection, to, node, events = std::move(events)]() mutable {
+    connection->connect(to, std::move(node), std::move(events));
+  });
+  return connection;
+}
+
+Result<Endpoint> Tcp::listen(const Endpoint& at, Accept accept) {
+  const auto wrong = [&](const std::string& why) {
+    return Error(ErrorCode::invalid_argument, "cannot listen at " + to_string(at) + ": " + why);
+  };
+  Failure failure;
+  tcp::resolver resolver(io_);
+  const auto found = resolver.resolve(
+      at.host,
+      std::to_string(at.port),
+      tcp::resolver::passive | tcp::resolver::numeric_service,
+      failure);
+  if (failure || found.empty())
+    return wrong("'" + at.host + "' does not resolve: " + failure.message())
+        .hint("give an address of this machine; 127.0.0.1 for this machine alone");
+  const tcp::endpoint endpoint = found.begin()->endpoint();
+  if (!options_.security && !endpoint.address().is_loopback())
+    return wrong("others could reach it, and there are no certificates")
+        .hint("'troupe certs init' and 'troupe certs issue' make them; 127.0.0.1 needs none");
+  tcp::acceptor acceptor(io_);
+  acceptor.open(endpoint.protocol(), failure);
+  if (!failure) acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
+  if (!failure) acceptor.bind(endpoint, failure);
+  if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
+  if (failure) {
+    Error error = wrong(failure.message());
+    if (failure == asio::error::address_in_use)
+      error.hint("another process listens there; choose another port, or 0 for one that is free");
+    return error;
+  }
+  const Endpoint got{at.host, acceptor.local_endpoint().port()};
+  const std::lock_guard lock(listeners_mutex_);
+  Listener& listener = listeners_.emplace_back(Listener{std::move(acceptor), std::move(accept)});
+  asio::post(io_, [this, &listener] { wait_to_accept(listener); });
+  return got;
+}
+
+void Tcp::wait_to_accept(Listener& listener) {
+  listener.acceptor.async_accept([this, &listener](const Failure& failure, tcp::socket socket) {
+    if (!failure) {
+      receive(listener, std::move(socket));
+      return wait_to_accept(listener);
+    }
+    if (failure == asio::error::operation_aborted) return;
+    // No descriptors left, most likely: strangers go, and a moment later there are some again.
+    turn_away();
+    accept_timer_.expires_after(std::chrono::milliseconds(100));
+    accept_timer_.async_wait([this, &listener](const Failure& ended) {
+      if (!ended) wait_to_accept(listener);
+    });
+  });
+}
+
+void Tcp::receive(Listener& listener, tcp::socket socket) {
+  Failure failure;
+  const tcp::endpoint from = socket.remote_endpoint(failure);
+  if (failure) return;  // gone already
+  const auto connection = std::make_shared<TcpConnection>(*this, std::move(socket));
+  connection->remote_ = text_of(from);
+  bool full = false;
+  {
+    const std::lock_guard lock(strangers_mutex_);
+    full = strangers_.size() >= options_.strangers_max;
+  }
+  if (full) turn_away();
+  bool first = false;
+  {
+    const std::lock_guard lock(strangers_mutex_);
+    first = strangers_.empty();
+    strangers_.push_back({connection, clock_.now_ns() + options_.stranger_ns});
+  }
+  if (first) wait_for_strangers();
+  connection->begin(&listener.accept);
+}
+
+/// Closes the stranger that has been here longest.
+void Tcp::turn_away() {
+  std::shared_ptr<TcpConnection> oldest;
+  {
+    const std::lock_guard lock(strangers_mutex_);
+    if (strangers_.empty()) return;
+    oldest = strangers_.front().connection.lock();
+    strangers_.pop_front();
+  }
+  if (oldest) oldest->fail(false, broken("it did not say who it is"));
+}
+
+void Tcp::wait_for_strangers() {
+  std::int64_t until_ns = 0;
+  {
+    const std::lock_guard lock(strangers_mutex_);
+    if (strangers_.empty()) return;
+    until_ns = strangers_.front().until_ns;
+  }
+  stranger_timer_.expires_after(
+      std::chrono::nanoseconds(std::max<std::int64_t>(0, until_ns - clock_.now_ns())));
+  stranger_timer_.async_wait([this](const Failure& ended) {
+    if (ended) return;
+    for (;;) {
+      {
+        const std::lock_guard lock(strangers_mutex_);
+        if (strangers_.empty() || strangers_.front().until_ns > clock_.now_ns()) break;
+      }
+      turn_away();
+    }
+    wait_for_strangers();
+  });
+}
+
+void Tcp::welcome(const TcpConnection& connection) noexcept {
+  const std::lock_guard lock(strangers_mutex_);
+  strangers_.remove_if([&](const Stranger& stranger) {
+    const auto held = stranger.connection.lock();
+    return !held || held.get() == &connection;
+  });
+}
+
+void Tcp::set_alarm(std::int64_t at_ns) {
+  const std::lock_guard lock(timer_mutex_);
+  timer_.expires_after(
+      std::chrono::nanoseconds(std::max<std::int64_t>(0, at_ns - clock_.now_ns())));
+  timer_.async_wait([this](const Failure& ended) {
+    if (!ended) alarm_();
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Transport> make_tcp_transport(
+    const TcpOptions& options, const Clock& clock, std::function<void()> alarm) {
+  return std::make_unique<Tcp>(options, clock, std::move(alarm));
+}
+
+}  // namespace troupe::net

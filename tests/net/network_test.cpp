@@ -1,0 +1,243 @@
+#include "cluster.hpp"
+
+#include <troupe/core/monitor.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include <cstring>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::testing {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+/// The error that a call ends with.
+template <class Call>
+Error error_of(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("it did not throw");
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("an actor of another process is used like one of this", "[net]") {
+  Pair pair(GENERATE(false, true));
+  const auto counter = pair.there.system.spawn<Counter>();
+  pair.there.network->publish("counter", counter);
+  const auto remote = pair.here.network->find("there", "counter").get().as<Add, Ask>();
+  CHECK(pair.here.network->node_of(remote) == "there");
+  CHECK(pair.here.network->node_of(pair.here.system.spawn<Counter>()).empty());
+  for (int i = 1; i <= 1000; ++i) remote.send(Add{i});
+  auto total = ask<Total>(remote, [](Address<Total> to) { return Ask{to}; });
+  CHECK(total.get().value == 500'500);
+}
+
+TEST_CASE("what is not there is said, with what to do", "[net]") {
+  Pair pair;
+  const Error unknown =
+      error_of([&] { (void)pair.here.network->find("there", "x").get().as<Add>(); });
+  CHECK(unknown.code() == ErrorCode::invalid_argument);
+  CHECK_THAT(unknown.what(), ContainsSubstring("node 'there' has no actor called 'x'"));
+  CHECK_THAT(unknown.hint(), ContainsSubstring("publish"));
+  CHECK(error_of([&] {
+          (void)pair.here.network->find("nobody", "x");
+        }).code() == ErrorCode::peer_down);
+  const Error kind = error_of(
+      [&] { (void)pair.here.network->spawn("there", "x", CounterArguments{}).get().as<Add>(); });
+  CHECK_THAT(kind.what(), ContainsSubstring("does not make actors called 'x'"));
+}
+
+TEST_CASE("bytes of a message arrive as they were, of any size", "[net]") {
+  Pair pair(GENERATE(false, true));
+  pair.there.network->publish("echo", pair.there.system.spawn<Echo>());
+  const auto echo = pair.here.network->find("there", "echo").get().as<Parcel>();
+  for (const std::size_t size : {0UL, 1UL, 63UL, 65'536UL, (1UL << 20) + 1, 40UL << 20}) {
+    std::vector<std::byte> bytes(size);
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * 7 + i / 251);
+    auto back = ask<Parcel>(echo, [&](Address<Parcel> to) {
+      return Parcel{Bytes::copy_of(bytes), Bytes::copy_of(std::span(bytes).first(size % 100)), to};
+    });
+    const Parcel& came = back.get();
+    REQUIRE(came.bytes.size() == size);
+    CHECK(std::memcmp(came.bytes.span().data(), bytes.data(), size) == 0);
+    CHECK(came.more.size() == size % 100);
+  }
+}
+
+TEST_CASE("an address of one's own comes back as the same actor", "[net]") {
+  Pair pair;
+  pair.there.network->publish("echo", pair.there.system.spawn<Echo>());
+  const auto echo = pair.here.network->find("there", "echo").get().as<Token>();
+  const auto counter = pair.here.system.spawn<Counter>();
+  auto back = ask<Token>(echo, [&](Address<Token> to) { return Token{counter, to}; });
+  CHECK(back.get().actor == Address<>(counter));
+  // The same remote actor twice is the same address.
+  const auto again = pair.here.network->find("there", "echo").get().as<Token>();
+  CHECK(again == echo);
+}
+
+TEST_CASE("a peer has an actor made, within what is offered", "[net]") {
+  Pair pair;
+  pair.there.network->offer<CounterArguments>("counter", [](System& system, CounterArguments&& a) {
+    if (a.from < 0) throw Error(ErrorCode::invalid_argument, "'from' is negative");
+    return system.spawn<Counter>(a.from);
+  });
+  {
+    const auto made =
+        pair.here.network->spawn("there", "counter", CounterArguments{40}).get().as<Add, Ask>();
+    made.send(Add{2});
+    CHECK(ask<Total>(made, [](Address<Total> to) { return Ask{to}; }).get().value == 42);
+    pair.wait([&] { return pair.there.system.actors_alive() == 1; });
+  }
+  // Nobody has its address any more: it ends there too.
+  pair.wait([&] { return pair.there.system.actors_alive() == 0; });
+  const Error refused = error_of([&] {
+    (void)pair.here.network->spawn("there", "counter", CounterArguments{-1}).get().as<Add>();
+  });
+  CHECK(refused.message() == "'from' is negative");
+}
+
+TEST_CASE("a remote actor's end reaches its monitors once, and links", "[net]") {
+  Pair pair;
+  const auto faulty = pair.there.system.spawn<Counter>();
+  pair.there.network->publish("counter", faulty);
+  const auto remote = pair.here.network->find("there", "counter").get().as<Add, Fail>();
+  std::vector<Down> downs;
+  const auto watcher = pair.here.system.spawn<Watcher>(downs);
+  monitor(remote, watcher);
+  const auto linked = pair.here.system.spawn<Counter>();
+  link(remote, linked);
+  remote.send(Fail{"broken"});
+  pair.wait([&] { return downs.size() == 1 && linked.cell()->stopped(); });
+  CHECK(downs[0].failed);
+  CHECK_THAT(downs[0].reason.what(), ContainsSubstring("broken"));
+  CHECK(downs[0].actor == Address<>(remote));
+}
+
+TEST_CASE("a peer that goes is down for all who watch, at once", "[net]") {
+  Pair pair(GENERATE(false, true));
+  pair.there.network->publish("counter", pair.there.system.spawn<Counter>());
+  const auto remote = pair.here.network->find("there", "counter").get().as<Add, Ask>();
+  std::vector<Down> downs;
+  monitor(remote, pair.here.system.spawn<Watcher>(downs));
+  auto question = ask<Total>(remote, [](Address<Total> to) { return Ask{to}; });
+  CHECK(question.get().value == 0);
+  const std::int64_t before = pair.here.system.clock().now_ns();
+  pair.there.network->stop();
+  pair.wait([&] { return downs.size() == 1; });
+  CHECK(pair.here.system.clock().now_ns() - before < 1'000'000'000);
+  CHECK(downs[0].failed);
+  CHECK(error_of([&] {
+          (void)pair.here.network->find("there", "counter");
+        }).code() == ErrorCode::peer_down);
+  remote.send(Add{1});  // is dropped, as for any that has stopped
+  auto late = ask<Total>(remote, [](Address<Total> to) { return Ask{to}; });
+  CHECK(error_of([&] { (void)late.get(); }).code() == ErrorCode::actor_down);
+}
+
+TEST_CASE("a message that an actor does not take is refused, and the sender cut off", "[net]") {
+  Pair pair;
+  pair.there.network->publish("counter", pair.there.system.spawn<Counter>());
+  // Behind the compiler's back.
+  const auto wrong = pair.here.network->find("there", "counter").get().as<Parcel>();
+  wrong.send(Parcel{});
+  pair.wait([&] { return pair.there.logged("'counter' does not take") == 1; });
+  for (int i = 0; i < 200; ++i) wrong.send(Parcel{});
+  pair.wait([&] { return pair.there.network->peers().empty(); });
+}
+
+TEST_CASE("nothing of the peer stays when it is gone", "[net]") {
+  Pair pair;
+  pair.there.network->publish("echo", pair.there.system.spawn<Echo>());
+  {
+    const auto echo = pair.here.network->find("there", "echo").get().as<Token>();
+    for (int i = 0; i < 100; ++i) {
+      const auto counter = pair.here.system.spawn<Counter>();
+      (void)ask<Token>(echo, [&](Address<Token> to) { return Token{counter, to}; }).get();
+    }
+  }
+  pair.wait([&] { return pair.here.system.actors_alive() == 0; });
+  pair.wait([&] { return pair.there.system.actors_alive() == 1; });
+  pair.wait([&] { return pair.here.network->peers().at(0).imported == 0; });
+  CHECK(pair.there.network->peers().at(0).exported == 0);
+}
+
+TEST_CASE("connections that cannot be are refused with the reason", "[net]") {
+  Node alone("alone", {});
+  Node other("other", {});
+  SECTION("nobody listens") {
+    const Error error = error_of([&] { (void)alone.network->connect({"127.0.0.1", 1}).get(); });
+    CHECK(error.code() == ErrorCode::timed_out);
+    CHECK_THAT(error.what(), ContainsSubstring("refused"));
+  }
+  SECTION("a name that does not resolve") {
+    const Error error = error_of([&] {
+      (void)alone.network->connect({"no-such-host.invalid", 1}).get();
+    });
+    CHECK_THAT(error.what(), ContainsSubstring("does not resolve"));
+  }
+  SECTION("a port in use") {
+    const Endpoint at = other.network->listen({"127.0.0.1", 0});
+    const Error error = error_of([&] { alone.network->listen(at); });
+    CHECK(error.code() == ErrorCode::invalid_argument);
+    CHECK_THAT(error.hint(), ContainsSubstring("another port"));
+  }
+  SECTION("off this machine without certificates") {
+    CHECK_THAT(
+        error_of([&] {
+          alone.network->listen({"0.0.0.0", 0});
+        }).what(),
+        ContainsSubstring("no certificates"));
+    CHECK_THAT(
+        error_of([&] {
+          (void)alone.network->connect({"192.0.2.1", 1}).get();
+        }).what(),
+        ContainsSubstring("another machine"));
+  }
+  SECTION("another cluster") {
+    Node strange("strange", {}, "elsewhere");
+    const Endpoint at = other.network->listen({"127.0.0.1", 0});
+    const Error error = error_of([&] { (void)strange.network->connect(at).get(); });
+    CHECK(error.code() == ErrorCode::peer_mismatch);
+    CHECK_THAT(error.what(), ContainsSubstring("another cluster"));
+  }
+}
+
+TEST_CASE("certificates that prove nothing here are refused", "[net]") {
+  const net::Credentials authority = net::make_authority("lab", 10).value();
+  const net::Credentials other = net::make_authority("lab", 10).value();
+  Node server("there", security_of(authority, "there"));
+  const Endpoint at = server.network->listen({"127.0.0.1", 0});
+  SECTION("of another authority") {
+    Node client("here", security_of(other, "here"));
+    const Error error = error_of([&] { (void)client.network->connect(at).get(); });
+    CHECK(error.code() == ErrorCode::peer_mismatch);
+  }
+  SECTION("of another node than was asked for") {
+    Node client("here", security_of(authority, "here"));
+    const Error error = error_of([&] { (void)client.network->connect(at, "somebody").get(); });
+    CHECK(error.code() == ErrorCode::peer_mismatch);
+    CHECK_THAT(error.what(), ContainsSubstring("'there'"));
+  }
+  SECTION("none at all") {
+    Node client("here", {});
+    const Error error = error_of([&] { (void)client.network->connect(at).get(); });
+    CHECK(error.code() != ErrorCode::internal);
+  }
+  SECTION("a name of one's own choice") {
+    CHECK_THROWS_AS(Node("else", security_of(authority, "here")), Error);
+  }
+}
+
+}  // namespace troupe::testing
