@@ -190,18 +190,22 @@ void FrameReader::begin_payload() {
       static_cast<std::byte*>(::operator new(header_.payload_length, payload_alignment)), release);
 }
 
+/// Piece by piece as they come, while they are in the processor's cache.
 Result<void> FrameReader::check_blocks() {
   const std::uint64_t head = head_bytes(header_);
   const std::uint64_t arrived = filled_ - head;
   while (checked_ < arrived) {
+    const std::uint64_t begin = checked_ / checked_block_bytes * checked_block_bytes;
     const std::uint64_t end =
-        std::min<std::uint64_t>(checked_ + checked_block_bytes, header_.payload_length);
-    if (arrived < end) return {};
-    const std::size_t checksum = head - 4 * (blocks_of(header_) - checked_ / checked_block_bytes);
-    const std::span<const std::byte> block(payload_.get() + checked_, end - checked_);
-    if (get_number<std::uint32_t>(head_.data() + checksum) != crc32c(block))
-      return corrupt(header_bytes + head + checked_, "a block does not fit its checksum");
-    checked_ = end;
+        std::min<std::uint64_t>(begin + checked_block_bytes, header_.payload_length);
+    const std::uint64_t until = std::min(arrived, end);
+    checksum_ = crc32c({payload_.get() + checked_, until - checked_}, checksum_);
+    checked_ = until;
+    if (until < end) return {};
+    const std::size_t expected = head - 4 * (blocks_of(header_) - begin / checked_block_bytes);
+    if (get_number<std::uint32_t>(head_.data() + expected) != checksum_)
+      return corrupt(header_bytes + head + begin, "a block does not fit its checksum");
+    checksum_ = 0;
   }
   return {};
 }

@@ -289,14 +289,16 @@ Result<bool> TcpConnection::read_once() {
 
 Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
   bool was_greeted = false;
+  bool written = false;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return {};
     was_greeted = channel_->greeted();
     auto fed = channel_->feed(bytes);
-    (void)flush();  // answers; or what tells the other end why not
+    written = flush();  // answers; or what tells the other end why not
     if (!fed) return fed;
   }
+  if (written) events_->on_written();
   if (!channel_->greeted()) return {};
   if (!was_greeted) greeted();
   for (;;) {
@@ -305,7 +307,6 @@ Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
       const std::lock_guard lock(mutex_);
       if (closed_) return {};
       auto read = channel_->read(owner_.plain_);
-      (void)flush();
       if (!read) return read.error();
       if (channel_->ended()) return broken("the other end closed it");
       count = read.value();

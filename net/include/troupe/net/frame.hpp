@@ -132,7 +132,8 @@ class FrameReader {
   FrameHeader header_;
   std::vector<std::byte> head_;  // meta and checksums
   std::shared_ptr<std::byte> payload_;
-  std::uint64_t checked_ = 0;  // bytes of the payload
+  std::uint64_t checked_ = 0;   // bytes of the payload
+  std::uint32_t checksum_ = 0;  // of the block that they end in
 };
 
 }  // namespace troupe::net
