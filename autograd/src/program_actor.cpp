@@ -114,7 +114,8 @@ void ProgramActor::take_in(std::uint32_t slot, Value value, std::uint64_t versio
 
 void ProgramActor::on(Completed&& completed) {
   const auto index = static_cast<std::uint32_t>(completed.token >> 32);
-  state_.pool->at(index).context->complete(static_cast<std::uint32_t>(completed.token));
+  state_.pool->at(index).context->complete(
+      static_cast<std::uint32_t>(completed.token), completed.reason.get());
   begin_steps();
 }
 

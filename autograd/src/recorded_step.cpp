@@ -11,7 +11,8 @@ namespace troupe {
 std::unique_ptr<RecordedStep> RecordedStep::record(
     Device& device, const Tables& tables, std::span<const Value> lent) {
   for (const Tables::Op& op : tables.ops)
-    if (op.op->info().family == OpFamily::transfer) return nullptr;
+    if (op.op->info().family == OpFamily::transfer || op.op->info().family == OpFamily::exchange)
+      return nullptr;
   std::size_t count = 0;
   for (const auto& [cell, source] : tables.graph.scalars)
     count += static_cast<std::size_t>(tables.graph.metas[cell].elements());

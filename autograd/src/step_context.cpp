@@ -97,8 +97,15 @@ void StepContext::receive(Tables::Cell cell, Value value, std::uint64_t version)
   run_ready_ops();
 }
 
-void StepContext::complete(std::uint32_t op) {
+void StepContext::complete(std::uint32_t op, const Error* failure) {
   --under_way_;
+  if (failure && !failure_) {
+    const Graph::Node& node = tables_->ops[op].node;
+    Error error = *failure;
+    failure_ = ValueBody::failed(
+        program_.device.system(),
+        std::move(error.op(node.op).at(node.where.file, node.where.line).step(current_->step)));
+  }
   finish_op(op);
   run_ready_ops();
 }
@@ -136,15 +143,16 @@ void StepContext::made(Tables::Cell cell) {
     if (tables.ops[op].late && !trapping_) {
       ready_late_.push_back(op);
     } else {
-      ready_.push_back(op);
-      std::push_heap(ready_.begin(), ready_.end(), std::greater<>{});
+      auto& ready = tables.ops[op].first && !alone() ? ready_first_ : ready_;
+      ready.push_back(op);
+      std::push_heap(ready.begin(), ready.end(), std::greater<>{});
     }
   }
   if (uses_[cell] == 0) cells_[cell].reset();
 }
 
 bool StepContext::may_launch_next() const noexcept {
-  if (ready_.empty() || failure_) return false;
+  if (failure_ || (ready_.empty() && ready_first_.empty())) return false;
   if (measuring_) return under_way_ == 0;
   return !trapping_ || (under_way_ == 0 && ready_.front() == next_op_);
 }
@@ -259,9 +267,10 @@ void StepContext::run_ready_ops() {
   }
   while (true) {
     while (may_launch_next()) {
-      std::pop_heap(ready_.begin(), ready_.end(), std::greater<>{});
-      const std::uint32_t op = ready_.back();
-      ready_.pop_back();
+      auto& ready = ready_first_.empty() ? ready_ : ready_first_;
+      std::pop_heap(ready.begin(), ready.end(), std::greater<>{});
+      const std::uint32_t op = ready.back();
+      ready.pop_back();
       launch(op);
     }
     if (failure_ || ops_left_ != 0 || under_way_ != 0 || ready_late_.empty()) break;
@@ -466,6 +475,7 @@ void StepContext::end() {
   for (Value& value : cells_) value.reset();
   for (Value& value : lent_) value.reset();
   ready_.clear();
+  ready_first_.clear();
   ready_late_.clear();
   failure_.reset();
   program_.pool->give_back(done);

@@ -132,8 +132,8 @@ class StepContext {
   ///
   /// @param version  a number that no other value of this program's parameters has, or 0
   void receive(Tables::Cell cell, Value value, std::uint64_t version);
-  /// A launch has ended.
-  void complete(std::uint32_t op);
+  /// A launch has ended; with an error, if it failed.
+  void complete(std::uint32_t op, const Error* failure);
 
  private:
   void take_in(Tables::Cell cell, Value value, std::uint64_t version);
@@ -163,9 +163,10 @@ class StepContext {
   std::vector<std::uint64_t> versions_;  // for each cell that comes from outside
   std::vector<std::uint32_t> uses_;
   std::vector<std::uint32_t> awaited_;
-  std::vector<std::uint32_t> ready_;       // a heap: the earliest call first
-  std::vector<std::uint32_t> ready_late_;  // held back until all others are done
-  std::vector<Value> lent_;                // for each held cell: what came from the parameter
+  std::vector<std::uint32_t> ready_;        // a heap: the earliest call first
+  std::vector<std::uint32_t> ready_first_;  // likewise: others wait for what these begin
+  std::vector<std::uint32_t> ready_late_;   // held back until all others are done
+  std::vector<Value> lent_;                 // for each held cell: what came from the parameter
   std::vector<Value> spare_;    // for each cell: a small output of the last step, to use again
   Ref<Buffer> arena_;           // of the graph's plan; null until a step needs it
   std::vector<Value> planned_;  // for each cell: its place there, if it has one

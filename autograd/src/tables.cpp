@@ -19,6 +19,7 @@ Tables::Tables(Graph given) : graph(std::move(given)) {
     }
     op.random = from.random;
     op.late = from.late;
+    op.first = from.info().family == OpFamily::exchange;
     op.node = from.nodes.front();
     late_ops += op.late;
     inputs_max = std::max(inputs_max, op.input_count);

@@ -26,7 +26,8 @@ class Tables {
     std::uint32_t random;                      // number among the random ops
     std::uint32_t kept = not_kept;             // number of its output among those that are kept
     bool late;
-    Graph::Node node;  // the first of those that it computes
+    bool first = false;  // to be launched before others that are ready
+    Graph::Node node;    // the first of those that it computes
   };
   struct Range {
     std::uint32_t first = 0, count = 0;

@@ -26,11 +26,12 @@ void Completion::notify(Address<Completed> to, std::uint64_t token) {
     waiter->~Waiter();
     system_->deallocate(waiter, sizeof(Waiter));
   }
-  to.send(Completed{token, failed_});
+  to.send(Completed{token, failed_, reason_});
 }
 
-void Completion::finish(bool failed) noexcept {
+void Completion::finish(bool failed, std::shared_ptr<const Error> reason) noexcept {
   failed_ = failed;
+  reason_ = reason;
   Waiter* newest = waiters_.exchange(closed(), std::memory_order_seq_cst);
   // In the order in which they asked.
   Waiter* oldest = nullptr;
@@ -44,7 +45,7 @@ void Completion::finish(bool failed) noexcept {
   while (oldest) {
     Waiter* waiter = oldest;
     oldest = waiter->next;
-    waiter->to.send(Completed{waiter->token, failed});
+    waiter->to.send(Completed{waiter->token, failed, reason});
     waiter->~Waiter();
     system.deallocate(waiter, sizeof(Waiter));
   }

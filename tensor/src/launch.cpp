@@ -1,3 +1,4 @@
+#include <troupe/tensor/exchange.hpp>
 #include <troupe/tensor/launch.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 
@@ -48,6 +49,11 @@ Ticket launch_op(
     Value to = outputs[0] = ValueBody::make(metas[0], device.allocate(metas[0].bytes()));
     return inputs[0]->device().read(
         inputs[0], [&device, to](std::span<const std::byte> bytes) { device.write(to, bytes); });
+  }
+  if (info.family == OpFamily::exchange) {
+    const auto& call = *static_cast<const Exchange*>(op.attributes());
+    if (!outputs[0]) outputs[0] = ValueBody::make(metas[0], device.allocate(metas[0].bytes()));
+    return call.by->exchange(call.number, inputs, outputs[0]);
   }
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     if (outputs[k]) continue;

@@ -325,14 +325,16 @@ void Node::launch() {
 void Node::on(Completed&& completed) {
   Engine::of(system()).add_pending(-pending_bytes());
   if (completed.failed) {
+    Error error = completed.reason
+                      ? *completed.reason
+                      : Error(
+                            ErrorCode::device_lost,
+                            "a device stopped working while the elements were on their way")
+                            .hint(
+                                "go on from the last checkpoint, on this device once it is back or "
+                                "on another");
     const Value failure = ValueBody::failed(
-        system(),
-        Error(
-            ErrorCode::device_lost, "a device stopped working while the elements were on their way")
-            .op(op_->info().name)
-            .at(file_, line_)
-            .step(step_)
-            .hint("go on from the last checkpoint, on this device once it is back or on another"));
+        system(), std::move(error.op(op_->info().name).at(file_, line_).step(step_)));
     for (std::size_t k = 0; k < outlet_count_; ++k) outlets()[k].kept = failure;
   }
   finish();

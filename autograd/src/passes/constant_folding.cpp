@@ -15,8 +15,8 @@ constexpr std::size_t folded_bytes_max = std::size_t{1} << 20;
 
 bool may_be_folded(const Graph& graph, const Graph::Op& op) noexcept {
   const OpInfo& info = op.info();
-  if (op.late || info.random || info.family == OpFamily::transfer || info.id >= first_user_op ||
-      op.inputs.empty())
+  if (op.late || info.random || info.family == OpFamily::transfer ||
+      info.family == OpFamily::exchange || info.id >= first_user_op || op.inputs.empty())
     return false;
   return info.family == OpFamily::view ||
          std::all_of(op.outputs.begin(), op.outputs.end(), [&](Graph::Cell cell) {

@@ -71,7 +71,8 @@ class Again {
  private:
   [[nodiscard]] static bool may_be_repeated(const Graph::Op& op) noexcept {
     // A random call keeps its number, so it draws the same again.
-    return !op.late && op.info().family != OpFamily::transfer && op.info().id < first_user_op;
+    return !op.late && op.info().family != OpFamily::transfer &&
+           op.info().family != OpFamily::exchange && op.info().id < first_user_op;
   }
 
   /// The cell to read instead, behind the peak; ops that make it are added. What was let go of, and

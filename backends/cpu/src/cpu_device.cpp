@@ -187,7 +187,9 @@ void CpuDevice::write(const Value& to, std::span<const std::byte> bytes) {
 }
 
 bool CpuDevice::supports(const OpInfo& op) const noexcept {
-  if (op.family == OpFamily::view || op.family == OpFamily::transfer) return true;
+  if (op.family == OpFamily::view || op.family == OpFamily::transfer ||
+      op.family == OpFamily::exchange)
+    return true;
   return index_of(op.id) != none || host_kernels_.count(static_cast<std::uint32_t>(op.id)) > 0;
 }
 

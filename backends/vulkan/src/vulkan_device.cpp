@@ -251,7 +251,9 @@ void VulkanDevice::check_fault() {
 }
 
 bool VulkanDevice::supports(const OpInfo& op) const noexcept {
-  if (op.family == OpFamily::view || op.family == OpFamily::transfer) return true;
+  if (op.family == OpFamily::view || op.family == OpFamily::transfer ||
+      op.family == OpFamily::exchange)
+    return true;
   const auto id = static_cast<std::size_t>(op.id);
   return id < own_ids_max && kernels_[id] != nullptr;
 }

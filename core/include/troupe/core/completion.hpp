@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 namespace troupe {
 
@@ -13,13 +15,20 @@ struct Completed {
   static constexpr MessageId id{1};
   static constexpr std::string_view name = "completed";
 
-  std::uint64_t token = 0;  ///< as given to notify()
-  bool failed = false;      ///< it ended without doing what it was begun for
+  std::uint64_t token = 0;              ///< as given to notify()
+  bool failed = false;                  ///< it ended without doing what it was begun for
+  std::shared_ptr<const Error> reason;  ///< why, where more is known than that
 
   template <class V>
   void fields(V& visit) {
     visit.field("token", token);
     visit.field("failed", failed);
+    bool known = reason != nullptr;
+    visit.field("known", known);
+    if (!known) return;
+    Error shown = reason ? *reason : Error();
+    visit.field("reason", shown);
+    reason = std::make_shared<const Error>(std::move(shown));
   }
 };
 
@@ -49,7 +58,7 @@ class Completion {
  protected:
   virtual ~Completion() = default;
   /// Marks it complete and tells all who wait. The last thing that its owner does to it.
-  void finish(bool failed = false) noexcept;
+  void finish(bool failed = false, std::shared_ptr<const Error> reason = {}) noexcept;
   /// Gives the object's memory back to where it came from.
   virtual void destroy() noexcept = 0;
 
@@ -60,7 +69,9 @@ class Completion {
   static Waiter* closed() noexcept { return reinterpret_cast<Waiter*>(std::uintptr_t{1}); }
 
   std::atomic<Waiter*> waiters_{nullptr};
-  bool failed_ = false;  // written before the waiters are closed
+  // Written before the waiters are closed.
+  bool failed_ = false;
+  std::shared_ptr<const Error> reason_;
   std::atomic<std::uint32_t> refs_{1};
 };
 

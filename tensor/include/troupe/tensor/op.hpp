@@ -35,6 +35,7 @@ enum class OpFamily : std::uint8_t {
   view,         ///< no kernel: another look at the input's memory
   transfer,     ///< no kernel: the same elements in another device's memory
   fused,        ///< several of the above, made into one launch by the compiler of programs
+  exchange,     ///< no kernel: sums over the processes of a cluster
   packing,  ///< a product's weights laid out for its kernel, or the product that is given them so
 };
 
