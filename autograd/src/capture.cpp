@@ -9,7 +9,7 @@
 
 namespace troupe {
 
-Capture::Capture(Device& device) : device_(&device) {}
+Capture::Capture(Device& device) : device_(&device), random_(Scope::current().random()) {}
 Capture::~Capture() = default;
 
 Capture* Capture::current() noexcept {
@@ -35,7 +35,9 @@ void Capture::add(
           .hint("pass it as an input, make it a Parameter, or detach() it");
   Record* record = Record::make_captured(*device_, op, inputs, metas, requires_grad, where);
   order_.push_back(Ref<Record>::share(record));
-  const Turn* turn = Scope::current().turn();
+  Scope& scope = Scope::current();
+  if (op->info().random) calls_.push_back(scope.random().call() - random_.call());
+  const Turn* turn = scope.turn();
   vjps_of_.push_back(turn ? turn->vjp_of : std::string_view());
   for (std::size_t k = 1; k < outputs.size(); ++k)
     outputs[k] = Tensor::share(record, static_cast<std::uint32_t>(k));

@@ -1,5 +1,6 @@
 #include <troupe/autograd/graph.hpp>
 #include <troupe/tensor/record.hpp>
+#include <troupe/tensor/scope.hpp>
 
 #include <unordered_map>
 #include <unordered_set>
@@ -42,6 +43,8 @@ Graph::Graph(Capture& capture, std::span<const Tensor> returned) {
     held.push_back(std::move(one));
   }
 
+  random_calls = Scope::current().random().calls - capture.random_.calls;
+  auto call = capture.calls_.begin();
   std::unordered_set<const Record*> late;
   for (std::size_t number = 0; number < capture.order_.size(); ++number) {
     const Ref<Record>& record = capture.order_[number];
@@ -65,7 +68,7 @@ Graph::Graph(Capture& capture, std::span<const Tensor> returned) {
       late_in_place = false;
     }
     if (op.late) late.insert(record.get());
-    if (info.random) op.random = random_ops++;
+    if (info.random) op.random = *call++;
     ops.push_back(std::move(op));
   }
 

@@ -54,7 +54,11 @@ Program Program::capture(
   auto shared = std::make_shared<Shared>();
   shared->device = &scope.device();
   // The numbers of random calls belong to the runs: what the capture would have drawn is not drawn.
-  const RandomState random = scope.random();
+  struct PutBack {
+    RandomState& state;
+    RandomState before = state;
+    ~PutBack() { state = before; }
+  } const random{scope.random()};
   std::optional<Graph> graph;
   {
     Capture capture(scope.device());
@@ -72,7 +76,6 @@ Program Program::capture(
             .at(where.file, where.line);
     graph.emplace(capture, returned);
   }
-  scope.random() = random;
   for (const Graph::Op& op : graph->ops)
     if (!shared->device->supports(op.info()))
       throw Error(
@@ -164,7 +167,7 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   request->inputs.assign(inputs.begin(), inputs.end());
   request->measured = shared_->measuring;
   request->random = scope.random();
-  scope.random().calls += graph.random_ops;
+  scope.random().calls += graph.random_calls;
   request->step = Engine::of(scope.system()).step.load(std::memory_order_relaxed);
   request->scalars.resize(graph.scalars.size());
   for (std::size_t i = 0; i < graph.scalars.size(); ++i) {

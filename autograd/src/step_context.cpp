@@ -237,7 +237,7 @@ bool StepContext::run_recorded() {
   program_.misfits = 0;
   try {
     std::vector<Value>* const outputs =
-        program_.recorded->run(cells_, current_->random.seed, current_->random.calls);
+        program_.recorded->run(cells_, current_->random.seed, current_->random.call());
     if (!outputs) {  // memory is short: recorded again, it would be taken again
       program_.may_record = false;
       program_.recorded.reset();
@@ -359,7 +359,7 @@ Ticket StepContext::run(const Tables::Op& op, std::span<Value> inputs, std::span
       inputs,
       tables_->metas_of(op),
       current_->random.seed,
-      current_->random.calls + op.random,
+      current_->random.call() + op.random,
       op.node.where,
       outputs);
 }

@@ -23,7 +23,7 @@ class Tables {
     OpRef op;
     std::uint32_t first_input, input_count;    // in `operands`
     std::uint32_t first_output, output_count;  // in `results` and `result_metas`
-    std::uint32_t random;                      // number among the random ops
+    std::uint64_t random;                      // as `Graph::Op::random`
     std::uint32_t kept = not_kept;             // number of its output among those that are kept
     bool late;
     bool first = false;  // to be launched before others that are ready

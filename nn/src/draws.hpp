@@ -15,7 +15,9 @@ namespace troupe::nn {
 class Draws {
  public:
   /// Takes the next call of a random state.
-  explicit Draws(RandomState& state) noexcept : seed_(state.seed), call_(state.calls++) {}
+  explicit Draws(RandomState& state) noexcept : seed_(state.seed), call_(state.call()) {
+    ++state.calls;
+  }
 
   /// From [0, 1), in steps of 2⁻³².
   double uniform() noexcept;

@@ -160,6 +160,7 @@ class Call {
           where_);
     if (Builder* builder = scope_.builder()) {
       builder->add(op_, inputs_.span(), metas_, requires_grad_, where_, outputs);
+      if (info_.random) ++scope_.random().calls;
       return;
     }
     RandomState random;
@@ -291,7 +292,7 @@ class Call {
     Ticket ticket;
     try {
       ticket = launch_op(
-          *device_, *op_, values, metas_, random.seed, random.calls, where_, results.span());
+          *device_, *op_, values, metas_, random.seed, random.call(), where_, results.span());
     } catch (...) {
       const Error thrown = current_error();
       throw in_context(
@@ -396,7 +397,7 @@ class Call {
                     sources.span(),
                     metas_.size(),
                     random.seed,
-                    random.calls,
+                    random.call(),
                     origin_of(scope_, scope_.system().find<Engine>(), where_))
                 .cell();
     if (!record_)

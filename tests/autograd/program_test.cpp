@@ -212,6 +212,57 @@ TEST_CASE("random ops draw the same numbers through both doors", "[autograd]") {
   CHECK(seen[0][0] != seen[0][2]);
 }
 
+// Goal: what a shard draws depends on its number alone, through both doors, in the first run and in
+// later ones, and shard 0 draws what is drawn without shards.
+TEST_CASE("shards draw their own numbers through both doors", "[autograd]") {
+  const std::vector<std::uint32_t> order =
+      GENERATE(std::vector<std::uint32_t>{0, 1, 2}, std::vector<std::uint32_t>{2, 0, 1});
+  const auto f = [&](std::span<const Tensor> in) {
+    std::vector<Tensor> drawn(6);
+    InShards calls;
+    for (const std::uint32_t shard : order) {
+      calls.enter(shard);
+      drawn[2 * shard] = dropout(in[0], 0.5);
+      drawn[2 * shard + 1] = dropout(in[0], 0.5);
+    }
+    return drawn;
+  };
+  const auto plain = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {dropout(in[0], 0.5), dropout(in[0], 0.5)};
+  };
+  std::vector<std::vector<std::uint32_t>> seen[2];
+  for (const int captured : {0, 1}) {
+    test::Engine engine;
+    engine.scope.seed(42);
+    CompiledFunction compiled(f);
+    const Tensor x = batch(16, 16, 9);
+    for (int i = 0; i < 3; ++i) {
+      for (const Tensor& y : captured ? compiled(std::span(&x, 1)) : f(std::span(&x, 1)))
+        seen[captured].push_back(bits(y));
+      CHECK(engine.scope.random().calls == 2 * static_cast<std::uint64_t>(i + 1));
+    }
+    engine.scope.seed(42);
+    CHECK(bits(plain(std::span(&x, 1))[1]) == seen[captured][1]);
+  }
+  CHECK(seen[0] == seen[1]);
+  for (std::size_t a = 0; a < seen[0].size(); ++a)
+    for (std::size_t b = 0; b < a; ++b) CHECK(seen[0][a] != seen[0][b]);
+}
+
+TEST_CASE("a capture that fails leaves the random state as it was", "[autograd]") {
+  test::Engine engine;
+  const Meta meta{DType::float32, {4, 4}};
+  const auto fails = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    InShards calls;
+    calls.enter(1);
+    (void)dropout(in[0], 0.5);
+    throw Error(ErrorCode::internal, "planted");
+  };
+  CHECK_THROWS_AS(Program::capture(fails, std::span(&meta, 1)), Error);
+  CHECK(engine.scope.random().calls == 0);
+  CHECK(engine.scope.random().shard == 0);
+}
+
 TEST_CASE("a program refuses inputs of another signature", "[autograd]") {
   test::Engine engine;
   const Meta meta{DType::float32, {4}};

@@ -5,6 +5,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <cstdint>
+
 using namespace troupe;
 
 TEST_CASE("scopes nest and share the random state of the outermost", "[tensor]") {
@@ -22,6 +24,38 @@ TEST_CASE("scopes nest and share the random state of the outermost", "[tensor]")
     CHECK(engine.scope.random().calls == 1);
   }
   CHECK(Scope::current_or_null() == nullptr);
+}
+
+TEST_CASE("random calls of shards have the same numbers, and are apart", "[tensor]") {
+  test::Engine engine;
+  RandomState& random = engine.scope.random();
+  random.calls = 7;
+  {
+    InShards calls;
+    calls.enter(0);
+    CHECK(random.call() == 7);  // as without shards
+    random.calls += 2;
+    calls.enter(3);
+    CHECK(random.calls == 7);
+    CHECK(random.call() == 7 + (std::uint64_t{3} << 48));
+    random.calls += 5;
+    calls.enter(RandomState::shards_max - 1);
+    CHECK(random.call() == 7 + (std::uint64_t{0xffff} << 48));
+    calls.leave();
+    CHECK(random.shard == 0);
+    CHECK(random.calls == 7);
+  }
+  CHECK(random.calls == 12);  // behind the shard that made most
+  CHECK(random.shard == 0);
+  try {
+    InShards calls;
+    calls.enter(1);
+    ++random.calls;
+    throw Error(ErrorCode::internal, "planted");
+  } catch (const Error&) {
+  }
+  CHECK(random.shard == 0);
+  CHECK(random.calls == 13);
 }
 
 TEST_CASE("two systems in one process do not meet", "[tensor]") {

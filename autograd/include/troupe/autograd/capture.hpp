@@ -2,6 +2,7 @@
 
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/tensor/builder.hpp>
+#include <troupe/tensor/scope.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -84,6 +85,8 @@ class Capture final : public Builder {
   Device* device_;
   std::vector<Ref<Record>> order_;         // every op, in the order of the calls
   std::vector<std::string_view> vjps_of_;  // for each, the op whose gradient it is part of, if any
+  RandomState random_;                     // as it was when the capture began
+  std::vector<std::uint64_t> calls_;       // for each random op: its call, counted from there
   std::vector<Tensor> inputs_;
   std::vector<std::pair<Tensor, ScalarSource>> scalars_;
   std::vector<Used> used_;

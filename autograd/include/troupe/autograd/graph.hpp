@@ -49,7 +49,7 @@ struct Graph {
     std::vector<Cell>
         after;  ///< cells that must be made before it may run, though it reads them not
     std::vector<Node> nodes;   ///< what it computes: one; several, in order, once ops were fused
-    std::uint32_t random = 0;  ///< number among the random calls
+    std::uint64_t random = 0;  ///< `RandomState::call`, counted from that of the run
     bool late =
         false;  ///< an update, or what reads what one made: runs when all other ops are done
 
@@ -85,7 +85,7 @@ struct Graph {
   std::vector<Held> held;
   std::vector<Kept> kept;
   std::vector<Cell> outputs;
-  std::uint32_t random_ops = 0;
+  std::uint64_t random_calls = 0;  ///< by which a run advances the count of calls
   /// The late ops are Troupe's own updates alone, each of values from before it: written in place,
   /// none can fail.
   bool late_in_place = true;

@@ -14,7 +14,7 @@ class Builder {
   virtual ~Builder() = default;
 
   /// Records the op. Inputs are checked and promoted already; `outputs` are what the shape rule
-  /// gave.
+  /// gave. The number of a random op's call is the one that the scope's random state has.
   virtual void add(
       const OpRef& op,
       std::span<const Tensor* const> inputs,

@@ -43,8 +43,8 @@ struct PhiloxBlock {
   std::uint32_t words[4];
 };
 
-/// Block `block` of random call `call` under a seed. `Arch` keeps apart the copies that kernels of
-/// several instruction sets make.
+/// Block `block` of random call `call`, a `RandomState::call`, under a seed. `Arch` keeps apart the
+/// copies that kernels of several instruction sets make.
 template <class Arch>
 [[gnu::always_inline]] inline constexpr PhiloxBlock philox(
     std::uint64_t seed, std::uint64_t call, std::uint64_t block) noexcept {

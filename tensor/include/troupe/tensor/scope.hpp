@@ -3,6 +3,7 @@
 #include <troupe/core/system.hpp>
 #include <troupe/tensor/tensor.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -12,12 +13,22 @@ namespace troupe {
 class Builder;
 class Device;
 
-/// What random ops draw from: a key made of a seed, and the number of the random call since
-/// seeding. The same seed and the same calls in the same order give the same bits on any number of
-/// threads.
+/// What random ops draw from: a key made of a seed, the number of the random call since seeding,
+/// and the logical shard that the call is for. The same seed and the same calls in the same order
+/// give the same bits on any number of threads.
 struct RandomState {
+  static constexpr int shard_bits = 16;
+  static constexpr std::uint32_t shards_max = std::uint32_t{1} << shard_bits;
+
   std::uint64_t seed = 0;
   std::uint64_t calls = 0;
+  std::uint32_t shard = 0;  ///< below `shards_max`; 0 outside of `InShards`
+
+  /// By what Philox tells calls apart: their number, with the shard in its upper bits, which no
+  /// count of calls comes to.
+  [[nodiscard]] constexpr std::uint64_t call() const noexcept {
+    return calls + (std::uint64_t{shard} << (64 - shard_bits));
+  }
 };
 
 /// What the ops called for one vjp, hook or update rule have in common, whether a node calls it in
@@ -163,6 +174,40 @@ class Autocast : ScopeChange {
 class InTurn : ScopeChange {
  public:
   explicit InTurn(Turn& turn) { set_turn(&turn); }
+};
+
+/// While it lives, calls are made for one logical shard of a step after another. Each shard's
+/// random calls are numbered from the same count on and draw what no other shard draws, so that its
+/// bits depend on neither how many shards there are nor who calls for the others. Shards are
+/// expected to make the same number of random calls; the count goes on behind the one that made
+/// most.
+///
+/// Threads   belongs to the thread that made it.
+class InShards {
+ public:
+  InShards() : random_(Scope::current().random()), before_(random_), behind_(random_.calls) {}
+  ~InShards() {
+    leave();
+    random_.calls = behind_;
+  }
+  InShards(const InShards&) = delete;
+  InShards& operator=(const InShards&) = delete;
+
+  /// The calls from here on are this shard's.
+  void enter(std::uint32_t shard) noexcept {
+    leave();
+    random_.shard = shard;
+  }
+  /// The calls from here on are no shard's, and must not be random.
+  void leave() noexcept {
+    behind_ = std::max(behind_, random_.calls);
+    random_ = before_;
+  }
+
+ private:
+  RandomState& random_;
+  RandomState before_;
+  std::uint64_t behind_;
 };
 
 /// While it lives, new tensors and ops go to this device.

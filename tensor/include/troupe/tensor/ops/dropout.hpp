@@ -12,7 +12,8 @@ namespace troupe {
 /// Dtype    x float32 or float64; y as x; mask bool, true where the element was kept.
 /// Saves    the mask.
 /// Errors   `invalid_argument` for p outside [0, 1]; `dtype_mismatch`.
-/// Source   torch.nn.functional.dropout; drawn from Philox4x32-10 by (seed, random call, element).
+/// Source   torch.nn.functional.dropout; drawn from Philox4x32-10 by (seed, random call,
+///          shard, element).
 struct Dropout : OpDefaults {
   static constexpr OpId id{460};
   static constexpr std::string_view name = "dropout";

@@ -7,7 +7,8 @@
 namespace troupe {
 
 /// Base of the ops that make a tensor of random numbers. What they draw depends on the scope's
-/// seed, the number of the call since seeding and the element's place, and on nothing else.
+/// seed, the number of the call since seeding, the logical shard and the element's place, and on
+/// nothing else.
 struct RandomTensor : OpDefaults {
   static constexpr bool random = true;
 
