@@ -58,6 +58,7 @@ void Loader::begin(Device& device, LoaderOptions options) {
   check(options.workers > 0, "a loader without workers makes no batch", "workers = 1 or more");
   check(options.prefetch > 0, "a loader without prefetch makes no batch", "prefetch = 1 or more");
   check(options.samples_max >= 0, "samples_max is negative", "0 stands for all samples");
+  options.shards.check();
 
   State& state = *state_;
   System& system = device.system();
@@ -69,7 +70,9 @@ void Loader::begin(Device& device, LoaderOptions options) {
                                     : (state.samples - 1) / options.batch_size + 1;
   check(state.batches > 0, "not one batch is full", "a smaller batch size, or drop_last = false");
 
-  const std::int64_t batch = std::min(options.batch_size, state.samples);
+  options.shards.check_batch(std::min(options.batch_size, state.samples));
+  const std::int64_t batch =
+      options.shards.rows_here_max(std::min(options.batch_size, state.samples));
   state.memory = std::make_shared<BatchMemory>(
       system,
       BatchMemory::aligned(batch_of(batch, state.collate->input()).bytes()) +

@@ -44,6 +44,8 @@ struct Decode {
   std::shared_ptr<const std::vector<std::uint32_t>> order;
   std::uint32_t first_sample = 0;  ///< in `order`
   std::uint32_t samples = 0;
+  std::int64_t rows = 0;       ///< samples of the whole batch
+  std::int64_t first_row = 0;  ///< of these in it
   Address<Decoded> to;
 
   template <class V>
@@ -52,6 +54,8 @@ struct Decode {
     visit.field("batch", batch);
     visit.field("first_sample", first_sample);
     visit.field("samples", samples);
+    visit.field("rows", rows);
+    visit.field("first_row", first_row);
     visit.local("order");
     visit.field("to", to);
   }
@@ -109,7 +113,11 @@ class Decoder final : public Actor<Decode> {
         block.get(),
         reinterpret_cast<std::int64_t*>(labels_at));
     decode.to.send(Decoded{
-        {borrow(inputs, block.get(), block), borrow(labels, labels_at, block), decode.batch}});
+        {borrow(inputs, block.get(), block),
+         borrow(labels, labels_at, block),
+         decode.batch,
+         decode.rows,
+         decode.first_row}});
   } catch (const Error& error) {
     // Not thrown on, which the system would log besides.
     stop(Error(error).actor(name));
@@ -153,12 +161,16 @@ class Sampler final : public Actor<Begin> {
     const auto size = static_cast<std::size_t>(options_.batch_size);
     for (std::int64_t i = 0; i < begin.batches; ++i, ++next_) {
       const std::size_t first = static_cast<std::size_t>(next_) * size;
+      const auto rows = static_cast<std::int64_t>(std::min(size, samples_ - first));
+      const ShardRows here = options_.shards.rows_here(rows);
       decoders_[static_cast<std::size_t>(next_) % decoders_.size()].send(Decode{
           epoch_,
           next_,
           order_,
-          static_cast<std::uint32_t>(first),
-          static_cast<std::uint32_t>(std::min(size, samples_ - first)),
+          static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(here.begin),
+          static_cast<std::uint32_t>(here.end - here.begin),
+          rows,
+          here.begin,
           begin.to});
     }
   }

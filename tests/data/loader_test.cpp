@@ -168,6 +168,55 @@ TEST_CASE("samples_max takes the first samples only", "[data]") {
 
 // Goal: credit bounds what is made ahead. Method: memory is counted by the addresses that batches
 // lie at: with `prefetch` made and one held, there can be no more blocks than prefetch + 1.
+// Goal: a loader of some shards makes their rows alone, as they are in the whole batch.
+TEST_CASE("loaders of some shards make the rows of the whole batches", "[data]") {
+  Fixture fixture;
+  // Batches of 10, then one of 3: fewer than shards.
+  const LoaderOptions whole{.batch_size = 10, .seed = 3};
+  Loader all = fixture.loader(43, whole);
+  const Epoch expected = epoch_of(all, 2);
+  REQUIRE(expected.back().size() == 3);
+  for (const Shards shards :
+       {Shards{.of = 4, .first = 0, .count = 1},
+        Shards{.of = 4, .first = 1, .count = 2},
+        Shards{.of = 4, .first = 3},
+        Shards{.of = 4}}) {
+    CAPTURE(shards.first, shards.count);
+    LoaderOptions options = whole;
+    options.shards = shards;
+    Loader some = fixture.loader(43, options);
+    CHECK(some.samples() == 43);
+    CHECK(some.batches() == 5);
+    some.begin_epoch(2);
+    for (const std::vector<std::int64_t>& batch : expected) {
+      const auto part = some.next();
+      REQUIRE(part);
+      const auto rows = static_cast<std::int64_t>(batch.size());
+      const ShardRows here = shards.rows_here(rows);
+      CHECK(part->rows == rows);
+      CHECK(part->first_row == here.begin);
+      CHECK(numbers_in(*part) == std::vector(batch.begin() + here.begin, batch.begin() + here.end));
+    }
+    CHECK_FALSE(some.next());
+  }
+}
+
+TEST_CASE("a row of a shard is cropped and flipped as in the whole batch", "[data]") {
+  Fixture fixture;
+  LoaderOptions options{.batch_size = 8, .seed = 3, .augment = {.crop_padding = 1, .flip = true}};
+  Loader whole = fixture.loader(16, options);
+  options.shards = {.of = 2, .first = 1};
+  Loader half = fixture.loader(16, options);
+  whole.begin_epoch(0);
+  half.begin_epoch(0);
+  while (const auto batch = whole.next()) {
+    const auto part = half.next();
+    REQUIRE(part);
+    const auto pixels = batch->inputs.to_vector<float>();
+    CHECK(part->inputs.to_vector<float>() == std::vector(pixels.begin() + 8, pixels.end()));
+  }
+}
+
 TEST_CASE("no more is made ahead than the credit", "[data]") {
   Fixture fixture(4);
   Loader loader = fixture.loader(4000, {.batch_size = 4, .workers = 4, .prefetch = 3});

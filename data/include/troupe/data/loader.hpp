@@ -3,6 +3,7 @@
 #include <troupe/core/stream.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/data/dataset.hpp>
+#include <troupe/data/shards.hpp>
 #include <troupe/data/text.hpp>
 #include <troupe/tensor/tensor.hpp>
 
@@ -27,6 +28,8 @@ struct Batch {
   Tensor inputs;
   Tensor labels;           ///< int64 [samples]; of a text [samples, context], the bytes that follow
   std::int64_t index = 0;  ///< place in the epoch
+  std::int64_t rows = 0;   ///< samples of the whole batch, of which these may be some
+  std::int64_t first_row = 0;  ///< of these, in the whole batch
 
   [[nodiscard]] std::int64_t samples() const { return labels.size(0); }
   [[nodiscard]] std::uint64_t bytes() const {
@@ -36,6 +39,8 @@ struct Batch {
   template <class V>
   void fields(V& visit) {
     visit.field("index", index);
+    visit.field("rows", rows);
+    visit.field("first_row", first_row);
     visit.local("inputs and labels");
   }
 };
@@ -57,6 +62,8 @@ struct LoaderOptions {
   Augment augment{};  ///< of images alone
   /// Only the first so many samples of the set; 0: all.
   std::int64_t samples_max = 0;
+  /// Of each batch only the rows of those carried here are made, as they are in the whole batch.
+  Shards shards{};
   unsigned workers = 2;   ///< actors that decode
   unsigned prefetch = 4;  ///< batches that `next()` has made ahead
 };
@@ -79,7 +86,8 @@ struct LoaderOptions {
 /// Threads  one at a time, outside of actors; the system and the device must outlive it.
 class Loader {
  public:
-  /// Throws `invalid_argument` for options out of range and for an empty set.
+  /// Throws `invalid_argument` for options out of range, for batches of fewer samples than shards,
+  /// and for an empty set.
   Loader(
       Device& device,
       std::shared_ptr<const ImageSet> set,
