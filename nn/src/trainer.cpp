@@ -1,3 +1,5 @@
+#include "shard_step.hpp"
+
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/program.hpp>
 #include <troupe/core/clock.hpp>
@@ -13,6 +15,7 @@
 #include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/scope.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <exception>
@@ -199,6 +202,20 @@ void check(bool good, const char* message, const char* hint) {
   if (!good) throw Error(ErrorCode::invalid_argument, message).hint(hint);
 }
 
+/// Throws unless the batch holds the rows of the shards that are carried here.
+void check_rows(const data::Batch& batch, const Shards& shards) {
+  const data::ShardRows wanted = shards.rows_here(batch.rows);
+  const std::int64_t end = batch.first_row + batch.samples();
+  if (batch.first_row <= wanted.begin && wanted.end <= end) return;
+  throw Error(
+      ErrorCode::invalid_argument,
+      "the loader gives rows " + std::to_string(batch.first_row) + " to " +
+          std::to_string(end - 1) + " of a batch of " + std::to_string(batch.rows) +
+          ", but what is computed here takes rows " + std::to_string(wanted.begin) + " to " +
+          std::to_string(wanted.end - 1))
+      .hint("give a train loader the trainer's shards in its options, and a test loader none");
+}
+
 [[noreturn]] void refuse(
     const std::string& name, const std::string& value, const std::string& why) {
   throw Error(ErrorCode::file_mismatch, "'" + name + "' is " + value + ", " + why)
@@ -271,12 +288,20 @@ struct Trainer::State : Place {
         train_program(training(), options.program),
         test_program(testing(), options.program) {
     inputs.reserve(2 * static_cast<std::size_t>(options.accumulate_grad_batches));
+    rows.reserve(static_cast<std::size_t>(options.accumulate_grad_batches));
   }
 
   void score(const Tensor& batch_inputs, const Tensor& labels, Tensor& loss, Tensor& correct) const;
+  void whole_batches(std::span<const Tensor> inputs, std::span<Tensor> outputs);
   void train_step(std::span<const Tensor> inputs, std::span<Tensor> outputs);
+  [[nodiscard]] bool in_shards() const { return options.shards.of > 1 || options.shard_sum; }
+  [[nodiscard]] std::uint64_t key_of_rows();
   void test_step(std::span<const Tensor> inputs, std::span<Tensor> outputs) const;
-  bool gather(data::Loader& loader, std::span<std::int64_t> samples, std::size_t batches);
+  bool gather(
+      data::Loader& loader,
+      const Shards& shards,
+      std::span<std::int64_t> samples,
+      std::size_t batches);
   bool train_epoch(Trainer& trainer, data::Loader& train);
   bool test_epoch(Trainer* trainer, data::Loader& test, Totals& totals);
   void end_epoch(Trainer& trainer, const Totals* tested);
@@ -295,6 +320,8 @@ struct Trainer::State : Place {
   TrainerOptions options;
 
   std::vector<Tensor> inputs;
+  std::vector<BatchRows> rows;  // of the batches in `inputs`
+  std::vector<std::vector<BatchRows>> known_rows;
   Results results;
   CompiledFunction train_program;
   CompiledFunction test_program;
@@ -334,8 +361,8 @@ void Trainer::State::score(
   correct = sum(eq(argmax(scores, -1), labels));
 }
 
-void Trainer::State::train_step(std::span<const Tensor> batches, std::span<Tensor> outputs) {
-  task.optimizer.zero_grad();
+/// Goes backward through a step's batches, one after another.
+void Trainer::State::whole_batches(std::span<const Tensor> batches, std::span<Tensor> outputs) {
   for (std::size_t i = 0; i < batches.size(); i += 2) {
     Tensor loss;
     score(batches[i], batches[i + 1], loss, outputs[i + 1]);
@@ -344,6 +371,20 @@ void Trainer::State::train_step(std::span<const Tensor> batches, std::span<Tenso
     const auto count = static_cast<std::int64_t>(batches.size() / 2);
     backward(count == 1 ? loss : loss / count);
   }
+}
+
+void Trainer::State::train_step(std::span<const Tensor> batches, std::span<Tensor> outputs) {
+  task.optimizer.zero_grad();
+  if (in_shards())
+    ShardStep(
+        options.shards,
+        options.shard_sum,
+        [this](const Tensor& some, const Tensor& labels, Tensor& loss, Tensor& correct) {
+          score(some, labels, loss, correct);
+        })
+        .run(task.model, task.optimizer, batches, rows, outputs);
+  else
+    whole_batches(batches, outputs);
   if (options.gradient_clip_val > 0)
     (void)clip_grad_norm_(task.model.parameters(), options.gradient_clip_val);
   task.optimizer.step();
@@ -356,16 +397,31 @@ void Trainer::State::test_step(std::span<const Tensor> batch, std::span<Tensor> 
 
 /// Takes the batches of one step; false when the epoch is over.
 bool Trainer::State::gather(
-    data::Loader& loader, std::span<std::int64_t> samples, std::size_t batches) {
+    data::Loader& loader,
+    const Shards& shards,
+    std::span<std::int64_t> samples,
+    std::size_t batches) {
   inputs.clear();
+  rows.clear();
   for (std::size_t i = 0; i < batches; ++i) {
     std::optional<data::Batch> next = loader.next();
     if (!next) break;
-    samples[i] = next->labels.elements();
+    check_rows(*next, shards);
+    rows.push_back({next->rows, next->first_row});
+    samples[i] = next->labels.elements() / next->samples() * next->rows;
     inputs.push_back(std::move(next->inputs));
     inputs.push_back(std::move(next->labels));
   }
   return !inputs.empty();
+}
+
+/// A number for how the batches at hand are cut, which their shapes alone do not tell where some of
+/// their rows are elsewhere.
+std::uint64_t Trainer::State::key_of_rows() {
+  if (!in_shards()) return 0;
+  auto known = std::find(known_rows.begin(), known_rows.end(), rows);
+  if (known == known_rows.end()) known = known_rows.insert(known, rows);
+  return static_cast<std::uint64_t>(known - known_rows.begin());
 }
 
 void Trainer::State::tell(Trainer& trainer, const Progress& progress) const {
@@ -396,13 +452,13 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
   const std::int64_t first_batch = batch;
   train.begin_epoch(epoch, batch);
   const auto batches = static_cast<std::size_t>(options.accumulate_grad_batches);
-  while (gather(train, results.samples(), batches)) {
+  while (gather(train, options.shards, results.samples(), batches)) {
     const std::size_t count = inputs.size() / 2;
     const std::span<Tensor> outputs = results.outputs(count);
     for (std::size_t i = 0; i < count; ++i) samples_here += results.samples()[i];
     engine.step = step + 1;
     if (options.door == Door::program)
-      train_program.program(inputs).run(inputs, outputs);
+      train_program.program(inputs, key_of_rows()).run(inputs, outputs);
     else
       train_step(inputs, outputs);
     inputs.clear();
@@ -441,7 +497,7 @@ bool Trainer::State::test_epoch(Trainer* trainer, data::Loader& test, Totals& te
   std::int64_t done = 0;
   std::int64_t samples = 0;
   test.begin_epoch(0);
-  while (gather(test, late.samples(), 1)) {
+  while (gather(test, {}, late.samples(), 1)) {
     samples += late.samples()[0];
     const std::span<Tensor> outputs = late.outputs(1);
     if (options.door == Door::program)
@@ -538,6 +594,11 @@ Trainer::Trainer(Task task, TrainerOptions options) {
       options.accumulate_grad_batches > 0,
       "accumulate_grad_batches is below 1",
       "1: no accumulation");
+  options.shards.check();
+  check(
+      options.shards.all() || options.shard_sum,
+      "some shards are carried elsewhere, but nothing adds them up",
+      "give a shard_sum that knows the others, or carry all shards here");
   check(options.gradient_clip_val >= 0, "gradient_clip_val is negative", "0: no clipping");
   check(options.commit_every_n_steps > 0, "commit_every_n_steps is below 1", "1: each step");
   check(
@@ -554,8 +615,17 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 Program Trainer::capture_training_step(std::span<const Meta> batches) {
-  const ModeChange mode(state_->task.model, true);
-  return Program::capture(state_->training(), batches, state_->options.program);
+  State& state = *state_;
+  const ModeChange mode(state.task.model, true);
+  std::vector<Meta> here(batches.begin(), batches.end());
+  state.rows.clear();
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    const std::int64_t rows = here[i].shape[0];
+    const data::ShardRows carried = state.options.shards.rows_here(rows);
+    here[i].shape[0] = carried.end - carried.begin;
+    if (i % 2 == 0) state.rows.push_back({rows, carried.begin});
+  }
+  return Program::capture(state.training(), here, state.options.program);
 }
 
 Program Trainer::capture_test_step(std::span<const Meta> batch) {
@@ -588,6 +658,7 @@ bool Trainer::fit(data::Loader& train, data::Loader* test) {
   for (const Device* fallback : state.options.fallback_devices)
     if (&fallback->system() != &Scope::current().system())
       throw Error(ErrorCode::device_mismatch, "a fallback device is another system's");
+  state.options.shards.check_batch(std::min(train.options().batch_size, train.samples()));
   struct Settle {
     Results& results;
     int exceptions = std::uncaught_exceptions();

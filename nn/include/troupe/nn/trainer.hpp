@@ -7,6 +7,7 @@
 #include <troupe/nn/any_module.hpp>
 #include <troupe/nn/optimizer.hpp>
 #include <troupe/nn/schedule.hpp>
+#include <troupe/nn/shards.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -96,6 +97,12 @@ struct TrainerOptions {
   std::int64_t max_epochs = 1;
   double gradient_clip_val = 0;              ///< bound on the gradients' norm; 0: none
   std::int64_t accumulate_grad_batches = 1;  ///< batches whose gradients make one step
+  /// Logical shards, `{.of = 4}`, that each batch is cut into: each goes forward and backward by
+  /// itself, with batch statistics and random numbers of its own, and what they give is added up
+  /// by a fixed tree. The bits depend on their number, never on which of them are carried here: the
+  /// others' sums then come from `shard_sum`.
+  Shards shards{};
+  ShardSum shard_sum{};  ///< `sum_of_shards` when empty
   Door door = Door::program;
   /// What models and losses compute their products in: bfloat16 is `Autocast`'s mixed precision, of
   /// which weights, gradients and optimizer states notice nothing; else float32.
@@ -152,7 +159,8 @@ class Trainer {
 
   /// Trains until `max_epochs` are done or a stop is asked for; then saving keeps all that is
   /// needed to go on. Called again, or after `restore`, goes on where it was. Throws
-  /// `device_mismatch` for a fallback device of another system.
+  /// `device_mismatch` for a fallback device of another system; `invalid_argument` for batches of
+  /// fewer samples than shards, and for a loader that does not make the rows of the shards here.
   /// @returns  whether all epochs are done.
   bool fit(data::Loader& train, data::Loader* test = nullptr);
   /// Loss and accuracy over one epoch of a loader, with the model in eval mode and without
@@ -160,7 +168,8 @@ class Trainer {
   [[nodiscard]] Evaluation evaluate(data::Loader& loader);
 
   /// A step on batches of these dtypes and shapes, inputs and labels in turn, as `fit` captures it,
-  /// to be looked at or timed.
+  /// to be looked at or timed. Of several shards, those of whole batches; the step takes the rows
+  /// of those carried here.
   [[nodiscard]] Program capture_training_step(std::span<const Meta> batches);
   /// The same for one batch of `evaluate`.
   [[nodiscard]] Program capture_test_step(std::span<const Meta> batch);
