@@ -69,6 +69,7 @@ int graph(const GraphOptions& options, Console& console) {
   nn::Trainer trainer(
       make_task(config, facts, 1),
       {.gradient_clip_val = config.clip,
+       .shards = {.of = config.shards},
        .precision = config.product_dtype(),
        .program = {.passes = passes}});
   const std::vector<Meta> batch = batch_of(config, facts);

@@ -104,6 +104,13 @@ void add_train(CLI::App& command, TrainOptions& options) {
   command.add_option("--accumulate", config.accumulate, "Batches whose gradients make one step")
       ->check(in_range("accumulate"))
       ->capture_default_str();
+  command
+      .add_option(
+          "--shards",
+          config.shards,
+          "Parts of each batch that are computed by themselves and added up; results depend on it")
+      ->check(in_range("shards"))
+      ->capture_default_str();
   command.add_option("--seed", config.seed, "Of weights, order and everything random")
       ->check(in_range("seed"))
       ->capture_default_str();

@@ -1,5 +1,7 @@
 #include "run_config.hpp"
 
+#include <troupe/tensor/scope.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -24,6 +26,7 @@ void each_field(Config& config, Visit&& visit) {
   visit("schedule", config.schedule);
   visit("clip", config.clip);
   visit("accumulate", config.accumulate);
+  visit("shards", config.shards);
   visit("seed", config.seed);
   visit("precision", config.precision);
   visit("augment", config.augment);
@@ -94,6 +97,7 @@ FieldRange RunConfig::range(std::string_view name) {
   if (name == "schedule") return {.words = {"constant", "step", "cosine", "warmup-cosine"}};
   if (name == "epochs" || name == "batch_size" || name == "accumulate")
     return {.low = 1, .high = count_max};
+  if (name == "shards") return {.low = 1, .high = RandomState::shards_max};
   if (name == "seed" || name == "limit") return {.low = 0, .high = integer_max};
   if (name == "context" || name == "width") return {.low = 1, .high = 65536};
   if (name == "layers" || name == "heads") return {.low = 1, .high = 1024};
@@ -122,6 +126,10 @@ bool RunConfig::applies(std::string_view name, std::string_view model) {
 }
 
 std::string RunConfig::fault() const {
+  if (shards > batch_size)
+    return "a batch of " + std::to_string(batch_size) + " cannot be cut into " +
+           std::to_string(shards) + " shards: use --shards " + std::to_string(batch_size) +
+           " or fewer, or a larger --batch-size";
   if (model != "gpt")
     return data.starts_with(text_prefix)
                ? "the " + model + " is for images, and '" + data + "' is text: use --model gpt"
@@ -153,7 +161,7 @@ RunConfig RunConfig::from(const io::Tree& tree) {
   const double unset = config.weight_decay;
   each_field(config, [&](const std::string& name, auto& value) {
     if (!applies(name, config.model)) return;  // the model is read before
-    if (name == "precision" && !tree.find(name)) return;
+    if ((name == "precision" || name == "shards") && !tree.find(name)) return;
     read(tree.at(name), value);
     if (name == "weight_decay" && config.weight_decay == unset) return;
     const std::string fault = fault_of(range(name), value);

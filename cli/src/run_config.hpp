@@ -40,6 +40,7 @@ struct RunConfig {
   std::string schedule = "constant";
   double clip = 0;
   std::int64_t accumulate = 1;
+  std::int64_t shards = 1;
   std::int64_t seed = 0;
   std::string precision = "float32";
   bool augment = false;
@@ -68,7 +69,8 @@ struct RunConfig {
 
   [[nodiscard]] io::Tree tree() const;
   /// Throws `file_mismatch` for what is missing, of another kind or out of range; a run from before
-  /// there was a choice of precision is one of float32.
+  /// there was a choice of precision is one of float32, and one from before there were shards has
+  /// one.
   [[nodiscard]] static RunConfig from(const io::Tree& tree);
 };
 

@@ -327,6 +327,7 @@ data::LoaderOptions loader_options(const RunConfig& config, bool training) {
       .shuffle = training,
       .seed = static_cast<std::uint64_t>(config.seed),
       .samples_max = config.limit};
+  if (training) options.shards.of = config.shards;
   if (training && config.augment) options.augment = {.crop_padding = 2, .flip = true};
   return options;
 }
@@ -402,6 +403,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       .gradient_clip_val = config.clip,
       // No more than there are: a step takes what an epoch has left.
       .accumulate_grad_batches = std::min(config.accumulate, train_loader.batches()),
+      .shards = {.of = config.shards},
       .door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run,
       .precision = config.product_dtype(),
       .schedule_interval = nn::ScheduleInterval::step,

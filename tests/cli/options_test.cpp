@@ -60,7 +60,8 @@ TEST_CASE("a profile's file may be left out", "[cli]") {
 TEST_CASE("every other option of train is understood", "[cli]") {
   const auto options = std::get<TrainOptions>(parsed(
       "train --data shapes10:d --model mlp --optimizer sgd --momentum 0.9 --weight-decay 0.1 "
-      "--schedule cosine --clip 1 --accumulate 2 --augment --limit 100 --door define-by-run "
+      "--schedule cosine --clip 1 --accumulate 2 --shards 4 --augment --limit 100 "
+      "--door define-by-run "
       "--watch-nan --trace step.json --quiet --device cpu --fallback vulkan:1,cpu "
       "--commit-every 20"));
   CHECK(options.config.momentum == 0.9);
@@ -68,6 +69,7 @@ TEST_CASE("every other option of train is understood", "[cli]") {
   CHECK(options.config.schedule == "cosine");
   CHECK(options.config.clip == 1);
   CHECK(options.config.accumulate == 2);
+  CHECK(options.config.shards == 4);
   CHECK(options.config.augment);
   CHECK(options.config.limit == 100);
   CHECK(options.door == "define-by-run");
@@ -189,6 +191,12 @@ TEST_CASE("values out of range are mistakes that name the option", "[cli]") {
   CHECK(mistake("train --data x --lr nan").text.find("--lr") != std::string::npos);
   CHECK(mistake("train --data x --lr fast").text.find("is not a number") != std::string::npos);
   CHECK(mistake("train --data x --accumulate 1e18").text.find("1000000000") != std::string::npos);
+  CHECK(mistake("train --data x --shards 0").text.find("--shards") != std::string::npos);
+  CHECK(mistake("train --data x --shards 65537").text.find("65536") != std::string::npos);
+  CHECK(
+      mistake("train --data x --batch-size 4 --shards 8").text ==
+      "a batch of 4 cannot be cut into 8 shards: use --shards 4 or fewer, or a larger "
+      "--batch-size");
   CHECK(mistake("train --data x --batch-size 0").text.find("--batch-size") != std::string::npos);
   const Answer precision = mistake("train --data x --precision fp16");
   CHECK(precision.text.find("--precision") != std::string::npos);

@@ -66,6 +66,18 @@ TEST_CASE("a config from before there was a precision is one of float32", "[cli]
   CHECK_FALSE(RunConfig::may_change("precision"));
 }
 
+TEST_CASE("a config from before there were shards has one", "[cli]") {
+  RunConfig config;
+  config.shards = 4;
+  CHECK(RunConfig::from(config.tree()).shards == 4);
+  const io::Tree whole = config.tree();
+  io::Tree before;
+  for (const auto& [name, value] : whole.as_map())
+    if (name != "shards") before[name] = value;
+  CHECK(RunConfig::from(before).shards == 1);
+  CHECK_FALSE(RunConfig::may_change("shards"));
+}
+
 TEST_CASE("a config with a value that the command line refuses is refused", "[cli]") {
   const auto fault = [](const char* name, const io::Tree& value) {
     return fault_of(RunConfig(), name, value);
@@ -76,6 +88,8 @@ TEST_CASE("a config with a value that the command line refuses is refused", "[cl
   CHECK(fault("epochs", most).starts_with("'epochs': "));
   CHECK(fault("epochs", 0).starts_with("'epochs': "));
   CHECK(fault("batch_size", -1).starts_with("'batch_size': "));
+  CHECK(fault("shards", 0) == "'shards': 0 is below 1");
+  CHECK(fault("shards", 129).starts_with("a batch of 128 cannot be cut into 129 shards"));
   CHECK(fault("lr", "NaN") == "'lr': NaN is no number");
   CHECK(fault("lr", "Infinity").starts_with("'lr': "));
   CHECK(fault("momentum", 1.5) == "'momentum': 1.5 is above 1");

@@ -8,6 +8,7 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -76,7 +77,8 @@ TEST_CASE("the same bits for any number of threads, through both doors", "[cli]"
           "warmup-cosine",
           "--augment"},
       Words{"--model", "mlp", "--optimizer", "adamw", "--schedule", "step", "--watch-nan"},
-      Words{"--model", "cnn", "--precision", "bf16"});
+      Words{"--model", "cnn", "--precision", "bf16"},
+      Words{"--model", "cnn", "--shards", "3", "--clip", "1", "--accumulate", "2", "--augment"});
   const Words common = small_run + variant + Words{"--epochs", "2"};
   const Ended first =
       troupe(common + Words{"--threads", "1", "--door", "program", "--out", "first"});
@@ -221,6 +223,40 @@ TEST_CASE("in bf16 a run learns as in float32, and stays one of bf16", "[cli]") 
   CHECK(other.code == 1);
   CHECK(other.err.find("precision was \"bf16\", not \"float32\"") != std::string::npos);
   CHECK(troupe({"train", "--resume", "bf16", "--epochs", "4"}).code == 0);
+}
+
+TEST_CASE("the number of shards is a run's own", "[cli]") {
+  const Fixture troupe;
+  const Words model = small_run + Words{"--model", "mlp"};
+  const Words two = model + Words{"--epochs", "2"};
+  REQUIRE(troupe(two + Words{"--out", "none"}).code == 0);
+  REQUIRE(troupe(two + Words{"--shards", "1", "--out", "one"}).code == 0);
+  REQUIRE(troupe(two + Words{"--shards", "4", "--out", "four"}).code == 0);
+  CHECK(troupe.bits("one") == troupe.bits("none"));
+  CHECK(troupe.bits("four") != troupe.bits("none"));
+  CHECK(troupe.metrics("four").back().at("test_accuracy").as_double() > 0.8);
+  // Rounding alone, over 150 steps.
+  const auto loss = [&](const std::string& run) {
+    return troupe.metrics(run).back().at("test_loss").as_double();
+  };
+  CHECK(std::abs(loss("four") - loss("none")) < 1e-3);
+  CHECK(troupe({"graph", "four"}).out.find("float32[2, 512]") != std::string::npos);
+
+  check_error(
+      troupe({"train", "--resume", "four", "--shards", "2"}),
+      1,
+      "shards was 4, not 2",
+      "leave these options out");
+  REQUIRE(troupe({"train", "--resume", "four", "--shards", "4", "--epochs", "3"}).code == 0);
+  REQUIRE(troupe(model + Words{"--shards", "4", "--epochs", "3", "--out", "more"}).code == 0);
+  CHECK(troupe.bits("four") == troupe.bits("more"));
+
+  check_error(
+      troupe(two + Words{"--limit", "3", "--shards", "4", "--out", "few"}),
+      1,
+      "a batch of 3 samples cannot be cut into 4 shards",
+      "larger batches, or fewer shards");
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "few"));
 }
 
 TEST_CASE("a second Ctrl-C ends the program at once", "[cli]") {

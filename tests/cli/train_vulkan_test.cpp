@@ -70,6 +70,7 @@ TEST_CASE("the GPU gives the same bits however it is driven", "[cli][vulkan]") {
   const Fixture troupe;
   const auto variant = GENERATE(
       Words{"--model", "mlp", "--optimizer", "adamw"},
+      Words{"--model", "cnn", "--shards", "3"},
       Words{"--model", "cnn", "--optimizer", "sgd", "--momentum", "0.9", "--clip", "1"});
   const Words common = small_run + variant + Words{"--epochs", "1", "--limit", "200"} + on_device();
   const Ended first = troupe(common + Words{"--threads", "1", "--out", "first"});
@@ -108,7 +109,8 @@ TEST_CASE("the GPU gives the same bits however it is driven", "[cli][vulkan]") {
 // Goal: the same of a language model, whose attention and embeddings no model of images has.
 TEST_CASE("a language model is trained on the GPU as on the CPU", "[cli][vulkan]") {
   const TextFixture troupe;
-  const Words common = text_run + Words{"--epochs", "1", "--dropout", "0.1"};
+  const std::string shards = GENERATE("1", "4");
+  const Words common = text_run + Words{"--epochs", "1", "--dropout", "0.1", "--shards", shards};
   REQUIRE(troupe(common + Words{"--out", "cpu"}).code == 0);
   std::string expected;
   for (const std::string door : {"program", "define-by-run"})
