@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace troupe::cluster {
+
+/// Memory for results. The kernel clears fresh memory page by page, which takes as long as summing
+/// into it, so a large buffer that nobody holds any more is used again.
+///
+/// Threads   any; a buffer comes back on the thread that drops it last.
+/// Bound     keeps `kept_bytes_max` at most.
+class Buffers : public std::enable_shared_from_this<Buffers> {
+ public:
+  explicit Buffers(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
+
+  /// At least so many bytes, of any content, aligned to 64.
+  [[nodiscard]] std::shared_ptr<std::byte> take(std::size_t bytes);
+
+  [[nodiscard]] std::size_t kept_bytes() const;
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const noexcept;
+  };
+  struct Kept {
+    std::unique_ptr<std::byte, Free> memory;
+    std::size_t bytes;
+  };
+  void give_back(std::byte* memory, std::size_t bytes) noexcept;
+
+  const std::size_t kept_bytes_max_;
+  mutable std::mutex mutex_;
+  std::vector<Kept> kept_;  // the longest unused first
+  std::size_t kept_bytes_ = 0;
+};
+
+}  // namespace troupe::cluster
