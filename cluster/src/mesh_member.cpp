@@ -119,6 +119,7 @@ void MeshMember::on(EnterGroup&& enter) {
   plans_.clear();
   lost_.reset();
   group_ = std::move(enter.group);
+  windows_.assign(group_.members.size(), options_.window_bytes / options_.piece_bytes);
   for (const GroupMember& member : group_.members)
     if (member.address != group_.members[group_.rank].address) monitor(member.address, self());
 
@@ -211,7 +212,9 @@ void MeshMember::on(const MeshTaken& taken) {
   if (at == entries_.end()) return count(counters_->late);
   if (taken.from >= group_.members.size() || taken.from == group_.rank || !at->second.operation)
     return count(counters_->refused);
-  if (const auto fits = at->second.operation->acknowledged(taken.from, taken.phase, taken.pieces);
+  const std::uint64_t window = windows_[taken.from];
+  if (const auto fits =
+          at->second.operation->acknowledged(taken.from, taken.phase, taken.pieces, windows_);
       !fits) {
     count(counters_->refused);
     return fail(
@@ -219,6 +222,7 @@ void MeshMember::on(const MeshTaken& taken) {
         about(taken.key, at->second.kind, fits.error().code(), fits.error().message(), taken.from),
         Tell::others);
   }
+  if (windows_[taken.from] > window) let_others_send();
   advance(at);
 }
 
@@ -278,6 +282,14 @@ void MeshMember::on(MeshTick) {
   if (!entries_.empty()) arm(next_ns);
 }
 
+void MeshMember::on(MeshMore) {
+  more_due_ = false;
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    const auto may_send = at++;
+    if (may_send->second.operation) advance(may_send);
+  }
+}
+
 // --- an operation's life
 
 MeshMember::Entries::iterator MeshMember::entry_of(const CollectiveKey& key) {
@@ -291,7 +303,7 @@ MeshMember::Entries::iterator MeshMember::entry_of(const CollectiveKey& key) {
 
 void MeshMember::advance(Entries::iterator at) {
   auto& [key, entry] = *at;
-  while (auto next = entry.operation->next())
+  while (auto next = entry.operation->next(windows_))
     group_.members[next->to].address.send(MeshPiece{
         group_.epoch,
         group_.rank,
@@ -303,6 +315,11 @@ void MeshMember::advance(Entries::iterator at) {
   if (!entry.operation->done()) return;
   entry.to.send(CollectiveDone{key, entry.kind, false, {}, entry.operation->result()});
   end(at, std::nullopt);
+}
+
+// Not at once: the caller may be going through the operations.
+void MeshMember::let_others_send() {
+  if (entries_.size() > 1 && !std::exchange(more_due_, true)) self().send(MeshMore{});
 }
 
 void MeshMember::fail(Entries::iterator at, Error reason, Tell tell) {
@@ -321,6 +338,7 @@ void MeshMember::fail(Entries::iterator at, Error reason, Tell tell) {
 
 void MeshMember::end(Entries::iterator at, std::optional<Error> reason) {
   early_bytes_ -= at->second.early_bytes;
+  if (at->second.operation && at->second.operation->leave(windows_)) let_others_send();
   if (ended_.size() == ended_max) {
     ended_.erase(ended_order_.front());
     ended_order_.pop_front();

@@ -15,7 +15,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -63,9 +62,13 @@ struct MeshTick {
   }
 };
 
-struct CollectiveKeyHash {
-  std::size_t operator()(const CollectiveKey& key) const noexcept {
-    return static_cast<std::size_t>((key.step << 16 ^ key.bucket) * 0x9e3779b97f4a7c15);
+/// Windows have grown: operations that waited may send on.
+struct MeshMore {
+  static constexpr MessageId id{514};
+  static constexpr std::string_view name = "mesh_more";
+  template <class V>
+  void fields(V& visit) {
+    visit.local("more");
   }
 };
 
@@ -83,7 +86,8 @@ class MeshMember final : public Actor<
                              BeginCollective,
                              CancelCollective,
                              EnterGroup,
-                             MeshTick> {
+                             MeshTick,
+                             MeshMore> {
  public:
   static constexpr std::string_view name = "collectives";
 
@@ -104,7 +108,7 @@ class MeshMember final : public Actor<
     std::vector<MeshPiece> early;
     std::uint64_t early_bytes = 0;
   };
-  using Entries = std::unordered_map<CollectiveKey, Entry, CollectiveKeyHash>;
+  using Entries = std::map<CollectiveKey, Entry>;  // in the order in which they may send
 
   void on(BeginCollective&& begin);
   void on(CancelCollective cancel);
@@ -114,6 +118,7 @@ class MeshMember final : public Actor<
   void on(MeshAbort&& abort);
   void on(const Down& down);
   void on(MeshTick tick);
+  void on(MeshMore more);
 
   template <class M>
   bool is_of_this_epoch(M& message);
@@ -121,6 +126,7 @@ class MeshMember final : public Actor<
   void keep(Entry& entry, MeshPiece&& piece);
 
   void advance(Entries::iterator at);
+  void let_others_send();
   enum class Tell { nobody, others };
   void fail(Entries::iterator at, Error reason, Tell tell);
   void end(Entries::iterator at, std::optional<Error> reason);
@@ -147,11 +153,13 @@ class MeshMember final : public Actor<
   Group group_;                // without members before the first
   std::optional<Error> lost_;  // a member is down: this group does nothing any more
   Entries entries_;
+  MeshOperation::Windows windows_;
+  bool more_due_ = false;  // a `MeshMore` is on its way
   std::map<std::uint32_t, std::shared_ptr<const ReductionPlan>> plans_;  // by number of shards
 
   // The last that ended in this epoch, so that what comes late for them is not taken for early. The
   // error of those that ended before they began here.
-  std::unordered_map<CollectiveKey, std::optional<Error>, CollectiveKeyHash> ended_;
+  std::map<CollectiveKey, std::optional<Error>> ended_;
   std::deque<CollectiveKey> ended_order_;
 
   // Of groups that this rank has not entered yet.

@@ -61,7 +61,6 @@ MeshTerms MeshOperation::terms_of(
   terms.root = call.root;
   terms.bytes = call.bytes;
   terms.piece_bytes = options.piece_bytes;
-  terms.window_pieces = std::max(1U, options.window_bytes / options.piece_bytes);
   const std::uint64_t n = ranks;
   // By parts a rank sends 2(N−1)/N of the bytes and waits for two latencies; otherwise N−1 times
   // the bytes and one. Parts are right where what they save takes longer than a latency.
@@ -105,23 +104,25 @@ void MeshOperation::expect(
   left_ += in.pieces;
 }
 
+void MeshOperation::send(std::uint32_t to, MeshPhase phase, Sending out) {
+  out.pieces = pieces_of(out.stretch) * out.inputs;
+  left_ += out.pieces + (ends_when_taken() ? 1 : 0);
+  sending_[stream(to, phase)] = out;
+}
+
 void MeshOperation::give(std::uint32_t to, Stretch stretch, std::uint32_t inputs) {
-  Sending& out = sending_[stream(to, MeshPhase::give)];
+  Sending out;
   out.stretch = stretch;
   out.inputs = inputs;
-  out.pieces = pieces_of(stretch) * inputs;
-  out.allowed = setting_.terms.window_pieces;
-  left_ += out.pieces;
+  send(to, MeshPhase::give, out);
 }
 
 void MeshOperation::pass_on(std::uint32_t to, MeshPhase phase) {
-  Sending& out = sending_[stream(to, phase)];
+  Sending out;
   out.from_result = true;
   out.stretch = own_;
   out.inputs = 1;
-  out.pieces = pieces_of(own_);
-  out.allowed = setting_.terms.window_pieces;
-  left_ += out.pieces;
+  send(to, phase, out);
 }
 
 void MeshOperation::lay_out_reduction() {
@@ -324,32 +325,51 @@ void MeshOperation::add(std::uint64_t piece, std::uint32_t node, Term term) {
 
 std::uint64_t MeshOperation::acknowledgement(std::uint32_t from, MeshPhase phase) const noexcept {
   const Incoming& in = incoming_[stream(from, phase)];
-  const std::uint64_t window = setting_.terms.window_pieces;
-  const std::uint64_t half = std::max<std::uint64_t>(1, window / 2);
-  // Not where the last one told lets the sender go to the end.
-  const bool wanted = in.came % half == 0 && in.came - half + window < in.pieces;
-  return wanted ? in.came : 0;
+  if (!has_window(phase) || (in.pieces <= always_allowed && !ends_when_taken())) return 0;
+  return in.came % always_allowed == 0 || in.came == in.pieces ? in.came : 0;
 }
 
 // --- what goes
 
-Result<void> MeshOperation::acknowledged(std::uint32_t by, MeshPhase phase, std::uint64_t pieces) {
+Result<void> MeshOperation::acknowledged(
+    std::uint32_t by, MeshPhase phase, std::uint64_t pieces, Windows& windows) {
   if (static_cast<std::uint32_t>(phase) >= mesh_phases || setting_.ranks == 1 ||
       pieces > sending_[stream(by, phase)].sent)
     return Error(
         ErrorCode::wire_corrupt, "took " + quoted(pieces) + " pieces, more than it was sent");
   Sending& out = sending_[stream(by, phase)];
-  out.allowed = std::max(out.allowed, pieces + setting_.terms.window_pieces);
+  if (pieces <= out.taken) return {};
+  out.taken = pieces;
+  const std::uint64_t on_the_way = out.sent - out.taken;
+  const std::uint64_t needed = on_the_way - std::min(on_the_way, always_allowed);
+  if (out.borrowed > needed) windows[by] += std::exchange(out.borrowed, needed) - needed;
+  if (ends_when_taken() && out.taken == out.pieces) --left_;
   return {};
 }
 
-std::optional<MeshOperation::Outgoing> MeshOperation::next() {
+bool MeshOperation::leave(Windows& windows) noexcept {
+  std::uint64_t given = 0;
+  for (std::size_t i = 0; i < sending_.size(); ++i) {
+    given += sending_[i].borrowed;
+    windows[i % setting_.ranks] += std::exchange(sending_[i].borrowed, 0);
+  }
+  return given != 0;
+}
+
+std::optional<MeshOperation::Outgoing> MeshOperation::next(Windows& windows) {
   for (std::size_t tried = 0; tried < sending_.size(); ++tried) {
     turn_ = (turn_ + 1) % sending_.size();
     Sending& out = sending_[turn_];
-    if (out.sent == std::min(out.pieces, out.allowed)) continue;
+    if (out.sent == out.pieces) continue;
     const std::uint64_t place = out.sent / out.inputs;
     if (out.from_result && !ready_[place]) continue;
+    if (has_window(static_cast<MeshPhase>(turn_ / setting_.ranks)) &&
+        out.sent - out.taken >= always_allowed + out.borrowed) {
+      std::uint64_t& window = windows[turn_ % setting_.ranks];
+      if (window == 0) continue;
+      --window;
+      ++out.borrowed;
+    }
     const Stretch piece = piece_of(out.stretch, place);
     Outgoing next;
     next.to = static_cast<std::uint32_t>(turn_ % setting_.ranks);
@@ -379,7 +399,7 @@ std::uint32_t MeshOperation::waits_for() const noexcept {
     if (incoming_[i].came < incoming_[i].pieces)
       return static_cast<std::uint32_t>(i % setting_.ranks);
   for (std::size_t i = 0; i < sending_.size(); ++i)
-    if (sending_[i].sent < sending_[i].pieces)
+    if ((ends_when_taken() ? sending_[i].taken : sending_[i].sent) < sending_[i].pieces)
       return static_cast<std::uint32_t>(i % setting_.ranks);
   return setting_.rank;
 }

@@ -25,6 +25,13 @@ namespace troupe::cluster {
 ///           tree.
 class MeshOperation {
  public:
+  /// For each rank, how many pieces more may be on the way to it, of all operations together.
+  using Windows = std::vector<std::uint64_t>;
+  /// So many pieces of a stream may be on the way without any of the window, so that operations
+  /// which ranks begin in different orders never wait for each other. A rank acknowledges as many
+  /// at a time.
+  static constexpr std::uint64_t always_allowed = 2;
+
   struct Setting {
     std::uint32_t rank = 0;
     std::uint32_t ranks = 1;
@@ -46,10 +53,13 @@ class MeshOperation {
   [[nodiscard]] Result<void> check(const MeshPiece& piece) const;
   /// Takes a piece that was checked.
   void take(const MeshPiece& piece);
-  /// How many pieces of a stream to acknowledge after one of it was taken; 0: not now.
+  /// How many pieces of a stream to acknowledge after one of it was taken; 0: nothing now.
   [[nodiscard]] std::uint64_t acknowledgement(std::uint32_t from, MeshPhase phase) const noexcept;
-  /// The receiver took so many pieces of a stream.
-  [[nodiscard]] Result<void> acknowledged(std::uint32_t by, MeshPhase phase, std::uint64_t pieces);
+  /// The receiver took so many pieces of a stream. What they took of its window is given back.
+  [[nodiscard]] Result<void> acknowledged(
+      std::uint32_t by, MeshPhase phase, std::uint64_t pieces, Windows& windows);
+  /// Gives back all that this operation took of windows: its end. @returns whether it had any.
+  bool leave(Windows& windows) noexcept;
 
   struct Outgoing {
     std::uint32_t to = 0;
@@ -58,7 +68,7 @@ class MeshOperation {
     Bytes data;
   };
   /// The next piece that may go now, one of each stream in turn; nothing when there is none.
-  [[nodiscard]] std::optional<Outgoing> next();
+  [[nodiscard]] std::optional<Outgoing> next(Windows& windows);
 
   [[nodiscard]] bool done() const noexcept { return left_ == 0; }
   /// Once done.
@@ -81,7 +91,8 @@ class MeshOperation {
     std::uint32_t inputs = 0;
     std::uint64_t pieces = 0;
     std::uint64_t sent = 0;
-    std::uint64_t allowed = 0;
+    std::uint64_t taken = 0;
+    std::uint64_t borrowed = 0;  // of the window
   };
   struct Term {
     const std::byte* data = nullptr;
@@ -93,6 +104,7 @@ class MeshOperation {
   void expect(std::uint32_t from, MeshPhase phase, Stretch stretch, std::uint32_t inputs);
   void give(std::uint32_t to, Stretch stretch, std::uint32_t inputs);
   void pass_on(std::uint32_t to, MeshPhase phase);
+  void send(std::uint32_t to, MeshPhase phase, Sending out);
   void lay_out_reduction();
   void lay_out_gathering();
   void lay_out_broadcast();
@@ -106,6 +118,16 @@ class MeshOperation {
   [[nodiscard]] Stretch piece_of(Stretch stretch, std::uint64_t piece) const noexcept;
   [[nodiscard]] std::size_t stream(std::uint32_t rank, MeshPhase phase) const noexcept {
     return static_cast<std::size_t>(phase) * setting_.ranks + rank;
+  }
+  /// Whether the sender of a stream waits for the receiver to begin. Who gets a sum has put in what
+  /// it is of.
+  [[nodiscard]] bool has_window(MeshPhase phase) const noexcept {
+    return phase == MeshPhase::give || !reduces();
+  }
+  /// Whether the sender cannot tell otherwise that the receiver has begun: it must not end, and the
+  /// next not begin, before.
+  [[nodiscard]] bool ends_when_taken() const noexcept {
+    return setting_.terms.kind == CollectiveKind::broadcast;
   }
   [[nodiscard]] bool reduces() const noexcept {
     return setting_.terms.kind == CollectiveKind::all_reduce ||
@@ -127,7 +149,7 @@ class MeshOperation {
   std::vector<Incoming> incoming_;  // by stream()
   std::vector<Sending> sending_;
   std::size_t turn_ = 0;    // the stream that sends next
-  std::uint64_t left_ = 0;  // pieces to come and to be sent
+  std::uint64_t left_ = 0;  // pieces to come and to be sent, and streams to be taken
 };
 
 }  // namespace troupe::cluster

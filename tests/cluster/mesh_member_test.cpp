@@ -59,7 +59,6 @@ class Alone {
     terms.shards = 3;
     terms.bytes = 40;
     terms.piece_bytes = MeshOptions().piece_bytes;
-    terms.window_pieces = MeshOptions().window_bytes / MeshOptions().piece_bytes;
     return {epoch, from, of, terms, MeshPhase::give, 0, some_values(DType::float32, 10, 1, from)};
   }
   template <class M>
@@ -286,6 +285,36 @@ TEST_CASE("pieces whose operation is never begun go after a time", "[cluster]") 
   CHECK(alone.heard.size() == 2);
   alone.begin();
   CHECK(alone.endings.once(key).error.code() == ErrorCode::timed_out);
+}
+
+// Goal: what a rank is ahead of another is bounded for all operations together, and none waits for
+// another. Method: a rank begins many and the other none, then those alone that came last.
+TEST_CASE("a rank that has not begun anything is sent a window and two pieces each", "[cluster]") {
+  const auto seed = GENERATE(take(20, random<std::uint64_t>(0, ~0ull)));
+  CAPTURE(seed);
+  MeshOptions options;
+  options.piece_bytes = 64;
+  options.window_bytes = 640;
+  options.early_bytes_max = 30 * (64 + 1024);  // ten pieces, and two of each of ten operations
+  WorldCarrier carrier(2, options, seed);
+  const Bytes input = some_values(DType::float32, 1000, 1, 0);
+  const auto begin = [&](std::uint32_t rank, std::uint64_t step) {
+    Collectives& here = carrier.rank(rank);
+    if (step % 3 == 0) here.all_reduce({step, 0}, input, {}, carrier.sink(rank));
+    if (step % 3 == 1) here.all_gather({step, 0}, input, carrier.sink(rank));
+    if (step % 3 == 2) here.broadcast({step, 0}, 0, input, input.size(), carrier.sink(rank));
+  };
+  for (std::uint64_t step = 0; step < 10; ++step) begin(0, step);
+  while (carrier.run_turns(1000) > 1000) {
+  }
+  CHECK(carrier.endings(0).count() == 0);
+  for (std::uint64_t step = 10; step-- > 0;) {
+    begin(1, step);
+    carrier.run_until([&] { return carrier.endings(1).count() == 10 - step; });
+    CHECK_FALSE(carrier.endings(1).once({step, 0}).failed);
+  }
+  carrier.run_until_ended(10);
+  CHECK(carrier.rank(1).counters().dropped == 0);
 }
 
 TEST_CASE("the error of a lost rank says who and why", "[cluster]") {

@@ -37,7 +37,9 @@ class Sides {
   };
 
   Sides(CollectiveCall call, const std::vector<std::vector<Bytes>>& inputs, MeshOptions options)
-      : buffers_(std::make_shared<Buffers>(0)) {
+      : windows(inputs.size()), buffers_(std::make_shared<Buffers>(0)) {
+    for (auto& window : windows)
+      window.assign(inputs.size(), options.window_bytes / options.piece_bytes);
     const auto ranks = static_cast<std::uint32_t>(inputs.size());
     std::shared_ptr<const ReductionPlan> plan;
     if (call.shards != 0) plan = std::make_shared<ReductionPlan>(ranks, call.shards);
@@ -51,7 +53,7 @@ class Sides {
   }
 
   void send(std::uint32_t rank) {
-    while (auto next = sides[rank]->next()) {
+    while (auto next = sides[rank]->next(windows[rank])) {
       MeshPiece piece{1, rank, {1, 1}, sides[rank]->terms(), next->phase, next->index, next->data};
       const auto data = next->data.span();
       on_the_way.push_back({next->to, piece, {data.begin(), data.end()}});
@@ -69,7 +71,7 @@ class Sides {
     side.take(one.piece);
     const std::uint32_t from = one.piece.from;
     if (const std::uint64_t taken = side.acknowledgement(from, one.piece.phase)) {
-      CHECK(sides[from]->acknowledged(one.to, one.piece.phase, taken).ok());
+      CHECK(sides[from]->acknowledged(one.to, one.piece.phase, taken, windows[from]).ok());
       send(from);
     }
     send(one.to);
@@ -78,6 +80,7 @@ class Sides {
   std::vector<std::unique_ptr<MeshOperation>> sides;
   std::vector<OnTheWay> on_the_way;
   std::vector<OnTheWay> sent;
+  std::vector<MeshOperation::Windows> windows;
 
  private:
   std::shared_ptr<Buffers> buffers_;
@@ -128,13 +131,17 @@ TEST_CASE("pieces may come in any order, and none is written to once it was sent
     CHECK(equal(side->result().span(), sum));
   }
   for (const auto& one : sides.sent) CHECK(equal(one.piece.data.span(), one.as_sent));
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+    sides.sides[rank]->leave(sides.windows[rank]);
+    CHECK(sides.windows[rank] == MeshOperation::Windows(ranks, 3));
+  }
 }
 
-TEST_CASE("a rank is at most a window ahead of one that has not begun", "[cluster]") {
+TEST_CASE("a rank is at most its window ahead of one that has not begun", "[cluster]") {
   const auto shards = shards_of(3, 3000);
   Sides sides(all_reduce_of(12'000, 3), inputs_of(3, shards), small_pieces());
-  // Three pieces of a window each, to two others, of three ranks; nobody has taken any.
-  CHECK(sides.on_the_way.size() == 18);
+  // Two pieces and the window's three each, to two others, of three ranks; nobody has taken any.
+  CHECK(sides.on_the_way.size() == 30);
   // Rank 0 takes what is for it: the others may send on, to it alone.
   const auto from_to = [&](std::uint32_t from, std::uint32_t to) {
     return std::count_if(sides.sent.begin(), sides.sent.end(), [&](const auto& one) {
@@ -150,8 +157,8 @@ TEST_CASE("a rank is at most a window ahead of one that has not begun", "[cluste
     sides.arrive(static_cast<std::size_t>(next - sides.on_the_way.begin()));
   }
   CHECK(from_to(1, 0) > 50);
-  CHECK(from_to(1, 2) == 3);
-  CHECK(from_to(2, 0) == 3);
+  CHECK(from_to(1, 2) == 5);
+  CHECK(from_to(2, 0) == 5);
 }
 
 TEST_CASE("what does not fit is told from what does", "[cluster]") {
@@ -190,14 +197,18 @@ TEST_CASE("what does not fit is told from what does", "[cluster]") {
   CHECK(code_of([](MeshPiece& p) { p.terms.root = 1; }) == invalid_argument);
   CHECK(code_of([](MeshPiece& p) { p.terms.parted = false; }) == invalid_argument);
   CHECK(code_of([](MeshPiece& p) { p.terms.piece_bytes = 128; }) == invalid_argument);
-  CHECK(code_of([](MeshPiece& p) { p.terms.window_pieces = 9; }) == invalid_argument);
   sides.sides[0]->take(sound);
   CHECK(code_of([](MeshPiece&) {}) == wire_corrupt);  // twice
 
-  CHECK(sides.sides[0]->acknowledged(1, MeshPhase::give, 3).ok());
-  CHECK_FALSE(sides.sides[0]->acknowledged(1, MeshPhase::give, 4).ok());
-  CHECK_FALSE(sides.sides[0]->acknowledged(1, MeshPhase::result, 1).ok());
-  CHECK_FALSE(sides.sides[0]->acknowledged(1, static_cast<MeshPhase>(5), 0).ok());
+  MeshOperation::Windows& windows = sides.windows[0];
+  CHECK(windows[1] == 0);
+  CHECK(sides.sides[0]->acknowledged(1, MeshPhase::give, 2, windows).ok());
+  CHECK(windows[1] == 2);
+  CHECK(sides.sides[0]->acknowledged(1, MeshPhase::give, 1, windows).ok());  // known already
+  CHECK(windows[1] == 2);
+  CHECK_FALSE(sides.sides[0]->acknowledged(1, MeshPhase::give, 6, windows).ok());
+  CHECK_FALSE(sides.sides[0]->acknowledged(1, MeshPhase::result, 1, windows).ok());
+  CHECK_FALSE(sides.sides[0]->acknowledged(1, static_cast<MeshPhase>(5), 0, windows).ok());
 }
 
 TEST_CASE("a stream that nobody expects is told", "[cluster]") {

@@ -5,6 +5,7 @@
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/dtype.hpp>
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -42,7 +43,7 @@ struct CollectiveKey {
     visit.field("step", step);
     visit.field("bucket", bucket);
   }
-  friend bool operator==(const CollectiveKey&, const CollectiveKey&) noexcept = default;
+  friend auto operator<=>(const CollectiveKey&, const CollectiveKey&) noexcept = default;
 };
 
 /// The end of an operation on this rank; comes once for each that was begun.

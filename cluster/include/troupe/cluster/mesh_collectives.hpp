@@ -15,6 +15,12 @@ namespace troupe::cluster {
 struct GroupMember {
   std::string name;  ///< for errors
   MeshAddress address;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("name", name);
+    visit.field("address", address);
+  }
 };
 
 /// Who works together in one epoch. Made anew for each, alike on all ranks but for `rank`.
@@ -22,19 +28,28 @@ struct Group {
   std::uint64_t epoch = 1;  ///< later groups have larger ones
   std::uint32_t rank = 0;   ///< the place of this process among the members
   std::vector<GroupMember> members;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("epoch", epoch);
+    visit.field("rank", rank);
+    visit.field("members", members);
+  }
 };
 
-/// Alike on all ranks, or operations end with an error that says what differs.
+/// What decides on the layout, the first three, is alike on all ranks, or operations end with an
+/// error.
 struct MeshOptions {
   /// Sending, summing and receiving overlap by pieces of this size; a multiple of 8.
   std::uint32_t piece_bytes = 256U << 10;
-  /// How far a rank may be ahead of one that has not begun, for each operation and receiver.
-  std::uint32_t window_bytes = 8U << 20;
   /// What travels in the time of one latency. Up to about this size, everybody sends everything to
   /// everybody; above, in parts.
   std::uint64_t latency_bytes = 64U << 10;
   /// How many ranks one sends a small broadcast to.
   std::uint32_t fan_out = 8;
+  /// What may be on the way to one rank and not taken by it, in all operations together. Two pieces
+  /// of each operation come on top, so that none waits for another.
+  std::uint32_t window_bytes = 8U << 20;
   /// Held of operations that this rank has not begun.
   std::uint64_t early_bytes_max = 256U << 20;
   /// Memory of results that are gone, for those to come.

@@ -15,7 +15,6 @@ struct MeshTerms {
   std::uint32_t root = 0;
   std::uint64_t bytes = 0;
   std::uint32_t piece_bytes = 0;
-  std::uint32_t window_pieces = 0;
 
   template <class V>
   void fields(V& visit) {
@@ -27,7 +26,6 @@ struct MeshTerms {
     visit.field("root", root);
     visit.field("bytes", bytes);
     visit.field("piece_bytes", piece_bytes);
-    visit.field("window_pieces", window_pieces);
   }
   friend bool operator==(const MeshTerms&, const MeshTerms&) noexcept = default;
 };
@@ -65,8 +63,7 @@ struct MeshPiece {
   [[nodiscard]] std::uint64_t trace_key() const noexcept { return key.step; }
 };
 
-/// So many pieces of a stream were taken by an operation that has begun: a sender is at most a
-/// window ahead. Not told where the stream fits the window.
+/// So many pieces of a stream were taken by an operation that has begun, so its sender may go on.
 struct MeshTaken {
   static constexpr MessageId id{502};
   static constexpr std::string_view name = "mesh_taken";
