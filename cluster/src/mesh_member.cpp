@@ -53,21 +53,16 @@ std::string MeshMember::waits_for() const {
 
 void MeshMember::on(BeginCollective&& begin) {
   CollectiveCall& call = begin.call;
-  if (const auto ended = ended_.find(call.key); ended != ended_.end()) {
-    if (ended->second) return answer(call, *ended->second);
-    return answer(
-        call,
-        about(call.key, call.kind, ErrorCode::invalid_argument, "the key was used before")
-            .hint("count the step or the bucket on"));
-  }
-  if (lost_) return answer(call, about(call.key, call.kind, lost_->code(), lost_->message()));
+  const auto twice = [] {
+    return Error(ErrorCode::invalid_argument, "its key was used before")
+        .hint("a key serves once in an epoch: count the step or the bucket on");
+  };
+  if (const auto ended = ended_.find(call.key); ended != ended_.end())
+    return answer(call, ended->second ? *ended->second : twice());
+  if (lost_) return answer(call, *lost_);
   const auto at = entry_of(call.key);
   Entry& entry = at->second;
-  if (entry.operation)
-    return answer(
-        call,
-        about(call.key, call.kind, ErrorCode::invalid_argument, "the key is in use")
-            .hint("count the step or the bucket on"));
+  if (entry.operation) return answer(call, twice());
 
   const auto ranks = static_cast<std::uint32_t>(group_.members.size());
   MeshOperation::Setting setting;
@@ -84,10 +79,7 @@ void MeshMember::on(BeginCollective&& begin) {
   if (call.deadline_ns != 0) {
     entry.deadline_ns = call.deadline_ns;
     if (call.deadline_ns <= now_ns)
-      return fail(
-          at,
-          about(call.key, call.kind, ErrorCode::timed_out, "its deadline had passed already"),
-          Tell::others);
+      return fail(at, Error(ErrorCode::timed_out, "its deadline had passed already"), Tell::others);
     arm(entry.deadline_ns);
   } else {
     entry.deadline_ns = now_ns + options_.timeout_ns;
@@ -104,7 +96,7 @@ void MeshMember::on(BeginCollective&& begin) {
 void MeshMember::on(CancelCollective cancel) {
   const auto at = entries_.find(cancel.key);
   if (at == entries_.end() || !at->second.operation) return;
-  fail(at, about(cancel.key, at->second.kind, ErrorCode::stopped, "it was canceled"), Tell::others);
+  fail(at, Error(ErrorCode::stopped, "it was canceled"), Tell::others);
 }
 
 void MeshMember::on(EnterGroup&& enter) {
@@ -157,35 +149,28 @@ void MeshMember::on(MeshPiece&& piece) {
   if (ended_.contains(piece.key) || lost_) return count(counters_->late);
   const auto at = entry_of(piece.key);
   Entry& entry = at->second;
-  const CollectiveKey key = piece.key;
-  if (piece.from >= group_.members.size() || piece.from == group_.rank) {
+  if (!is_another(piece.from)) {
     count(counters_->refused);
     return fail(
         at,
-        about(
-            key,
-            entry.kind,
+        Error(
             ErrorCode::wire_corrupt,
             "a piece says that it is of rank " + std::to_string(piece.from) + " of " +
                 std::to_string(group_.members.size())),
         Tell::others);
   }
   if (!entry.operation) {
-    const std::uint32_t from = piece.from;
     if (early_bytes_ + cost_of(piece) > options_.early_bytes_max) {
       count(counters_->dropped);
       return fail(
           at,
-          about(
-              key,
-              piece.terms.kind,
+          Error(
               ErrorCode::overload,
-              "is too far ahead: more than " + std::to_string(options_.early_bytes_max) +
-                  " bytes of operations that have not begun here",
-              from),
+              called(piece.from) + " is too far ahead: more than " +
+                  std::to_string(options_.early_bytes_max) +
+                  " bytes of operations that have not begun here"),
           Tell::others);
     }
-    entry.kind = piece.terms.kind;
     early_bytes_ += cost_of(piece);
     entry.early_bytes += cost_of(piece);
     entry.early.push_back(std::move(piece));
@@ -193,16 +178,12 @@ void MeshMember::on(MeshPiece&& piece) {
   }
   if (const auto fits = entry.operation->check(piece); !fits) {
     count(counters_->refused);
-    return fail(
-        at,
-        about(key, entry.kind, fits.error().code(), fits.error().message(), piece.from)
-            .hint(fits.error().hint()),
-        Tell::others);
+    return fail(at, blaming(piece.from, fits.error()), Tell::others);
   }
   entry.operation->take(piece);
   if (const std::uint64_t pieces = entry.operation->acknowledgement(piece.from, piece.phase))
     group_.members[piece.from].address.send(
-        MeshTaken{group_.epoch, group_.rank, key, piece.phase, pieces});
+        MeshTaken{group_.epoch, group_.rank, piece.key, piece.phase, pieces});
   advance(at);
 }
 
@@ -210,17 +191,13 @@ void MeshMember::on(const MeshTaken& taken) {
   if (!is_of_this_epoch(taken)) return;
   const auto at = entries_.find(taken.key);
   if (at == entries_.end()) return count(counters_->late);
-  if (taken.from >= group_.members.size() || taken.from == group_.rank || !at->second.operation)
-    return count(counters_->refused);
+  if (!is_another(taken.from) || !at->second.operation) return count(counters_->refused);
   const std::uint64_t window = windows_[taken.from];
   if (const auto fits =
           at->second.operation->acknowledged(taken.from, taken.phase, taken.pieces, windows_);
       !fits) {
     count(counters_->refused);
-    return fail(
-        at,
-        about(taken.key, at->second.kind, fits.error().code(), fits.error().message(), taken.from),
-        Tell::others);
+    return fail(at, blaming(taken.from, fits.error()), Tell::others);
   }
   if (windows_[taken.from] > window) let_others_send();
   advance(at);
@@ -228,19 +205,11 @@ void MeshMember::on(const MeshTaken& taken) {
 
 void MeshMember::on(MeshAbort&& abort) {
   if (!is_of_this_epoch(abort)) return;
-  if (abort.from >= group_.members.size() || abort.from == group_.rank)
-    return count(counters_->refused);
+  if (!is_another(abort.from)) return count(counters_->refused);
   if (ended_.contains(abort.key) || lost_) return count(counters_->late);
-  const auto at = entry_of(abort.key);
-  fail(
-      at,
-      about(
-          abort.key,
-          at->second.kind,
-          abort.reason.code(),
-          "gave up: " + abort.reason.message().substr(0, quoted_max),
-          abort.from),
-      Tell::nobody);
+  const Error reason(
+      abort.reason.code(), "gave up: " + abort.reason.message().substr(0, quoted_max));
+  fail(entry_of(abort.key), blaming(abort.from, reason), Tell::nobody);
 }
 
 void MeshMember::on(const Down& down) {
@@ -263,20 +232,10 @@ void MeshMember::on(MeshTick) {
     if (entry.deadline_ns > now_ns) {
       next_ns = std::min(next_ns, entry.deadline_ns);
     } else if (entry.operation) {
-      fail(
-          due,
-          about(
-              key,
-              entry.kind,
-              ErrorCode::timed_out,
-              "is waited for, and the deadline has passed",
-              entry.operation->waits_for()),
-          Tell::others);
+      const Error late(ErrorCode::timed_out, "is waited for, and the deadline has passed");
+      fail(due, blaming(entry.operation->waits_for(), late), Tell::others);
     } else {
-      fail(
-          due,
-          about(key, entry.kind, ErrorCode::timed_out, "this rank did not begin it in time"),
-          Tell::others);
+      fail(due, Error(ErrorCode::timed_out, "this rank did not begin it in time"), Tell::others);
     }
   }
   if (!entries_.empty()) arm(next_ns);
@@ -329,7 +288,7 @@ void MeshMember::fail(Entries::iterator at, Error reason, Tell tell) {
       if (rank != group_.rank)
         group_.members[rank].address.send(MeshAbort{group_.epoch, group_.rank, key, reason});
   if (entry.operation) {
-    entry.to.send(CollectiveDone{key, entry.kind, true, std::move(reason), {}});
+    entry.to.send(CollectiveDone{key, entry.kind, true, about(key, entry.kind, reason), {}});
     end(at, std::nullopt);
   } else {
     end(at, std::move(reason));
@@ -351,16 +310,15 @@ void MeshMember::end(Entries::iterator at, std::optional<Error> reason) {
 void MeshMember::end_all(const Error& reason) {
   for (auto& [key, entry] : entries_) {
     if (!entry.operation) continue;
-    entry.to.send(CollectiveDone{
-        key, entry.kind, true, about(key, entry.kind, reason.code(), reason.message()), {}});
+    entry.to.send(CollectiveDone{key, entry.kind, true, about(key, entry.kind, reason), {}});
   }
   // What came for later groups stays.
   for (const auto& [key, entry] : entries_) early_bytes_ -= entry.early_bytes;
   entries_.clear();
 }
 
-void MeshMember::answer(const CollectiveCall& call, Error reason) {
-  call.to.send(CollectiveDone{call.key, call.kind, true, std::move(reason), {}});
+void MeshMember::answer(const CollectiveCall& call, const Error& reason) {
+  call.to.send(CollectiveDone{call.key, call.kind, true, about(call.key, call.kind, reason), {}});
 }
 
 std::string MeshMember::named(const CollectiveKey& key, CollectiveKind kind) {
@@ -372,15 +330,19 @@ std::string MeshMember::called(std::uint32_t rank) const {
   return "rank " + std::to_string(rank) + " (" + group_.members[rank].name + ")";
 }
 
-Error MeshMember::about(
-    const CollectiveKey& key,
-    CollectiveKind kind,
-    ErrorCode code,
-    const std::string& what,
-    std::optional<std::uint32_t> rank) const {
-  return Error(code, named(key, kind) + ": " + (rank ? called(*rank) + " " : "") + what)
+Error MeshMember::blaming(std::uint32_t rank, const Error& reason) const {
+  return Error(reason.code(), called(rank) + " " + reason.message()).hint(reason.hint());
+}
+
+Error MeshMember::about(const CollectiveKey& key, CollectiveKind kind, const Error& reason) {
+  return Error(reason.code(), named(key, kind) + ": " + reason.message())
       .op(name_of(kind))
-      .step(static_cast<std::int64_t>(key.step));
+      .step(static_cast<std::int64_t>(key.step))
+      .hint(reason.hint());
+}
+
+bool MeshMember::is_another(std::uint32_t rank) const noexcept {
+  return rank < group_.members.size() && rank != group_.rank;
 }
 
 // One timer for all, set anew only for an earlier deadline: with equal time-outs, once in as long

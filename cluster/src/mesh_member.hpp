@@ -131,15 +131,14 @@ class MeshMember final : public Actor<
   void fail(Entries::iterator at, Error reason, Tell tell);
   void end(Entries::iterator at, std::optional<Error> reason);
   void end_all(const Error& reason);
-  void answer(const CollectiveCall& call, Error reason);
+  void answer(const CollectiveCall& call, const Error& reason);
 
-  /// An error of an operation, about one rank or about none.
-  [[nodiscard]] Error about(
-      const CollectiveKey& key,
-      CollectiveKind kind,
-      ErrorCode code,
-      const std::string& what,
-      std::optional<std::uint32_t> rank = {}) const;
+  /// The same error, said of a rank.
+  [[nodiscard]] Error blaming(std::uint32_t rank, const Error& reason) const;
+  /// The same error, as the caller of an operation gets it.
+  [[nodiscard]] static Error about(
+      const CollectiveKey& key, CollectiveKind kind, const Error& reason);
+  [[nodiscard]] bool is_another(std::uint32_t rank) const noexcept;
   [[nodiscard]] std::string called(std::uint32_t rank) const;
   [[nodiscard]] static std::string named(const CollectiveKey& key, CollectiveKind kind);
 

@@ -200,6 +200,17 @@ TEST_CASE("a rank that lies about itself ends its operation with an error", "[cl
   CHECK_FALSE(alone.endings.once({4, 1}).failed);
 }
 
+TEST_CASE("an operation that others gave up ends when it is begun", "[cluster]") {
+  Alone alone;
+  alone.hear(MeshAbort{1, 2, key, Error(ErrorCode::stopped, "it was canceled")});
+  CHECK(alone.endings.count() == 0);
+  alone.begin();
+  const Error error = alone.endings.once(key).error;
+  CHECK(error.code() == ErrorCode::stopped);
+  CHECK(error.message() == "all_reduce of step 3, bucket 1: rank 2 (two) gave up: it was canceled");
+  CHECK(alone.heard.empty());  // who began it is told by who gave it up
+}
+
 TEST_CASE("other messages that cannot be right are counted", "[cluster]") {
   Alone alone;
   alone.begin();
