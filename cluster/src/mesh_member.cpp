@@ -192,14 +192,12 @@ void MeshMember::on(const MeshTaken& taken) {
   const auto at = entries_.find(taken.key);
   if (at == entries_.end()) return count(counters_->late);
   if (!is_another(taken.from) || !at->second.operation) return count(counters_->refused);
-  const std::uint64_t window = windows_[taken.from];
   if (const auto fits =
           at->second.operation->acknowledged(taken.from, taken.phase, taken.pieces, windows_);
       !fits) {
     count(counters_->refused);
     return fail(at, blaming(taken.from, fits.error()), Tell::others);
   }
-  if (windows_[taken.from] > window) let_others_send();
   advance(at);
 }
 
@@ -241,14 +239,6 @@ void MeshMember::on(MeshTick) {
   if (!entries_.empty()) arm(next_ns);
 }
 
-void MeshMember::on(MeshMore) {
-  more_due_ = false;
-  for (auto at = entries_.begin(); at != entries_.end();) {
-    const auto may_send = at++;
-    if (may_send->second.operation) advance(may_send);
-  }
-}
-
 // --- an operation's life
 
 MeshMember::Entries::iterator MeshMember::entry_of(const CollectiveKey& key) {
@@ -276,11 +266,6 @@ void MeshMember::advance(Entries::iterator at) {
   end(at, std::nullopt);
 }
 
-// Not at once: the caller may be going through the operations.
-void MeshMember::let_others_send() {
-  if (entries_.size() > 1 && !std::exchange(more_due_, true)) self().send(MeshMore{});
-}
-
 void MeshMember::fail(Entries::iterator at, Error reason, Tell tell) {
   auto& [key, entry] = *at;
   if (tell == Tell::others)
@@ -297,7 +282,7 @@ void MeshMember::fail(Entries::iterator at, Error reason, Tell tell) {
 
 void MeshMember::end(Entries::iterator at, std::optional<Error> reason) {
   early_bytes_ -= at->second.early_bytes;
-  if (at->second.operation && at->second.operation->leave(windows_)) let_others_send();
+  if (at->second.operation) at->second.operation->leave(windows_);
   if (ended_.size() == ended_max) {
     ended_.erase(ended_order_.front());
     ended_order_.pop_front();

@@ -62,16 +62,6 @@ struct MeshTick {
   }
 };
 
-/// Windows have grown: operations that waited may send on.
-struct MeshMore {
-  static constexpr MessageId id{514};
-  static constexpr std::string_view name = "mesh_more";
-  template <class V>
-  void fields(V& visit) {
-    visit.local("more");
-  }
-};
-
 /// The actor behind `MeshCollectives`: this rank's operations, by key.
 ///
 /// Receives  calls and groups from its own process, pieces from other ranks, in any order.
@@ -86,8 +76,7 @@ class MeshMember final : public Actor<
                              BeginCollective,
                              CancelCollective,
                              EnterGroup,
-                             MeshTick,
-                             MeshMore> {
+                             MeshTick> {
  public:
   static constexpr std::string_view name = "collectives";
 
@@ -108,7 +97,7 @@ class MeshMember final : public Actor<
     std::vector<MeshPiece> early;
     std::uint64_t early_bytes = 0;
   };
-  using Entries = std::map<CollectiveKey, Entry>;  // in the order in which they may send
+  using Entries = std::map<CollectiveKey, Entry>;
 
   void on(BeginCollective&& begin);
   void on(CancelCollective cancel);
@@ -118,7 +107,6 @@ class MeshMember final : public Actor<
   void on(MeshAbort&& abort);
   void on(const Down& down);
   void on(MeshTick tick);
-  void on(MeshMore more);
 
   template <class M>
   bool is_of_this_epoch(M& message);
@@ -126,7 +114,6 @@ class MeshMember final : public Actor<
   void keep(Entry& entry, MeshPiece&& piece);
 
   void advance(Entries::iterator at);
-  void let_others_send();
   enum class Tell { nobody, others };
   void fail(Entries::iterator at, Error reason, Tell tell);
   void end(Entries::iterator at, std::optional<Error> reason);
@@ -153,7 +140,6 @@ class MeshMember final : public Actor<
   std::optional<Error> lost_;  // a member is down: this group does nothing any more
   Entries entries_;
   MeshOperation::Windows windows_;
-  bool more_due_ = false;  // a `MeshMore` is on its way
   std::map<std::uint32_t, std::shared_ptr<const ReductionPlan>> plans_;  // by number of shards
 
   // The last that ended in this epoch, so that what comes late for them is not taken for early. The

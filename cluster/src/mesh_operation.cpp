@@ -347,13 +347,9 @@ Result<void> MeshOperation::acknowledged(
   return {};
 }
 
-bool MeshOperation::leave(Windows& windows) noexcept {
-  std::uint64_t given = 0;
-  for (std::size_t i = 0; i < sending_.size(); ++i) {
-    given += sending_[i].borrowed;
+void MeshOperation::leave(Windows& windows) noexcept {
+  for (std::size_t i = 0; i < sending_.size(); ++i)
     windows[i % setting_.ranks] += std::exchange(sending_[i].borrowed, 0);
-  }
-  return given != 0;
 }
 
 std::optional<MeshOperation::Outgoing> MeshOperation::next(Windows& windows) {

@@ -58,8 +58,8 @@ class MeshOperation {
   /// The receiver took so many pieces of a stream. What they took of its window is given back.
   [[nodiscard]] Result<void> acknowledged(
       std::uint32_t by, MeshPhase phase, std::uint64_t pieces, Windows& windows);
-  /// Gives back all that this operation took of windows: its end. @returns whether it had any.
-  bool leave(Windows& windows) noexcept;
+  /// Gives back all that this operation took of windows: its end.
+  void leave(Windows& windows) noexcept;
 
   struct Outgoing {
     std::uint32_t to = 0;

@@ -225,6 +225,32 @@ TEST_CASE("a stream that nobody expects is told", "[cluster]") {
   CHECK_FALSE(sides.sides[0]->check(piece).ok());
 }
 
+TEST_CASE("an operation that ends early gives back what it took of windows", "[cluster]") {
+  const auto shards = shards_of(3, 3000);
+  Sides sides(all_reduce_of(12'000, 3), inputs_of(3, shards), small_pieces());
+  CHECK(sides.windows[0] == MeshOperation::Windows{3, 0, 0});
+  sides.sides[0]->leave(sides.windows[0]);
+  CHECK(sides.windows[0] == MeshOperation::Windows{3, 3, 3});
+  sides.sides[0]->leave(sides.windows[0]);
+  CHECK(sides.windows[0] == MeshOperation::Windows{3, 3, 3});
+}
+
+TEST_CASE("a broadcast ends at its root when it was taken", "[cluster]") {
+  const bool parted = GENERATE(false, true);
+  CollectiveCall call;
+  call.kind = CollectiveKind::broadcast;
+  call.bytes = 60;
+  MeshOptions options = small_pieces();
+  if (!parted) options.latency_bytes = 1000;
+  Sides sides(call, {{some_values(DType::uint8, 60, 1, 1)}, {}, {}}, options);
+  CHECK(sides.on_the_way.size() == 2);
+  CHECK_FALSE(sides.sides[0]->done());
+  sides.arrive(1);
+  CHECK_FALSE(sides.sides[0]->done());
+  while (!sides.on_the_way.empty()) sides.arrive(0);
+  for (const auto& side : sides.sides) CHECK(side->done());
+}
+
 TEST_CASE("everything goes to everybody as long as that is sooner", "[cluster]") {
   MeshOptions options;
   options.latency_bytes = 60'000;
