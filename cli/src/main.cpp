@@ -6,6 +6,7 @@
 #include "generate.hpp"
 #include "graph.hpp"
 #include "options.hpp"
+#include "peer.hpp"
 #include "predict.hpp"
 #include "train.hpp"
 
@@ -41,6 +42,8 @@ int run(const Command& command, Console& console) {
           return doctor(options, console);
         } else if constexpr (std::is_same_v<Options, CertsOptions>) {
           return certs(options, console);
+        } else if constexpr (std::is_same_v<Options, PeerOptions>) {
+          return peer(options, console);
         } else {
           if (options.mistake) {
             console.complain(options.text, options.hint);

@@ -1,5 +1,7 @@
 #include "models.hpp"
 
+#include "session.hpp"
+
 #include <troupe/nn/activation.hpp>
 #include <troupe/nn/adam.hpp>
 #include <troupe/nn/conv2d.hpp>
@@ -149,6 +151,17 @@ nn::Task make_task(const RunConfig& config, const DataFacts& facts, std::int64_t
     task.schedule = optim::WarmupCosineLR(optimizer, warmup, std::max(total, warmup + 1));
   }
   return task;
+}
+
+nn::TrainerOptions trainer_options(const RunConfig& config, std::int64_t batches) {
+  return {
+      .max_epochs = config.epochs,
+      .gradient_clip_val = config.clip,
+      .accumulate_grad_batches = std::min(config.accumulate, batches),
+      .shards = {.of = config.shards},
+      .precision = config.product_dtype(),
+      .schedule_interval = nn::ScheduleInterval::step,
+      .program = {.passes = chosen_passes()}};
 }
 
 }  // namespace troupe::cli

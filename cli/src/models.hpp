@@ -27,6 +27,11 @@ namespace troupe::cli {
 /// 4 GiB of them, and as much again for each state of the optimizer.
 inline constexpr std::int64_t parameters_max = std::int64_t{1} << 30;
 
+/// How a config has its model trained.
+///
+/// @param batches  of one epoch: a step takes what an epoch has left
+[[nodiscard]] nn::TrainerOptions trainer_options(const RunConfig& config, std::int64_t batches);
+
 /// Model, optimizer and schedule as a config asks for them. Draws the weights from the scope's
 /// random state.
 ///

@@ -1,7 +1,5 @@
 #include "open_data.hpp"
 
-#include "run_config.hpp"
-
 #include <troupe/data/cifar10.hpp>
 #include <troupe/data/shapes10.hpp>
 
@@ -49,6 +47,17 @@ Dataset open_data(Disk& disk, const std::string& spec, std::int64_t context, Con
   data::ImageDataset dataset = data::read_cifar10(disk, folder).value();
   dataset.name = spec;
   return dataset;
+}
+
+data::LoaderOptions loader_options(const RunConfig& config, bool training) {
+  data::LoaderOptions options{
+      .batch_size = config.batch_size,
+      .shuffle = training,
+      .seed = static_cast<std::uint64_t>(config.seed),
+      .samples_max = config.limit};
+  if (training) options.shards.of = config.shards;
+  if (training && config.augment) options.augment = {.crop_padding = 2, .flip = true};
+  return options;
 }
 
 }  // namespace troupe::cli

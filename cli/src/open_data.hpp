@@ -2,8 +2,10 @@
 
 #include "console.hpp"
 #include "data_facts.hpp"
+#include "run_config.hpp"
 
 #include <troupe/core/disk.hpp>
+#include <troupe/data/loader.hpp>
 
 #include <cstdint>
 #include <string>
@@ -16,5 +18,8 @@ namespace troupe::cli {
 /// @param context  bytes that a model of text:FILE sees at a time
 [[nodiscard]] Dataset open_data(
     Disk& disk, const std::string& spec, std::int64_t context, Console& console);
+
+/// How a run's loader goes through its data.
+[[nodiscard]] data::LoaderOptions loader_options(const RunConfig& config, bool training);
 
 }  // namespace troupe::cli

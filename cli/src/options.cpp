@@ -62,6 +62,16 @@ void add_gpt(CLI::App& command, RunConfig& config) {
       "--tied,!--untied", config.tied, "Of gpt: scores come from the embedding's weights");
 }
 
+void add_cluster(CLI::App& command, ClusterOptions& options) {
+  command
+      .add_option(
+          "--certs",
+          options.certs,
+          "Folder of authority.crt, NODE.crt and NODE.key; without, this machine only")
+      ->type_name("DIR");
+  command.add_option("--node", options.node, "Name of this process, as its certificate has it");
+}
+
 void add_train(CLI::App& command, TrainOptions& options) {
   RunConfig& config = options.config;
   command.add_option(
@@ -169,6 +179,54 @@ void add_train(CLI::App& command, TrainOptions& options) {
       ->capture_default_str();
 }
 
+void add_peers(CLI::App& command, TrainOptions& options) {
+  command
+      .add_option(
+          "--peers",
+          options.peers,
+          "Train with 'troupe peer' processes, which listen there: A:PORT,B:PORT")
+      ->type_name("HOST:PORT")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add_cluster(command, options.cluster);
+  command
+      .add_option(
+          "--on-loss",
+          options.on_loss,
+          "When a peer is lost: continue with the rest, wait for it, or stop")
+      ->check(CLI::IsMember({"continue", "wait", "stop"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--join-timeout", options.join_seconds, "Seconds until all peers must have been reached")
+      ->check(CLI::Range(0.1, 1e6, "0.1 TO 1000000"))
+      ->capture_default_str();
+}
+
+void add_peer(CLI::App& command, PeerOptions& options) {
+  command
+      .add_option(
+          "--listen",
+          options.listen,
+          "Where a leader reaches this process; port 0: any that is free")
+      ->type_name("HOST:PORT")
+      ->required();
+  add_cluster(command, options.cluster);
+  add_machine(command, options.machine);
+  command
+      .add_option(
+          "--leader-timeout",
+          options.leader_seconds,
+          "Seconds to keep a run after its leader's end, for one that resumes it")
+      ->check(CLI::Range(0.0, 1e6, "0 TO 1000000"))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--rescue", options.rescue, "Folder to save a run in that no leader came back for")
+      ->type_name("DIR")
+      ->capture_default_str();
+}
+
 /// Defaults that depend on other options; and what the options come to together.
 /// @returns  what is wrong with that, in words; empty when nothing is
 std::string settle(TrainOptions& options) {
@@ -176,6 +234,15 @@ std::string settle(TrainOptions& options) {
   const auto given = [&](const char* name) { return options.given.contains(name); };
   if (!given("model") && config.data.starts_with(text_prefix)) config.model = "gpt";
   if (!given("batch_size") && config.model == "gpt") config.batch_size = 8;
+  if (!options.peers.empty()) {
+    const auto processes = static_cast<std::int64_t>(options.peers.size()) + 1;
+    if (!given("shards") && options.resume.empty()) config.shards = processes;
+    if (options.resume.empty() && config.shards < processes)
+      return std::to_string(config.shards) + " shards for " + std::to_string(processes) +
+             " processes, this one counted: use --shards " + std::to_string(processes) + " or more";
+    if (options.watch_nan || options.profile || !options.trace.empty() || !options.fallback.empty())
+      return "--watch-nan, --profile, --trace and --fallback look at one process: not with --peers";
+  }
   if (!options.resume.empty()) return "";  // the run's own config knows the model
   for (const std::string& name : options.given)
     if (!RunConfig::applies(name, config.model))
@@ -297,6 +364,7 @@ Command parse(const std::vector<std::string>& arguments) {
   TrainOptions train;
   CLI::App& train_command = *app.add_subcommand("train", "Train a model, or go on training one");
   add_train(train_command, train);
+  add_peers(train_command, train);
 
   EvalOptions eval;
   CLI::App& eval_command =
@@ -371,6 +439,10 @@ Command parse(const std::vector<std::string>& arguments) {
       *app.add_subcommand("certs", "Make a cluster's authority, and certificates of its nodes");
   add_certs(certs_command, init, issue);
 
+  PeerOptions peer;
+  add_peer(
+      *app.add_subcommand("peer", "Let this machine take part in the training of another"), peer);
+
   const auto used = [&]() -> const CLI::App* {
     const auto commands = app.get_subcommands();
     return commands.empty() ? nullptr : commands.front();
@@ -414,6 +486,7 @@ Command parse(const std::vector<std::string>& arguments) {
           "--resume and --out exclude each other", "a resumed run stays in its folder", true};
     return train;
   }
+  if (app.got_subcommand("peer")) return peer;
   if (eval_command.parsed()) return eval;
   if (predict_command.parsed()) return predict;
   if (generate_command.parsed()) return generate;

@@ -18,6 +18,12 @@ struct MachineOptions {
   bool quiet = false;
 };
 
+/// How a process finds the others of its cluster, and proves who it is.
+struct ClusterOptions {
+  std::string certs;  ///< folder of authority.crt, NODE.crt and NODE.key; empty: this machine only
+  std::string node;   ///< empty: the certificate's name, or what the command chooses
+};
+
 struct TrainOptions {
   RunConfig config;
   std::set<std::string> given;  ///< names of the config's fields that the command line set
@@ -30,7 +36,19 @@ struct TrainOptions {
   bool watch_nan = false;
   std::string trace;
   bool profile = false;
-  std::string profile_page;  ///< a file; empty: profile.html in the run's folder
+  std::string profile_page;        ///< a file; empty: profile.html in the run's folder
+  std::vector<std::string> peers;  ///< where they listen; empty: this process alone
+  ClusterOptions cluster;
+  std::string on_loss = "continue";
+  double join_seconds = 30;
+};
+
+struct PeerOptions {
+  std::string listen;
+  ClusterOptions cluster;
+  MachineOptions machine;
+  double leader_seconds = 60;      ///< what a run came to is kept so long after its leader's end
+  std::string rescue = "rescued";  ///< folder for what nobody came back for
 };
 
 struct EvalOptions {
@@ -97,6 +115,7 @@ using Command = std::variant<
     DevicesOptions,
     DoctorOptions,
     CertsOptions,
+    PeerOptions,
     Answer>;
 
 /// Reads the command line, without the program's own name.

@@ -80,7 +80,33 @@ void RunFolder::read_config(RunConfig& config, DataFacts& facts) const {
   }
 }
 
+io::Tree RunFolder::read_lease() const {
+  const std::string file = path_ + "/lease.json";
+  if (!disk_->exists(file)) return {};
+  constexpr std::uint64_t bytes_max = 4096;
+  const std::vector<std::byte> bytes = disk_->read_all(file, bytes_max).value();
+  return io::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file).value();
+}
+
+std::uint64_t RunFolder::run_number() const {
+  const io::Tree lease = read_lease();
+  return lease.is_null() ? 0 : lease.at("run").as_uint();
+}
+
+std::uint64_t RunFolder::take_lease(std::uint64_t fresh) {
+  const io::Tree before = read_lease();
+  const std::uint64_t run = before.is_null() ? fresh : before.at("run").as_uint();
+  lease_ = before.is_null() ? 1 : before.at("token").as_uint() + 1;
+  const io::Tree tree = io::Tree::Map{{"run", run}, {"token", lease_}};
+  disk_->replace(path_ + "/lease.json", bytes_of(io::to_json(tree) + "\n")).value();
+  return run;
+}
+
 void RunFolder::save(nn::Trainer& trainer, const io::Tree& about, DataKind kind) {
+  if (lease_ != 0)
+    if (const io::Tree now = read_lease(); now.is_null() || now.at("token").as_uint() != lease_)
+      throw Error(ErrorCode::fenced, "another process trains in " + path_ + " by now")
+          .hint("it goes on from the last save; this one has written nothing since");
   // The checkpoint first: `resume` makes the other two from it again.
   (void)io::save_checkpoint(*disk_, checkpoint_path(), trainer.archive(about)).value();
   write_metrics(lines_of(trainer.metrics(), kind));

@@ -32,6 +32,7 @@ struct Resumed {
 ///   metrics.jsonl       a line for each epoch
 ///   model.safetensors   the weights, for any program
 ///   checkpoint/         all that an exact resume needs
+///   lease.json          who may write here: a number that each process that trains counts up
 ///
 /// Each file is replaced as a whole: a crash at any moment leaves the old or the new one.
 class RunFolder {
@@ -49,8 +50,15 @@ class RunFolder {
   /// Throws `file_not_found` with a hint when the folder is no run.
   void read_config(RunConfig& config, DataFacts& facts) const;
 
+  /// Makes this process the one that may write here; one that was before finds out at its next
+  /// save. @returns  the run's own number: `fresh`, or what it was given when it began.
+  std::uint64_t take_lease(std::uint64_t fresh);
+  /// The run's own number; 0 before anybody took the lease.
+  [[nodiscard]] std::uint64_t run_number() const;
+
   /// Metrics, weights and checkpoint, as the trainer stands; a failure in the middle leaves what
-  /// was there before usable.
+  /// was there before usable. Throws `fenced`, and writes nothing, once another process has taken
+  /// the lease.
   void save(nn::Trainer& trainer, const io::Tree& about, DataKind kind = DataKind::images);
   /// Puts the trainer where the newest whole checkpoint left it, and writes metrics and weights
   /// again where a save that was cut short left older ones. Throws also as `Trainer::restore`.
@@ -61,11 +69,13 @@ class RunFolder {
   [[nodiscard]] static std::string free_name(Disk& disk, const std::string& model);
 
  private:
+  [[nodiscard]] io::Tree read_lease() const;
   void write_metrics(const std::string& lines);
   void write_weights(const nn::StateDict& weights);
 
   Disk* disk_;
   std::string path_;
+  std::uint64_t lease_ = 0;  ///< 0: none was taken
 };
 
 }  // namespace troupe::cli

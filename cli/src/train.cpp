@@ -9,9 +9,11 @@
 #include "progress_line.hpp"
 #include "run_folder.hpp"
 #include "session.hpp"
+#include "together.hpp"
 
 #include <troupe/core/clock.hpp>
 #include <troupe/core/disk.hpp>
+#include <troupe/core/random.hpp>
 #include <troupe/core/trace.hpp>
 #include <troupe/cpu/cpu.hpp>
 #include <troupe/cpu/limits.hpp>
@@ -21,6 +23,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <utility>
@@ -52,13 +55,13 @@ class Reporter final : public nn::Callback {
       Console& console,
       Clock& clock,
       std::stop_source stop,
-      RunFolder folder,
+      RunFolder& folder,
       io::Tree about,
       DataKind kind)
       : console_(console),
         clock_(clock),
         stop_(std::move(stop)),
-        folder_(std::move(folder)),
+        folder_(folder),
         about_(std::move(about)),
         kind_(kind) {}
 
@@ -127,7 +130,7 @@ class Reporter final : public nn::Callback {
   Console& console_;
   Clock& clock_;
   std::stop_source stop_;
-  RunFolder folder_;
+  RunFolder& folder_;
   io::Tree about_;
   DataKind kind_;
   std::int64_t saved_step_ = 0;
@@ -321,17 +324,6 @@ void check_same_data(const DataFacts& saved, const DataFacts& found, const std::
       .hint("put the old files back, or begin a new run with --out");
 }
 
-data::LoaderOptions loader_options(const RunConfig& config, bool training) {
-  data::LoaderOptions options{
-      .batch_size = config.batch_size,
-      .shuffle = training,
-      .seed = static_cast<std::uint64_t>(config.seed),
-      .samples_max = config.limit};
-  if (training) options.shards.of = config.shards;
-  if (training && config.augment) options.augment = {.crop_padding = 2, .flip = true};
-  return options;
-}
-
 void restore(
     nn::Trainer& trainer, RunFolder& folder, DataKind kind, const io::Tree& now, Console& console) {
   const Resumed resumed = folder.resume(trainer, kind);
@@ -398,26 +390,18 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   const io::Tree what = about(config, facts, session.device());
   const auto reporter =
       std::make_shared<Reporter>(console, session.system().clock(), stop, folder, what, kind);
-  nn::TrainerOptions trainer_options{
-      .max_epochs = config.epochs,
-      .gradient_clip_val = config.clip,
-      // No more than there are: a step takes what an epoch has left.
-      .accumulate_grad_batches = std::min(config.accumulate, train_loader.batches()),
-      .shards = {.of = config.shards},
-      .door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run,
-      .precision = config.product_dtype(),
-      .schedule_interval = nn::ScheduleInterval::step,
-      .detect_nan = options.watch_nan,
-      .stop = stop.get_token(),
-      .callbacks = {reporter},
-      .fallback_devices = std::move(fallbacks),
-      .commit_every_n_steps = options.commit_every,
-      .program = {.passes = chosen_passes()}};
+  nn::TrainerOptions how = trainer_options(config, train_loader.batches());
+  how.door = options.door == "program" ? nn::Door::program : nn::Door::define_by_run;
+  how.detect_nan = options.watch_nan;
+  how.stop = stop.get_token();
+  how.callbacks = {reporter};
+  how.fallback_devices = std::move(fallbacks);
+  how.commit_every_n_steps = options.commit_every;
   std::shared_ptr<TraceSteps> trace;
   if (!options.trace.empty()) {
     trace = std::make_shared<TraceSteps>(
         session.system(), options.trace, config.epochs * steps, console);
-    trainer_options.callbacks.push_back(trace);
+    how.callbacks.push_back(trace);
   }
   std::shared_ptr<ProfileSteps> profile;
   if (options.profile) {
@@ -426,23 +410,39 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         options.profile_page.empty() ? folder.path() + "/profile.html" : options.profile_page,
         config.epochs * steps,
         console);
-    trainer_options.callbacks.push_back(profile);
+    how.callbacks.push_back(profile);
   }
-  if (watcher) trainer_options.callbacks.push_back(std::move(watcher));
-  nn::Trainer trainer(make_task(config, facts, steps), std::move(trainer_options));
-  if (resuming) restore(trainer, folder, kind, what, console);
+  if (watcher) how.callbacks.push_back(std::move(watcher));
+  const nn::Task task = make_task(config, facts, steps);
+  std::uint64_t run = resuming ? folder.run_number() : 0;
+  while (run == 0) run = session.system().random().next() >> 1;  // JSON's integers have a sign
+  std::optional<nn::Trainer> alone;
+  std::optional<Together> together;
+  if (options.peers.empty())
+    alone.emplace(task, std::move(how));
+  else
+    together.emplace(
+        options,
+        session,
+        console,
+        Together::Parts{config, &dataset, task, std::move(how), stop.get_token()},
+        run);
+  const auto trainer = [&]() -> nn::Trainer& { return alone ? *alone : together->trainer(); };
+  if (resuming) restore(trainer(), folder, kind, what, console);
   folder.write_config(config, facts);
-  if (!resuming) reporter->save(trainer);  // so that even a kill in the first epoch leaves a run
+  (void)folder.take_lease(run);
+  if (!resuming) reporter->save(trainer());  // so that even a kill in the first epoch leaves a run
   console.say(
       (resuming ? "training on in " : "training in ") + folder.path() + ": " + config.model +
-      " of " + std::to_string(trainer.task().model.parameter_count()) + " parameters on " +
+      " of " + std::to_string(task.model.parameter_count()) + " parameters on " +
       (kind == DataKind::text ? std::to_string(train_loader.samples() * config.context) + " bytes, "
                               : std::to_string(train_loader.samples()) + " images, ") +
-      std::to_string(session.system().threads()) + " threads");
+      std::to_string(session.system().threads()) + " threads" +
+      (together ? ", with " + std::to_string(options.peers.size()) + " peers" : ""));
 
   bool finished = false;
   try {
-    finished = trainer.fit(train_loader, &test_loader);
+    finished = alone ? alone->fit(train_loader, &test_loader) : together->fit();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::device_lost) throw;
     throw Error(error).hint(reporter->way_on());
@@ -450,20 +450,20 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   if (trace) trace->finish();
   if (profile)
     profile->finish(
-        trainer,
+        trainer(),
         session.system(),
         "A training step of the " + config.model + " in " + folder.path() + ", " +
             std::to_string(config.batch_size) + " in a batch");
   if (!finished) {
     console.end_drawing();
-    reporter->save(trainer);
+    reporter->save(trainer());
     console.say(
-        "stopped in epoch " + std::to_string(trainer.metrics().size() + 1) +
+        "stopped in epoch " + std::to_string(trainer().metrics().size() + 1) +
         " and saved; go on with\n" + "  troupe train --resume " + folder.path());
     return Interrupt::exit_code;
   }
-  if (!trainer.metrics().empty()) {
-    const nn::EpochMetrics& last = trainer.metrics().back();
+  if (!trainer().metrics().empty()) {
+    const nn::EpochMetrics& last = trainer().metrics().back();
     if (kind == DataKind::text)
       console.print("test loss " + result_text(last.test_loss, last.test_accuracy, kind) + "\n");
     else

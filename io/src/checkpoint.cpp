@@ -301,4 +301,20 @@ bool has_checkpoint(Disk& disk, const std::string& folder) {
   return names && !saves_among(names.value()).empty();
 }
 
+std::vector<std::byte> encode_archive(const Archive& archive) {
+  return encode_safetensors(archive.tensors, {{"tree", to_json(archive.meta)}}).value();
+}
+
+Result<Archive> decode_archive(
+    std::shared_ptr<const std::vector<std::byte>> bytes, const std::string& from) {
+  auto file = parse_safetensors(std::move(bytes), from);
+  if (!file) return file.error();
+  const auto tree = file.value().metadata.find("tree");
+  if (tree == file.value().metadata.end())
+    return Error(ErrorCode::file_corrupt, from + ": there is no tree beside the tensors");
+  auto meta = parse_json(tree->second, from);
+  if (!meta) return meta.error();
+  return Archive{std::move(meta).value(), std::move(file).value().tensors, from, from};
+}
+
 }  // namespace troupe::io

@@ -117,6 +117,22 @@ Result<Safetensors> parse_safetensors(
       std::move(layout).value(), bytes.subspan(data_start), data_start, std::move(file), path);
 }
 
+Result<std::vector<std::byte>> encode_safetensors(
+    std::span<const HostTensor> tensors, const std::map<std::string, std::string>& metadata) {
+  std::vector<std::size_t> order;
+  auto header = make_header(tensors, metadata, order);
+  if (!header) return header.error();
+  const auto front = std::as_bytes(std::span(header.value()));
+  std::size_t size = front.size();
+  for (const HostTensor& tensor : tensors) size += tensor.bytes().size();
+  std::vector<std::byte> file;
+  file.reserve(size);
+  file.insert(file.end(), front.begin(), front.end());
+  for (const std::size_t i : order)
+    file.insert(file.end(), tensors[i].bytes().begin(), tensors[i].bytes().end());
+  return file;
+}
+
 Result<void> write_safetensors(
     Disk& disk,
     const std::string& path,

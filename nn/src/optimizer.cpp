@@ -97,6 +97,14 @@ double Optimizer::lr(std::size_t i) const { return group(i).lr; }
 double Optimizer::initial_lr(std::size_t i) const { return group(i).initial_lr; }
 std::int64_t Optimizer::steps(std::size_t i) const { return group(i).step; }
 
+void Optimizer::set_steps(std::int64_t steps, std::size_t i) {
+  if (steps < 0 || steps > group(i).step)
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a count of " + std::to_string(steps) + " steps, of " + std::to_string(group(i).step));
+  group(i).step = steps;
+}
+
 void Optimizer::set_lr(double lr, std::size_t i) {
   check_lr(lr);
   group(i).lr = lr;

@@ -302,6 +302,7 @@ struct Trainer::State : Place {
       const Shards& shards,
       std::span<std::int64_t> samples,
       std::size_t batches);
+  void run_step(std::span<Tensor> outputs);
   bool train_epoch(Trainer& trainer, data::Loader& train);
   bool test_epoch(Trainer* trainer, data::Loader& test, Totals& totals);
   void end_epoch(Trainer& trainer, const Totals* tested);
@@ -424,6 +425,29 @@ std::uint64_t Trainer::State::key_of_rows() {
   return static_cast<std::uint64_t>(known - known_rows.begin());
 }
 
+void Trainer::State::run_step(std::span<Tensor> outputs) {
+  const RandomState random_before = Scope::current().random();
+  std::vector<std::int64_t> counts_before;
+  if (options.shard_sum)
+    for (std::size_t i = 0; i < task.optimizer.groups(); ++i)
+      counts_before.push_back(task.optimizer.steps(i));
+  try {
+    if (options.door == Door::program)
+      train_program.program(inputs, key_of_rows()).run(inputs, outputs);
+    else
+      train_step(inputs, outputs);
+    // What others have a part in is done when it is over: if they are lost, the trainer stands as
+    // if the step had not been begun.
+    if (options.shard_sum)
+      for (const Tensor& output : outputs) (void)output.value();
+  } catch (...) {
+    if (options.shard_sum) Scope::current().random() = random_before;
+    for (std::size_t i = 0; i < counts_before.size(); ++i)
+      task.optimizer.set_steps(counts_before[i], i);
+    throw;
+  }
+}
+
 void Trainer::State::tell(Trainer& trainer, const Progress& progress) const {
   for (const auto& callback : options.callbacks) callback->on_batch_end(trainer, progress);
 }
@@ -457,10 +481,7 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
     const std::span<Tensor> outputs = results.outputs(count);
     for (std::size_t i = 0; i < count; ++i) samples_here += results.samples()[i];
     engine.step = step + 1;
-    if (options.door == Door::program)
-      train_program.program(inputs, key_of_rows()).run(inputs, outputs);
-    else
-      train_step(inputs, outputs);
+    run_step(outputs);
     inputs.clear();
     ++step;
     batch += static_cast<std::int64_t>(count);

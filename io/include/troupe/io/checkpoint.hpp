@@ -4,7 +4,9 @@
 #include <troupe/io/host_tensor.hpp>
 #include <troupe/io/tree.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,15 @@ struct Archive {
   /// The tensor of that name, or null.
   [[nodiscard]] const HostTensor* find(std::string_view name) const noexcept;
 };
+
+/// An archive as one stretch of bytes, to be sent to another process: a safetensors file whose
+/// metadata hold the tree. Throws as `write_safetensors`.
+[[nodiscard]] std::vector<std::byte> encode_archive(const Archive& archive);
+/// The archive again. `from` names the bytes in errors.
+///
+/// Errors   `file_corrupt`, `file_truncated` with the reason.
+[[nodiscard]] Result<Archive> decode_archive(
+    std::shared_ptr<const std::vector<std::byte>> bytes, const std::string& from);
 
 /// What `load_checkpoint` found.
 struct LoadedCheckpoint {

@@ -38,6 +38,10 @@ struct Safetensors {
 [[nodiscard]] Result<Safetensors> parse_safetensors(
     std::shared_ptr<const std::vector<std::byte>> file, const std::string& path);
 
+/// The bytes of the file that `write_safetensors` would write.
+[[nodiscard]] Result<std::vector<std::byte>> encode_safetensors(
+    std::span<const HostTensor> tensors, const std::map<std::string, std::string>& metadata = {});
+
 /// Replaces the file at `path` atomically. Tensors are laid out as Python's library does: by dtype,
 /// the widest first, then by name, so that each is aligned to its element size.
 ///

@@ -71,6 +71,8 @@ class Optimizer {
   [[nodiscard]] double initial_lr(std::size_t group = 0) const;
   /// Steps begun since the group was made.
   [[nodiscard]] std::int64_t steps(std::size_t group = 0) const;
+  /// Takes a count back that a step which then failed had counted.
+  void set_steps(std::int64_t steps, std::size_t group = 0);
 
   void zero_grad();
   /// Has each parameter update itself once the backward passes begun before are in.

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "console.hpp"
+#include "options.hpp"
+
+namespace troupe::cli {
+
+/// `troupe peer`: takes part in the training of leaders, one after another, until Ctrl-C. Returns
+/// the exit code.
+int peer(const PeerOptions& options, Console& console);
+
+}  // namespace troupe::cli

@@ -1,0 +1,127 @@
+#include "together.hpp"
+
+#ifdef TROUPE_NET
+#include "join_network.hpp"
+#include "replica.hpp"
+
+#include <troupe/cluster/leader.hpp>
+#include <troupe/io/tree.hpp>
+#include <troupe/net/endpoint.hpp>
+
+#include <cstdio>
+#include <utility>
+#include <vector>
+#endif
+
+namespace troupe::cli {
+
+#ifdef TROUPE_NET
+namespace {
+
+cluster::OnLoss on_loss_of(const std::string& word) {
+  if (word == "wait") return cluster::OnLoss::wait;
+  return word == "stop" ? cluster::OnLoss::stop : cluster::OnLoss::go_on;
+}
+
+cluster::RunTerms terms_of(const Together::Parts& parts, const Device& device, std::uint64_t run) {
+  io::Tree tree = parts.config.tree();
+  put_facts(tree, facts_of(*parts.dataset));
+  return {run, io::to_json(tree), numeric_profile(device)};
+}
+
+}  // namespace
+
+struct Together::State {
+  State(
+      const TrainOptions& options,
+      Session& session,
+      Console& console,
+      Parts parts,
+      std::uint64_t run)
+      : network(join_network(session.system(), options.cluster, "leader")),
+        replica(
+            {.config = parts.config,
+             .dataset = parts.dataset,
+             .device = &session.device(),
+             .task = parts.task,
+             .options = parts.options,
+             .stop = parts.stop,
+             .tests = true}),
+        leader(
+            session.system(),
+            network,
+            leader_options(options, console, parts),
+            terms_of(parts, session.device(), run)) {}
+
+  static cluster::LeaderOptions leader_options(
+      const TrainOptions& options, Console& console, const Parts& parts) {
+    cluster::LeaderOptions leader{
+        .followers = {},
+        .shards = static_cast<std::uint32_t>(parts.config.shards),
+        .on_loss = on_loss_of(options.on_loss),
+        .join_ns = static_cast<std::int64_t>(options.join_seconds * 1e9),
+        .stop = parts.stop,
+        .say = [&console](const std::string& line) { console.say(line); }};
+    for (const std::string& peer : options.peers)
+      leader.followers.push_back(net::parse_endpoint(peer).value());
+    return leader;
+  }
+
+  net::Network& network;
+  Replica replica;
+  cluster::Leader leader;
+};
+
+Together::Together(
+    const TrainOptions& options, Session& session, Console& console, Parts parts, std::uint64_t run)
+    : state_(std::make_unique<State>(options, session, console, std::move(parts), run)) {
+  state_->leader.gather();
+}
+
+Together::~Together() = default;
+
+nn::Trainer& Together::trainer() noexcept { return state_->replica.trainer(); }
+
+bool Together::fit() { return state_->leader.lead(state_->replica); }
+
+std::string Together::report() const {
+  const std::vector<net::PeerStatus> peers = state_->network.peers();
+  std::string text;
+  for (const cluster::FollowerStatus& follower : state_->leader.followers()) {
+    text += (text.empty() ? "" : "\n") + net::to_string(follower.at) + " ";
+    if (!follower.joined) {
+      text += "away: " + (follower.reason.empty() ? "no answer yet" : follower.reason);
+      continue;
+    }
+    text += follower.node;
+    for (const net::PeerStatus& peer : peers) {
+      if (peer.node != follower.node || !peer.up) continue;
+      char line[160];
+      std::snprintf(
+          line,
+          sizeof line,
+          ": RTT %.2f ms, %.1f MB sent, %.1f MB received, credit %.0f MB%s",
+          static_cast<double>(peer.round_trip_ns) * 1e-6,
+          static_cast<double>(peer.bytes_sent) * 1e-6,
+          static_cast<double>(peer.bytes_received) * 1e-6,
+          static_cast<double>(peer.credit_bytes) * 1e-6,
+          peer.resumes > 0 ? (", " + std::to_string(peer.resumes) + " resumes").c_str() : "");
+      text += line;
+    }
+  }
+  return text;
+}
+#else
+struct Together::State {};
+
+Together::Together(const TrainOptions&, Session&, Console&, Parts, std::uint64_t) {
+  throw Error(ErrorCode::unsupported, "this build of troupe does not talk to other machines")
+      .hint("build it with -DTROUPE_NET=ON, or leave out --peers");
+}
+Together::~Together() = default;
+nn::Trainer& Together::trainer() noexcept { std::abort(); }
+bool Together::fit() { return false; }
+std::string Together::report() const { return {}; }
+#endif
+
+}  // namespace troupe::cli

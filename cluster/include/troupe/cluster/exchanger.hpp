@@ -1,0 +1,61 @@
+#pragma once
+
+#include <troupe/cluster/mesh_collectives.hpp>
+#include <troupe/nn/shards.hpp>
+#include <troupe/tensor/exchange.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+namespace troupe::cluster {
+
+/// A rank's collectives, for all epochs that it lives through.
+struct Mesh {
+  explicit Mesh(System& system, MeshOptions options = {}) : collectives(system, options) {}
+
+  std::mutex mutex;  ///< held for each call
+  MeshCollectives collectives;
+};
+
+/// Adds up, over the ranks of one view, what the exchanges of a training step are given.
+///
+/// Threads  any.
+/// Errors   those of `Collectives`, to whoever reads the sums; `fenced` once it is closed.
+class MeshExchanger final : public Exchanger, public std::enable_shared_from_this<MeshExchanger> {
+ public:
+  /// @param shards  leaves of the tree, as many in all ranks
+  MeshExchanger(System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards);
+
+  [[nodiscard]] Ticket exchange(
+      std::uint32_t number, std::span<const Value> inputs, const Value& total) override;
+  /// The view is over: what is begun from now on fails.
+  void close(Error reason);
+  /// Bytes that were summed, and the time from an exchange's beginning to its end.
+  struct Counters {
+    std::uint64_t exchanges = 0;
+    std::uint64_t bytes = 0;
+    std::int64_t ns = 0;
+  };
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  friend class Exchanging;
+
+  System& system_;
+  std::shared_ptr<Mesh> mesh_;
+  std::uint32_t shards_;
+  mutable std::mutex mutex_;
+  std::optional<Error> closed_;
+  std::vector<std::uint64_t> calls_;  // of each number so far
+  Counters counters_;
+};
+
+/// A `ShardSum` of which this process carries some shards, and an exchanger has the rest. Gradients
+/// go in buckets of this size, from the last layers' on, each as soon as its last one is made.
+///
+/// Bits  those of `nn::sum_of_shards` for the same number of shards.
+[[nodiscard]] nn::ShardSum make_shard_sum(
+    std::shared_ptr<Exchanger> exchanger, const nn::Shards& shards, std::uint64_t bucket_bytes);
+
+}  // namespace troupe::cluster

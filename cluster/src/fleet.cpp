@@ -1,0 +1,111 @@
+#include "fleet.hpp"
+
+#include <troupe/cluster/messages.hpp>
+#include <troupe/cluster/reduction_tree.hpp>
+#include <troupe/core/clock.hpp>
+#include <troupe/core/completion.hpp>
+
+#include <atomic>
+#include <utility>
+
+namespace troupe::cluster {
+
+namespace {
+
+/// Wakes whoever waits, once.
+class Alarm final : public Actor<Completed> {
+ public:
+  static constexpr std::string_view name = "cluster.alarm";
+  explicit Alarm(std::shared_ptr<std::atomic<bool>> rung) : rung_(std::move(rung)) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Completed&) { *rung_ = true; }
+  std::shared_ptr<std::atomic<bool>> rung_;
+};
+
+/// Of a view's group; the odd number before it is a process's own, between two views.
+std::uint64_t group_epoch(std::uint32_t view_epoch) { return 2 * std::uint64_t{view_epoch}; }
+
+}  // namespace
+
+const MessageType* find_message(MessageId id) noexcept {
+  if (const MessageType* const type = FleetMessages::find(id)) return type;
+  return CollectiveMessages::find(id);
+}
+
+bool wait_for(
+    System& system,
+    const std::function<bool()>& done,
+    std::int64_t timeout_ns,
+    std::string_view what) {
+  const auto rung = std::make_shared<std::atomic<bool>>(false);
+  const std::uint64_t timer = system.after(timeout_ns, system.spawn<Alarm>(rung), Completed{});
+  system.wait_until([&] { return *rung || done(); }, what);
+  system.cancel(timer);
+  return done();
+}
+
+Group assemble(System& system, net::Network& network, const Enter& enter, const Mesh& mesh) {
+  const auto is_up = [&](const std::string& node) {
+    for (const net::PeerStatus& peer : network.peers())
+      if (peer.up && peer.node == node) return true;
+    return false;
+  };
+  Group group;
+  group.epoch = group_epoch(enter.epoch);
+  group.rank = enter.rank;
+  for (std::uint32_t rank = 0; rank < enter.members.size(); ++rank) {
+    const Enter::Member& member = enter.members[rank];
+    if (rank == enter.rank) {
+      group.members.push_back({network.node(), mesh.collectives.address()});
+      continue;
+    }
+    if (!is_up(member.node)) {
+      // The lower rank dials; the leader has dialed all.
+      if (enter.rank < rank && member.port != 0)
+        (void)network.connect({member.host, member.port}, member.node).get();
+      else if (!wait_for(
+                   system,
+                   [&] { return is_up(member.node); },
+                   assemble_timeout_ns,
+                   "a connection of " + member.node))
+        throw Error(
+            ErrorCode::timed_out,
+            "node '" + member.node + "' does not connect to '" + network.node() + "'")
+            .hint(
+                "each process must be able to reach each other at the address given to the leader");
+    }
+    const net::Found found = network.find(member.node, std::string(mesh_name)).get();
+    group.members.push_back({member.node, found.as<MeshPiece, MeshTaken, MeshAbort>()});
+  }
+  return group;
+}
+
+void leave(Mesh& mesh, std::uint32_t next_epoch, const std::string& node) {
+  const std::lock_guard lock(mesh.mutex);
+  Group alone;
+  alone.epoch = group_epoch(next_epoch) - 1;
+  alone.members.push_back({node, mesh.collectives.address()});
+  mesh.collectives.enter(std::move(alone));
+}
+
+View make_view(
+    const Enter& enter,
+    std::shared_ptr<MeshExchanger> exchanger,
+    Bytes state,
+    std::stop_token stop) {
+  const auto ranks = static_cast<std::uint32_t>(enter.members.size());
+  const Leaves mine = leaves_of(enter.rank, ranks, enter.shards);
+  View view;
+  view.epoch = enter.epoch;
+  view.rank = enter.rank;
+  for (const Enter::Member& member : enter.members) view.nodes.push_back(member.node);
+  view.shards = {.of = enter.shards, .first = mine.low, .count = mine.size()};
+  if (ranks > 1) view.shard_sum = make_shard_sum(std::move(exchanger), view.shards, bucket_bytes);
+  view.state = std::move(state);
+  view.stop = std::move(stop);
+  return view;
+}
+
+}  // namespace troupe::cluster

@@ -1,0 +1,89 @@
+#pragma once
+
+#include "fleet_messages.hpp"
+
+#include <troupe/cluster/exchanger.hpp>
+#include <troupe/cluster/view.hpp>
+#include <troupe/core/system.hpp>
+#include <troupe/net/network.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+/// What leader and followers share.
+namespace troupe::cluster {
+
+/// A step's exchange may wait for a leader that tests its model, or saves it.
+inline constexpr std::int64_t exchange_timeout_ns = 600'000'000'000;
+inline constexpr std::uint64_t bucket_bytes = 25U << 20;
+inline constexpr std::size_t state_piece_bytes = 4U << 20;
+inline constexpr std::int64_t assemble_timeout_ns = 15'000'000'000;
+inline constexpr std::int64_t farewell_ns = 5'000'000'000;
+
+/// Waits until it is so, or the time is over. @returns whether it is so.
+bool wait_for(
+    System& system,
+    const std::function<bool()>& done,
+    std::int64_t timeout_ns,
+    std::string_view what);
+
+/// Connects to all members and finds their ends of the mesh.
+///
+/// Errors  throws `timed_out` or what the network says, naming the member.
+[[nodiscard]] Group assemble(
+    System& system, net::Network& network, const Enter& enter, const Mesh& mesh);
+
+/// Ends what is under way in the mesh: this process is alone from now on, until it enters the view
+/// of this epoch or a later one.
+void leave(Mesh& mesh, std::uint32_t next_epoch, const std::string& node);
+
+/// A view of these members: the shards that a rank carries, and who adds them up.
+[[nodiscard]] View make_view(
+    const Enter& enter,
+    std::shared_ptr<MeshExchanger> exchanger,
+    Bytes state,
+    std::stop_token stop);
+
+/// Sends a state in pieces.
+template <class To>
+void send_state(const To& to, std::uint32_t epoch, const Bytes& state) {
+  const auto bytes = state.span();
+  for (std::size_t at = 0; at == 0 || at < bytes.size();) {
+    const std::size_t size = std::min(state_piece_bytes, bytes.size() - at);
+    // All pieces keep the whole alive.
+    const auto owner = std::make_shared<Bytes>(state);
+    const bool last = at + size >= bytes.size();
+    to.send(StatePiece{epoch, last, Bytes(bytes.subspan(at, size), owner)});
+    at += size;
+    if (last) return;
+  }
+}
+
+/// Puts pieces together as they come.
+class StateGatherer {
+ public:
+  void add(const StatePiece& piece) {
+    const auto bytes = piece.data.span();
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    whole_ = piece.last;
+  }
+  [[nodiscard]] bool whole() const noexcept { return whole_; }
+  [[nodiscard]] Bytes take() {
+    const auto owner = std::make_shared<std::vector<std::byte>>(std::move(bytes_));
+    bytes_.clear();
+    whole_ = false;
+    return Bytes(*owner, owner);
+  }
+  void clear() noexcept {
+    bytes_.clear();
+    whole_ = false;
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+  bool whole_ = false;
+};
+
+}  // namespace troupe::cluster

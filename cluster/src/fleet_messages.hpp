@@ -1,0 +1,156 @@
+#pragma once
+
+#include <troupe/cluster/mesh_messages.hpp>
+#include <troupe/cluster/view.hpp>
+#include <troupe/core/address.hpp>
+#include <troupe/core/error.hpp>
+#include <troupe/net/endpoint.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::cluster {
+
+/// Names that actors are published by.
+inline constexpr std::string_view follower_name = "cluster.follower";
+inline constexpr std::string_view mesh_name = "cluster.mesh";
+
+/// A follower takes part, or says why not.
+struct Joined {
+  static constexpr MessageId id{511};
+  static constexpr std::string_view name = "joined";
+
+  std::string node;
+  std::uint64_t run = 0;
+  std::int64_t step = -1;   ///< that it holds a state of, from a leader before; −1: none
+  std::uint32_t epoch = 0;  ///< of the last view that it knows of
+  bool refused = false;
+  Error reason;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("node", node);
+    visit.field("run", run);
+    visit.field("step", step);
+    visit.field("epoch", epoch);
+    visit.field("refused", refused);
+    visit.field("reason", reason);
+  }
+};
+
+/// A follower's part in a view has ended.
+struct Left {
+  static constexpr MessageId id{512};
+  static constexpr std::string_view name = "left";
+
+  std::string node;
+  std::uint32_t epoch = 0;
+  bool done = false;    ///< the run is
+  bool parted = false;  ///< and nothing of it is kept
+  bool failed = false;
+  Error reason;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("node", node);
+    visit.field("epoch", epoch);
+    visit.field("done", done);
+    visit.field("parted", parted);
+    visit.field("failed", failed);
+    visit.field("reason", reason);
+  }
+};
+
+/// A piece of a state, in order; the last one says so.
+struct StatePiece {
+  static constexpr MessageId id{513};
+  static constexpr std::string_view name = "state_piece";
+
+  std::uint32_t epoch = 0;  ///< of the view that begins with it; 0: it was asked for
+  bool last = false;
+  Bytes data;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("epoch", epoch);
+    visit.field("last", last);
+    visit.field("data", data);
+  }
+};
+
+using LeaderAddress = Address<Joined, Left, StatePiece>;
+
+/// Asks a follower to take part in a run.
+struct Invite {
+  static constexpr MessageId id{514};
+  static constexpr std::string_view name = "invite";
+
+  RunTerms terms;
+  LeaderAddress leader;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("terms", terms);
+    visit.field("leader", leader);
+  }
+};
+
+/// A view begins, whose state follows.
+struct Enter {
+  static constexpr MessageId id{515};
+  static constexpr std::string_view name = "enter";
+
+  struct Member {
+    std::string node;
+    std::string host;
+    std::uint16_t port = 0;  ///< 0: who is connected to all already, the leader
+
+    template <class V>
+    void fields(V& visit) {
+      visit.field("node", node);
+      visit.field("host", host);
+      visit.field("port", port);
+    }
+  };
+  std::uint64_t run = 0;
+  std::uint32_t epoch = 0;
+  std::uint32_t rank = 0;
+  std::uint32_t shards = 0;
+  std::vector<Member> members;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("run", run);
+    visit.field("epoch", epoch);
+    visit.field("rank", rank);
+    visit.field("shards", shards);
+    visit.field("members", members);
+  }
+};
+
+/// Asks for the state that a follower holds.
+struct AskState {
+  static constexpr MessageId id{516};
+  static constexpr std::string_view name = "ask_state";
+
+  template <class V>
+  void fields(V&) {}
+};
+
+/// The run is over: nothing of it need be kept.
+struct Finish {
+  static constexpr MessageId id{517};
+  static constexpr std::string_view name = "finish";
+
+  template <class V>
+  void fields(V&) {}
+};
+
+using FollowerAddress = Address<Invite, Enter, StatePiece, AskState, Finish>;
+
+using FleetMessages =
+    MessageList<511, 529, Joined, Left, StatePiece, Invite, Enter, AskState, Finish>;
+
+}  // namespace troupe::cluster

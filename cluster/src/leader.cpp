@@ -1,0 +1,468 @@
+#include "fleet.hpp"
+
+#include <troupe/cluster/leader.hpp>
+#include <troupe/core/clock.hpp>
+#include <troupe/core/completion.hpp>
+#include <troupe/core/future.hpp>
+#include <troupe/core/monitor.hpp>
+#include <troupe/tensor/engine.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace troupe::cluster {
+
+/// Who is there, kept up to date by an actor for each follower.
+struct Leader::State {
+  /// One follower, by the place in the list that people gave.
+  struct Slot {
+    net::Endpoint at;
+    std::string node;
+    bool joined = false;
+    bool refused = false;  ///< for good, with a reason that no other try mends
+    std::uint32_t epoch = 0;
+    std::int64_t held_step = -1;
+    Error reason;
+    FollowerAddress follower;
+    Address<> recruiter;
+    // Of the view at the moment.
+    bool in_view = false;
+    std::optional<Left> left;
+    StateGatherer state;
+  };
+
+  State(System& owner, net::Network& net, LeaderOptions given, RunTerms what)
+      : system(owner),
+        network(net),
+        options(std::move(given)),
+        terms(std::move(what)),
+        mesh(std::make_shared<Mesh>(owner, MeshOptions{.timeout_ns = exchange_timeout_ns})) {}
+
+  void say(const std::string& line) const {
+    if (options.say) options.say(line);
+  }
+  /// Behind the lock: something that the view stands on is not there any more.
+  void end_view(const Error& reason) {
+    view_broken = true;
+    view_stop.request_stop();
+    if (exchanger) exchanger->close(reason);
+    if (!std::exchange(left_view, true)) leave(*mesh, epoch + 1, network.node());
+  }
+  [[nodiscard]] std::string name_of(const Slot& slot) const {
+    return slot.node.empty() ? net::to_string(slot.at)
+                             : "'" + slot.node + "' at " + net::to_string(slot.at);
+  }
+  [[nodiscard]] std::string those_away() const;
+  void wait_until_known(const Error& why);
+  Enter next_view();
+  void settle(const Enter& view);
+
+  System& system;
+  net::Network& network;
+  LeaderOptions options;
+  RunTerms terms;
+  std::shared_ptr<Mesh> mesh;
+
+  mutable std::mutex mutex;
+  std::vector<Slot> slots;
+  std::uint32_t epoch = 0;
+  std::size_t ranks = 1;
+  std::shared_ptr<MeshExchanger> exchanger;
+  std::stop_source view_stop;
+  bool view_broken = false;  ///< one of it is gone, or has failed
+  bool left_view = true;     ///< this process has, and takes part in no exchange
+};
+
+namespace {
+
+/// Finds one follower, invites it, and goes on looking for it when it is lost.
+class Recruiter final
+    : public Actor<net::PeerUp, net::Found, Unanswered, Joined, Left, StatePiece, Down, Completed> {
+ public:
+  static constexpr std::string_view name = "cluster.recruiter";
+  Recruiter(std::shared_ptr<Leader::State> state, std::size_t slot)
+      : s_(std::move(state)), slot_(slot) {}
+
+ private:
+  friend ActorAccess;
+  using Slot = Leader::State::Slot;
+
+  void on(const Completed&) { connect(); }
+  void connect() {
+    try {
+      s_->network.connect(s_->slots[slot_].at).then(self());
+    } catch (...) {
+      away(current_error());
+    }
+  }
+  void on(const net::PeerUp& up) {
+    node_ = up.node;
+    try {
+      s_->network.find(up.node, std::string(follower_name)).then(self());
+    } catch (...) {
+      away(current_error());
+    }
+  }
+  void on(const net::Found& found) {
+    if (!found.actor) return away(found.reason);
+    follower_ = FollowerAddress(found.actor.cell());
+    monitor(follower_, self());
+    watched_ = true;
+    follower_.send(Invite{s_->terms, self()});
+  }
+  void on(const Unanswered& unanswered) { away(unanswered.reason); }
+  void on(Joined&& joined) {
+    const std::lock_guard lock(s_->mutex);
+    Slot& slot = s_->slots[slot_];
+    slot.node = joined.node;
+    if (joined.refused) {
+      slot.refused = true;
+      slot.reason = joined.reason;
+    } else {
+      slot.joined = true;
+      slot.epoch = joined.epoch;
+      slot.held_step = joined.step;
+      slot.follower = follower_;
+      slot.reason = Error();
+      // From the next step on it has a part.
+      s_->view_stop.request_stop();
+    }
+    system().notify_waiters();
+  }
+  void on(Left&& left) {
+    const std::lock_guard lock(s_->mutex);
+    Slot& slot = s_->slots[slot_];
+    if (left.epoch != s_->epoch || !slot.in_view) return;
+    const bool failed = left.failed;
+    slot.left = std::move(left);
+    // What the others' steps wait for will not come.
+    if (failed) s_->end_view(slot.left->reason);
+    system().notify_waiters();
+  }
+  void on(StatePiece&& piece) {
+    const std::lock_guard lock(s_->mutex);
+    s_->slots[slot_].state.add(piece);
+    if (piece.last) system().notify_waiters();
+  }
+  void on(const Down& down) {
+    if (!watched_) return;
+    watched_ = false;
+    away(down.failed ? down.reason : Error(ErrorCode::peer_down, "it ended"));
+  }
+  void away(Error reason) {
+    {
+      const std::lock_guard lock(s_->mutex);
+      Slot& slot = s_->slots[slot_];
+      slot.joined = false;
+      slot.follower = {};
+      if (reason.code() == ErrorCode::peer_mismatch || reason.code() == ErrorCode::unsupported)
+        slot.refused = true;
+      if (slot.in_view)
+        s_->end_view(Error(
+            ErrorCode::peer_down,
+            "follower " + s_->name_of(slot) + " is lost: " + reason.message()));
+      slot.reason = std::move(reason);
+    }
+    follower_ = {};
+    system().notify_waiters();
+    if (!s_->slots[slot_].refused) system().after(s_->options.retry_ns, self(), Completed{});
+  }
+
+  std::shared_ptr<Leader::State> s_;
+  std::size_t slot_;
+  std::string node_;
+  FollowerAddress follower_;
+  bool watched_ = false;
+};
+
+}  // namespace
+
+Leader::Leader(System& system, net::Network& network, LeaderOptions options, RunTerms terms)
+    : state_(std::make_shared<State>(system, network, std::move(options), std::move(terms))) {
+  State& s = *state_;
+  const std::size_t processes = s.options.followers.size() + 1;
+  if (s.options.shards == 0) s.options.shards = static_cast<std::uint32_t>(processes);
+  if (s.options.shards < processes)
+    throw Error(
+        ErrorCode::invalid_argument,
+        std::to_string(s.options.shards) + " shards for " + std::to_string(processes) +
+            " processes, this one counted")
+        .hint(
+            "each process carries one shard at least: use --shards " + std::to_string(processes) +
+            " or more, or fewer peers");
+  for (const net::Endpoint& at : s.options.followers) {
+    for (const State::Slot& other : s.slots)
+      if (other.at == at)
+        throw Error(ErrorCode::invalid_argument, "peer " + net::to_string(at) + " is given twice")
+            .hint("name each process once");
+    s.slots.emplace_back();
+    s.slots.back().at = at;
+  }
+  network.publish(std::string(mesh_name), s.mesh->collectives.address());
+  for (std::size_t i = 0; i < s.slots.size(); ++i) {
+    const auto recruiter = system.spawn_named<Recruiter>(
+        "cluster.recruiter " + net::to_string(s.slots[i].at), state_, i);
+    s.slots[i].recruiter = recruiter;
+    recruiter.send(Completed{});
+  }
+}
+
+Leader::~Leader() {
+  State& s = *state_;
+  s.network.unpublish(std::string(mesh_name));
+  std::vector<Address<>> ends;
+  {
+    const std::lock_guard lock(s.mutex);
+    for (State::Slot& slot : s.slots) {
+      ends.push_back(std::exchange(slot.recruiter, {}));
+      slot.follower = {};
+    }
+    s.exchanger.reset();
+  }
+  for (const Address<>& recruiter : ends) stop(recruiter);
+}
+
+std::string Leader::State::those_away() const {
+  std::string text;
+  for (const Slot& slot : slots)
+    if (!slot.joined)
+      text += (text.empty() ? "" : "; ") + name_of(slot) + ": " +
+              (slot.reason.message().empty() ? "no answer yet" : slot.reason.message());
+  return text;
+}
+
+void Leader::gather() {
+  State& s = *state_;
+  bool refused = false;
+  const auto settled = [&] {
+    const std::lock_guard lock(s.mutex);
+    refused = std::any_of(
+        s.slots.begin(), s.slots.end(), [](const State::Slot& slot) { return slot.refused; });
+    return refused || s.options.stop.stop_requested() ||
+           std::all_of(
+               s.slots.begin(), s.slots.end(), [](const State::Slot& slot) { return slot.joined; });
+  };
+  const bool done = wait_for(s.system, settled, s.options.join_ns, "the peers");
+  const std::lock_guard lock(s.mutex);
+  if (refused)
+    for (const State::Slot& slot : s.slots)
+      if (slot.refused) {
+        Error error(slot.reason.code(), "peer " + s.name_of(slot) + ": " + slot.reason.message());
+        throw std::move(error.hint(slot.reason.hint()));
+      }
+  if (done) return;
+  const auto there = std::count_if(
+      s.slots.begin(), s.slots.end(), [](const State::Slot& slot) { return slot.joined; });
+  throw Error(
+      ErrorCode::timed_out,
+      std::to_string(there + 1) + " of " + std::to_string(s.slots.size() + 1) +
+          " processes are here after " + std::to_string(s.options.join_ns / 1'000'000'000) +
+          " s; missing: " + s.those_away())
+      .hint("start the others with 'troupe peer --listen HOST:PORT'");
+}
+
+/// The next view, of all that are there; the epoch is counted on.
+Enter Leader::State::next_view() {
+  const std::lock_guard lock(mutex);
+  Enter enter;
+  enter.run = terms.run;
+  enter.shards = options.shards;
+  enter.members.push_back({network.node(), "", 0});
+  for (Slot& slot : slots) {
+    slot.in_view = slot.joined && enter.members.size() < options.shards;
+    slot.left.reset();
+    if (!slot.in_view) continue;
+    epoch = std::max(epoch, slot.epoch);
+    enter.members.push_back({slot.node, slot.at.host, slot.at.port});
+  }
+  enter.epoch = ++epoch;
+  ranks = enter.members.size();
+  view_broken = left_view = false;
+  view_stop = std::stop_source();
+  exchanger = std::make_shared<MeshExchanger>(system, mesh, enter.shards);
+  return enter;
+}
+
+/// Something went wrong in a view: waits until it is known what, for a moment.
+void Leader::State::wait_until_known(const Error& why) {
+  const auto known = [this] {
+    const std::lock_guard lock(mutex);
+    return view_broken;
+  };
+  constexpr std::int64_t moment_ns = 5'000'000'000;
+  if (!wait_for(system, known, moment_ns, "news of the peers")) throw Error(why);
+}
+
+/// After a view: who is lost, and whether to go on.
+void Leader::State::settle(const Enter& view) {
+  std::string lost;
+  std::size_t left = 1;
+  std::optional<Error> fault;
+  {
+    const std::lock_guard lock(mutex);
+    for (Slot& slot : slots) {
+      if (!slot.in_view) continue;
+      const bool failed = slot.left && slot.left->failed &&
+                          slot.left->reason.code() != ErrorCode::fenced &&
+                          slot.left->reason.code() != ErrorCode::peer_down;
+      if (failed && !fault)
+        fault = Error(
+                    slot.left->reason.code(),
+                    "peer " + name_of(slot) + ": " + slot.left->reason.message())
+                    .hint(slot.left->reason.hint());
+      if (slot.joined) {
+        ++left;
+        continue;
+      }
+      lost += (lost.empty() ? "" : "; ") + name_of(slot) + ": " + slot.reason.message();
+    }
+  }
+  // What a follower's own work failed of would fail again.
+  if (fault) throw std::move(*fault);
+  if (lost.empty()) return;
+  say("lost " + lost);
+  if (2 * left < view.members.size())
+    throw Error(
+        ErrorCode::peer_down,
+        std::to_string(left) + " of " + std::to_string(view.members.size()) +
+            " processes are left, fewer than half; lost: " + lost)
+        .hint("go on with --resume once they can be reached again");
+  if (options.on_loss == OnLoss::stop)
+    throw Error(ErrorCode::peer_down, "a peer is lost, and --on-loss says stop: " + lost)
+        .hint("go on with --resume");
+  if (options.on_loss == OnLoss::wait) {
+    say("waiting for it to come back");
+    system.wait_until(
+        [&] {
+          const std::lock_guard lock(mutex);
+          return options.stop.stop_requested() ||
+                 std::all_of(slots.begin(), slots.end(), [](const Slot& slot) {
+                   return slot.joined || !slot.in_view;
+                 });
+        },
+        "a lost peer");
+  } else {
+    say("going on with " + std::to_string(left) + " of " + std::to_string(slots.size() + 1) +
+        " processes");
+  }
+}
+
+bool Leader::lead(Run& run) {
+  State& s = *state_;
+  // A follower may know of steps that this process, started again, does not.
+  Bytes state;
+  {
+    FollowerAddress ahead;
+    std::size_t which = 0;
+    {
+      const std::lock_guard lock(s.mutex);
+      std::int64_t step = run.step();
+      for (std::size_t i = 0; i < s.slots.size(); ++i)
+        if (s.slots[i].joined && s.slots[i].held_step > step) {
+          step = s.slots[i].held_step;
+          ahead = s.slots[i].follower;
+          which = i;
+        }
+      if (ahead) {
+        s.slots[which].state.clear();
+        s.say(
+            "peer " + s.name_of(s.slots[which]) + " has step " + std::to_string(step) +
+            ", the checkpoint " + std::to_string(run.step()) + ": going on from its state");
+      }
+    }
+    if (ahead) {
+      ahead.send(AskState{});
+      const auto whole = [&] {
+        const std::lock_guard lock(s.mutex);
+        return s.slots[which].state.whole() || !s.slots[which].joined;
+      };
+      if (!wait_for(s.system, whole, s.options.join_ns, "a follower's state"))
+        throw Error(ErrorCode::timed_out, "a follower does not send the state that it has");
+      const std::lock_guard lock(s.mutex);
+      if (s.slots[which].state.whole()) state = s.slots[which].state.take();
+    }
+  }
+  bool own = state.size() == 0;
+  for (;;) {
+    Enter enter = s.next_view();
+    // Everybody begins from the same; this process has it already, but for the first time.
+    const Bytes begin = own ? run.state() : state;
+    std::vector<FollowerAddress> to;
+    std::shared_ptr<MeshExchanger> exchanger;
+    std::stop_token changed;
+    {
+      const std::lock_guard lock(s.mutex);
+      for (const State::Slot& slot : s.slots)
+        if (slot.in_view) to.push_back(slot.follower);
+      exchanger = s.exchanger;
+      changed = s.view_stop.get_token();
+    }
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      enter.rank = static_cast<std::uint32_t>(i) + 1;
+      to[i].send(Enter(enter));
+      send_state(to[i], enter.epoch, begin);
+    }
+    enter.rank = 0;
+    bool done = false;
+    try {
+      if (!to.empty()) {
+        Group group = assemble(s.system, s.network, enter, *s.mesh);
+        const std::lock_guard lock(s.mutex);
+        if (s.view_broken) throw Error(ErrorCode::fenced, "a process of the view is lost");
+        const std::lock_guard guard(s.mesh->mutex);
+        s.mesh->collectives.enter(std::move(group));
+      }
+      done = run.train(make_view(enter, exchanger, own ? Bytes() : state, changed));
+    } catch (...) {
+      const Error why = current_error();
+      const bool of_the_view =
+          why.code() == ErrorCode::peer_down || why.code() == ErrorCode::fenced ||
+          why.code() == ErrorCode::stopped || why.code() == ErrorCode::timed_out ||
+          why.code() == ErrorCode::peer_restarted || why.code() == ErrorCode::actor_down;
+      if (to.empty() || !of_the_view) throw;
+      s.wait_until_known(why);
+    }
+    own = true;
+    {
+      // Nobody waits for this process's part in a step that it does not begin.
+      const std::lock_guard lock(s.mutex);
+      if (!to.empty()) s.end_view(Error(ErrorCode::fenced, "the view has changed"));
+    }
+    if (done || s.options.stop.stop_requested()) {
+      // So that they hear it from this process, and not that it is gone.
+      {
+        const std::lock_guard lock(s.mutex);
+        for (State::Slot& slot : s.slots) slot.left.reset();
+      }
+      for (const FollowerAddress& follower : to) follower.send(Finish{});
+      const auto all_left = [&] {
+        const std::lock_guard lock(s.mutex);
+        return std::all_of(s.slots.begin(), s.slots.end(), [](const State::Slot& slot) {
+          return !slot.in_view || !slot.joined || (slot.left && slot.left->parted);
+        });
+      };
+      (void)wait_for(s.system, all_left, farewell_ns, "the followers' farewell");
+      return done;
+    }
+    s.settle(enter);
+    if (s.options.stop.stop_requested()) return false;
+  }
+}
+
+std::vector<FollowerStatus> Leader::followers() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<FollowerStatus> all;
+  for (const State::Slot& slot : state_->slots)
+    all.push_back({slot.at, slot.node, slot.joined, slot.joined ? "" : slot.reason.message()});
+  return all;
+}
+
+std::size_t Leader::ranks() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->ranks;
+}
+
+}  // namespace troupe::cluster
