@@ -59,6 +59,7 @@ Program Program::capture(
     RandomState before = state;
     ~PutBack() { state = before; }
   } const random{scope.random()};
+  scope.random().calls = 0;  // from where a function that seeds goes on as well
   std::optional<Graph> graph;
   {
     Capture capture(scope.device());

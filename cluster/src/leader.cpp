@@ -227,10 +227,15 @@ Leader::~Leader() {
 
 std::string Leader::State::those_away() const {
   std::string text;
-  for (const Slot& slot : slots)
-    if (!slot.joined)
-      text += (text.empty() ? "" : "; ") + name_of(slot) + ": " +
-              (slot.reason.message().empty() ? "no answer yet" : slot.reason.message());
+  for (const Slot& slot : slots) {
+    if (slot.joined) continue;
+    std::string reason = slot.reason.message();
+    for (const net::PeerStatus& peer : network.peers())
+      if (reason.empty() && !peer.up && peer.remote == net::to_string(slot.at))
+        reason = peer.trouble;
+    text += (text.empty() ? "" : "; ") + name_of(slot) + ": " +
+            (reason.empty() ? "no answer yet" : reason);
+  }
   return text;
 }
 

@@ -329,6 +329,8 @@ void Peering::finish(const Over& over, Garbage& garbage) {
   if (!up_ && reason.code() == ErrorCode::timed_out && last_closed_)
     reason = Error(reason.code(), reason.message() + "; the last try: " + last_closed_->message())
                  .hint(last_closed_->hint().empty() ? reason.hint() : last_closed_->hint());
+  if (!up_ && !network_.options.security && reason.code() == ErrorCode::timed_out)
+    reason.hint("check that it listens there, and whether it asks for a certificate");
   over_ = reason;
   for (Lane& lane : lanes_) {
     if (lane.connection) lane.connection->close();
@@ -493,6 +495,7 @@ PeerStatus Peering::status() const {
   status.dialed = at_.has_value();
   status.up = up_;
   status.remote = remote_;
+  if (last_closed_) status.trouble = last_closed_->message();
   status.round_trip_ns = session_->round_trip_ns();
   status.messages_sent = messages_sent_;
   status.messages_received = messages_received_;

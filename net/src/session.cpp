@@ -144,7 +144,7 @@ Session::Session(
 Session::~Session() = default;
 
 Error Session::about_peer(ErrorCode code, const std::string& what) const {
-  return {code, "peer '" + peer_ + "': " + what};
+  return {code, (peer_.empty() ? "the peer" : "peer '" + peer_ + "'") + (": " + what)};
 }
 
 // --- to and from the application

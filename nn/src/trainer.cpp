@@ -487,6 +487,8 @@ bool Trainer::State::train_epoch(Trainer& trainer, data::Loader& train) {
     batch += static_cast<std::int64_t>(count);
     if (task.schedule && options.schedule_interval == ScheduleInterval::step) task.schedule->step();
     results.push(totals);
+    // There already, and not to be lost with a step that fails.
+    if (options.shard_sum) results.read_all(totals);
 
     const double seconds_here = account();
     tell(

@@ -34,7 +34,11 @@ class CountSteps final : public nn::Callback {
 };
 
 [[nodiscard]] inline SteadyRun run_steadily(
-    const std::string& model, const std::string& door, unsigned threads, std::int64_t batch_size) {
+    const std::string& model,
+    const std::string& door,
+    unsigned threads,
+    std::int64_t batch_size,
+    std::int64_t shards = 1) {
   const Folder folder("steady");
   TrainOptions options;
   if (model == "gpt") {
@@ -52,6 +56,7 @@ class CountSteps final : public nn::Callback {
   options.config.model = model;
   options.config.epochs = 1;
   options.config.batch_size = batch_size;
+  options.config.shards = shards;
   options.door = door;
   options.machine.threads = threads;
   options.out = folder / "run";

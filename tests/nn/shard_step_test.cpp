@@ -306,6 +306,26 @@ TEST_CASE("bits do not depend on who carries the shards", "[nn]") {
   }
 }
 
+// Goal: a program is of one cut. Method: the first of two shards has 4 rows of a batch of 9 and of
+// the last one, of 8, so shapes do not tell that it weighs more there.
+TEST_CASE("batches of other sizes are other programs, whatever the rows here", "[nn]") {
+  const auto fit = [](Door door) {
+    const Process process;
+    const Shards half{.of = 2, .count = 1};
+    data::Loader loader(
+        process.engine.device, images(17), {}, {}, {.batch_size = 9, .seed = 9, .shards = half});
+    Trainer trainer(
+        Process::task(),
+        {.max_epochs = 2,
+         .shards = half,
+         .shard_sum = [](std::span<const std::vector<Tensor>> lists) { return lists[0]; },
+         .door = door});
+    CHECK(trainer.fit(loader));
+    return bits(trainer);
+  };
+  CHECK(fit(Door::program) == fit(Door::define_by_run));
+}
+
 // Goal: one shard is the whole batch, to the last bit.
 TEST_CASE("one shard has the bits of none", "[nn]") {
   const Door door = GENERATE(Door::program, Door::define_by_run);

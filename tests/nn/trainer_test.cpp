@@ -604,21 +604,22 @@ class Loss final : public Callback {
   std::function<bool(const Progress&)> when_;
 };
 
-TrainerOptions options_of(Door door, std::int64_t max_epochs = 3) {
+TrainerOptions options_of(Door door, std::int64_t max_epochs = 3, std::int64_t shards = 1) {
   TrainerOptions options;
   options.max_epochs = max_epochs;
   options.door = door;
+  options.shards.of = shards;
   options.schedule_interval = ScheduleInterval::step;
   return options;
 }
 
 /// A fit that is stopped after a step, saved, and gone on with by another trainer.
-std::string bits_of_stopped_fit(Door door, std::int64_t stop_after) {
+std::string bits_of_stopped_fit(Door door, std::int64_t stop_after, std::int64_t shards) {
   io::Archive saved;
   {
     Fixture fixture;
     std::stop_source stop;
-    TrainerOptions options = options_of(door);
+    TrainerOptions options = options_of(door, 3, shards);
     options.stop = stop.get_token();
     options.callbacks = {std::make_shared<Watch>([&](Trainer&, const Progress& progress) {
       if (progress.step == stop_after) stop.request_stop();
@@ -628,7 +629,7 @@ std::string bits_of_stopped_fit(Door door, std::int64_t stop_after) {
     saved = trainer.archive();
   }
   Fixture fixture;
-  Trainer trainer(fixture.task(), options_of(door));
+  Trainer trainer(fixture.task(), options_of(door, 3, shards));
   trainer.restore(saved);
   CHECK(trainer.fit(fixture.train, &fixture.test_set));
   return bits(trainer);
@@ -653,14 +654,15 @@ TEST_CASE("a fit whose device is lost goes on elsewhere from the last commit", "
       Case{10, true, 8},
       Case{13, false, 10},
       Case{30, true, 28});
-  CAPTURE(door == Door::program, lost_after, testing);
+  const std::int64_t shards = GENERATE(1, 3);
+  CAPTURE(door == Door::program, lost_after, testing, shards);
   Fixture fixture;
   Device& second = cpu::attach(fixture.engine.system);
   const auto loss = std::make_shared<Loss>(
       [lost_after = lost_after, testing = testing](const Progress& progress) {
         return progress.step == lost_after && progress.testing == testing;
       });
-  TrainerOptions options = options_of(door);
+  TrainerOptions options = options_of(door, 3, shards);
   options.callbacks = {loss};
   options.fallback_devices = {&second};
   options.commit_every_n_steps = 4;
@@ -675,7 +677,7 @@ TEST_CASE("a fit whose device is lost goes on elsewhere from the last commit", "
   CHECK(&trainer.device() == &second);
   for (const Parameter& parameter : trainer.task().model.parameters())
     CHECK(&parameter.device() == &second);
-  CHECK(bits(trainer) == bits_of_stopped_fit(door, committed));
+  CHECK(bits(trainer) == bits_of_stopped_fit(door, committed, shards));
 }
 
 TEST_CASE("each loss takes the next fallback device, and the last ends the fit", "[nn]") {

@@ -98,6 +98,7 @@ struct PeerStatus {
   bool dialed = false;  ///< by this side
   bool up = false;
   std::string remote;              ///< where it is
+  std::string trouble;             ///< why its last connection ended; empty: none did
   std::int64_t round_trip_ns = 0;  ///< of the last heartbeat; 0: none yet
   std::uint64_t messages_sent = 0;
   std::uint64_t messages_received = 0;

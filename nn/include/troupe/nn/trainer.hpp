@@ -139,9 +139,9 @@ struct Task {
 ///     trainer.fit(train_loader, &test_loader);
 ///
 /// Pipeline   losses are read two steps late, so that reading one never makes the next step wait.
-/// Bits       weights and metrics are the same through both doors, for any number of threads, and
-/// when
-///            a fit was stopped, saved, loaded and gone on with.
+/// Bits       weights and metrics are the same through both doors, for any number of threads,
+///            whoever carries which shards, and when a fit was stopped, saved, loaded and gone on
+///            with.
 /// Errors     what the model, the loaders and the callbacks throw; `nan_found`. The trainer stays
 /// as the
 ///            last step left it.
@@ -149,7 +149,8 @@ struct Task {
 ///            then model, optimizer, loaders and graph move there, nothing is read from the lost
 ///            one, and the fit goes on from the last commit, with the bits of a trainer that was
 ///            restored there. What else the model or the loss hold must not lie on a device.
-/// Memory     a steady step allocates nothing here.
+/// Memory     a steady step allocates nothing here, unless it is one of several shards that are
+///            called anew in each step.
 class Trainer {
  public:
   explicit Trainer(Task task, TrainerOptions options = {});
