@@ -52,6 +52,12 @@ class Work {
     fill(view.as<float>(), view.elements(), draw);
     return view;
   }
+  View answers(const Shape& shape) {
+    const View view = tensor({DType::boolean, shape});
+    std::bernoulli_distribution draw;
+    fill(view.as<std::uint8_t>(), view.elements(), draw);
+    return view;
+  }
   View numbers(const Shape& shape, std::int64_t below) {
     const View view = tensor({DType::int64, shape});
     std::uniform_int_distribution<std::int64_t> draw(0, below - 1);
@@ -481,6 +487,13 @@ std::vector<Entry> entries() {
   add("dropout_both", [](Work& w, std::int64_t rows) {
     const auto y = w.add(Dropout{}, {w.floats({rows, 1024})});
     w.add(DropoutBackward{}, {w.floats({rows, 1024}), y[1]});
+  });
+  add("gt", [](Work& w, std::int64_t rows) {
+    w.add(Gt{}, {w.floats({rows, 1024}), w.floats({rows, 1024})});
+  });
+  add("where", [](Work& w, std::int64_t rows) {
+    const Shape shape{rows, 1024};
+    w.add(Choose{}, {w.answers(shape), w.floats(shape), w.floats(shape)});
   });
   add("uniform", [](Work& w, std::int64_t rows) {
     Uniform op;

@@ -35,74 +35,76 @@ struct ExpressionOf {
 
   static void run(const void* attributes, void* out, const void* const* in, std::int64_t n) {
     const Op& op = *static_cast<const Op*>(attributes);
-    if constexpr (has_condition || answers)
-      run_mixed(op, static_cast<std::conditional_t<answers, bool, T>*>(out), in, n);
+    if constexpr (answers)
+      run_answers(op, static_cast<bool*>(out), in, n);
     else
       run_plain(op, static_cast<T*>(out), in, n);
   }
 
-  /// Inputs and output of one type. Flattened: a function that is called computes its constants
-  /// anew for every pack.
+  /// What input k lies in memory as: a condition as bytes that are 0 or 1.
+  template <std::size_t K>
+  using Stored = std::conditional_t<has_condition && K == 0, std::uint8_t, T>;
+
+  template <std::size_t K>
+  static P load(const void* in, std::int64_t at) {
+    const auto* const from = static_cast<const Stored<K>*>(in) + at;
+    if constexpr (has_condition && K == 0)
+      return P::of_bytes(from);
+    else
+      return P::load(from);
+  }
+
+  /// Output and inputs of one type, but for a condition. Flattened: a function that is called
+  /// computes its constants anew for every pack.
   [[gnu::flatten]] static void run_plain(
       const Op& op, T* out, const void* const* in, std::int64_t n) {
-    const T* from[arity];
-    for (std::size_t k = 0; k < arity; ++k) from[k] = static_cast<const T*>(in[k]);
+    run_plain(op, out, in, n, std::make_index_sequence<arity>{});
+  }
+  template <std::size_t... K>
+  static void run_plain(
+      const Op& op, T* out, const void* const* in, std::int64_t n, std::index_sequence<K...>) {
+    const void* const from[arity] = {in[K]...};
     const std::int64_t whole = n - n % P::size;
 #pragma GCC ivdep
     for (std::int64_t i = 0; i < whole; i += P::size) {
-      P x[arity];
-      for (std::size_t k = 0; k < arity; ++k) x[k] = P::load(from[k] + i);
+      const P x[arity] = {load<K>(from[K], i)...};
       compute(op, x).store(out + i);
     }
     if (whole == n) return;
     alignas(64) T padded[arity + 1][P::size] = {};
-    P x[arity];
-    for (std::size_t k = 0; k < arity; ++k) {
-      for (std::int64_t i = whole; i < n; ++i) padded[k][i - whole] = from[k][i];
-      x[k] = P::load(padded[k]);
-    }
+    const auto pad = [&]<std::size_t I>() {
+      for (std::int64_t i = whole; i < n; ++i)
+        padded[I][i - whole] = static_cast<T>(static_cast<const Stored<I>*>(from[I])[i]);
+      return P::load(padded[I]);
+    };
+    const P x[arity] = {pad.template operator()<K>()...};
     compute(op, x).store(padded[arity]);
     for (std::int64_t i = whole; i < n; ++i) out[i] = padded[arity][i - whole];
   }
 
-  /// With yes-or-no bytes as first input or as output: they pass through blocks of the wide type,
-  /// whose conversions the compiler vectorizes.
-  template <class Out>
-  [[gnu::flatten]] static void run_mixed(
-      const Op& op, Out* out, const void* const* in, std::int64_t n) {
+  /// Of yes-or-no bytes: they pass through blocks of the wide type, whose conversions the compiler
+  /// vectorizes.
+  [[gnu::flatten]] static void run_answers(
+      const Op& op, bool* out, const void* const* in, std::int64_t n) {
+    static_assert(!(answers && has_condition));
     constexpr std::int64_t block = 64 * (8 / sizeof(T));
     alignas(64) T staged[arity + 1][block];
     for (std::int64_t begin = 0; begin < n; begin += block) {
       const std::int64_t count = n - begin < block ? n - begin : block;
       const T* from[arity];
       for (std::size_t k = 0; k < arity; ++k) {
-        if (has_condition && k == 0) {
-          const bool* yes = static_cast<const bool*>(in[0]) + begin;
-          for (std::int64_t i = 0; i < count; ++i) staged[0][i] = yes[i] ? T(1) : T(0);
-          from[0] = staged[0];
-        } else {
-          from[k] = static_cast<const T*>(in[k]) + begin;
-        }
-        if (count % P::size != 0) {
-          for (std::int64_t i = count / P::size * P::size; i < count; ++i)
-            staged[k][i] = from[k][i];
-          for (std::int64_t i = count; i % P::size != 0; ++i) staged[k][i] = T(0);
-        }
+        from[k] = static_cast<const T*>(in[k]) + begin;
+        if (count % P::size == 0) continue;
+        for (std::int64_t i = count / P::size * P::size; i < count; ++i) staged[k][i] = from[k][i];
+        for (std::int64_t i = count; i % P::size != 0; ++i) staged[k][i] = T(0);
       }
       for (std::int64_t i = 0; i < count; i += P::size) {
         P x[arity];
         for (std::size_t k = 0; k < arity; ++k)
           x[k] = P::load((i + P::size <= count ? from[k] : staged[k]) + i);
-        if constexpr (answers)
-          select(compute(op, x), P(1), P(0)).store(staged[arity] + i);
-        else
-          compute(op, x).store(staged[arity] + i);
+        select(compute(op, x), P(1), P(0)).store(staged[arity] + i);
       }
-      for (std::int64_t i = 0; i < count; ++i)
-        if constexpr (answers)
-          out[begin + i] = staged[arity][i] != T(0);
-        else
-          out[begin + i] = staged[arity][i];
+      for (std::int64_t i = 0; i < count; ++i) out[begin + i] = staged[arity][i] != T(0);
     }
   }
 };

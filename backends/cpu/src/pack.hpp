@@ -64,6 +64,7 @@ struct Pack<T, A> {
   /// An attribute's value, as near as the type comes.
   static Pack from(double number) { return number; }
   static Pack load(const T* from) { return Register::load_unaligned(from); }
+  static Pack of_bytes(const std::uint8_t* from) { return numbers_of_bytes<T, A>(from); }
   void store(T* to) const { r.store_unaligned(to); }
   /// Past the caches, to aligned memory.
   void stream(T* to) const {
@@ -146,6 +147,7 @@ struct Pack<T, A> {
     return number > least ? static_cast<T>(number) : std::numeric_limits<T>::min();
   }
   static Pack load(const T* from) { return *from; }
+  static Pack of_bytes(const std::uint8_t* from) { return static_cast<T>(*from); }
   void store(T* to) const { *to = r; }
 
   // Sums and products wrap around, as in two's complement; on bool they are "or" and "and".
