@@ -46,17 +46,27 @@ class Again {
   [[nodiscard]] Graph in_stretches_of(std::size_t count) {
     Graph result = graph_;
     result.ops.clear();
-    // What has ended by the peak is not kept for the sake of what is made from it either.
     std::vector<bool> let_go(graph_.metas.size());
-    for (std::uint32_t o = 0; o < peak_; ++o)
-      for (const Graph::Cell cell : graph_.ops[o].outputs)
-        let_go[cell] = lifetimes_.is_planned(cell) && lifetimes_.last_use(cell) <= peak_ &&
-                       may_be_repeated(graph_.ops[o]);
-    for (std::size_t begin = 0; begin < waiting_.size(); begin += count) {
-      const std::size_t end = std::min(begin + count, waiting_.size());
-      const std::uint32_t last = producers_[waiting_[end - 1]];
-      for (std::size_t i = begin; i < end; ++i)
-        let_go[waiting_[i]] = last_before_[waiting_[i]] <= last;
+    std::vector<std::uint32_t> last_of(peak_, peak_);  // for each op, the last of its stretch
+    std::uint32_t first = 0;
+    for (std::size_t begin = 0; begin < waiting_.size();) {
+      const std::uint32_t last = producers_[waiting_[std::min(begin + count, waiting_.size()) - 1]];
+      // All that one op makes is made in one stretch.
+      for (; begin < waiting_.size() && producers_[waiting_[begin]] <= last; ++begin)
+        let_go[waiting_[begin]] = last_before_[waiting_[begin]] <= last;
+      for (; first <= last; ++first) last_of[first] = last;
+    }
+    // What has ended by the peak is not kept for the sake of what is made from it either, unless a
+    // later stretch would then have to make this one again for it.
+    for (std::uint32_t o = 0; o < peak_; ++o) {
+      const Graph::Op& op = graph_.ops[o];
+      const bool from_kept =
+          std::none_of(op.inputs.begin(), op.inputs.end(), [&](Graph::Cell input) {
+            return let_go[lifetimes_.base_of(input)];
+          });
+      for (const Graph::Cell cell : op.outputs)
+        if (lifetimes_.is_planned(cell) && lifetimes_.last_use(cell) <= peak_)
+          let_go[cell] = may_be_repeated(op) && (from_kept || last_before_[cell] <= last_of[o]);
     }
     std::unordered_map<Graph::Cell, Graph::Cell> again;
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
