@@ -483,10 +483,18 @@ std::vector<Entry> entries() {
     const Shape shape{rows, 1024};
     w.add(op, {w.floats(shape), w.floats(shape), w.floats(shape), w.doubles({1e-3, 10})}, true);
   });
-  add("dropout", [](Work& w, std::int64_t rows) { w.add(Dropout{}, {w.floats({rows, 1024})}); });
-  add("dropout_both", [](Work& w, std::int64_t rows) {
-    const auto y = w.add(Dropout{}, {w.floats({rows, 1024})});
-    w.add(DropoutBackward{}, {w.floats({rows, 1024}), y[1]});
+  const auto mask = [](Work& w, std::int64_t rows) {
+    DropoutMask op;
+    op.shape = {rows, 1024};
+    return w.add(op, {})[0];
+  };
+  add("dropout", [=](Work& w, std::int64_t rows) {
+    w.add(Dropout{}, {mask(w, rows), w.floats({rows, 1024})});
+  });
+  add("dropout_both", [=](Work& w, std::int64_t rows) {
+    const auto kept = mask(w, rows);
+    w.add(Dropout{}, {kept, w.floats({rows, 1024})});
+    w.add(Dropout{}, {kept, w.floats({rows, 1024})});
   });
   add("gt", [](Work& w, std::int64_t rows) {
     w.add(Gt{}, {w.floats({rows, 1024}), w.floats({rows, 1024})});

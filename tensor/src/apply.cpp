@@ -116,7 +116,8 @@ Error in_context(Error error, const OpInfo& info, Where where) {
 
 class Call {
  public:
-  /// @param target  of a transfer: the device that receives, whichever sends
+  /// @param target  the device that runs it, whatever the scope's is; of a transfer the one that
+  ///                receives, whichever sends
   Call(OpRef op, std::span<const Operand> operands, Where where = {}, Device* target = nullptr)
       : scope_(Scope::current()),
         op_(std::move(op)),
@@ -648,6 +649,12 @@ const Tensor& checked_tensor(const Operand& x, std::string_view op) {
 Tensor apply(OpRef op, Where where) {
   Tensor output;
   Call(std::move(op), where).run(std::span<Tensor>(&output, 1));
+  return output;
+}
+
+Tensor apply(OpRef op, const Tensor& beside, Where where) {
+  Tensor output;
+  Call(std::move(op), {}, where, &beside.record()->device()).run(std::span<Tensor>(&output, 1));
   return output;
 }
 

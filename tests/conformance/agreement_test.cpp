@@ -436,25 +436,21 @@ TEST_CASE("lines held in registers give the CPU's results on a GPU", "[conforman
 
 TEST_CASE("random numbers are the CPU's on a GPU", "[conformance][agreement]") {
   if (!test::on_vulkan()) return;
-  CHECK(
-      compare([] {
-        constexpr std::int64_t far = std::numeric_limits<std::int64_t>::min();
-        std::vector<Tensor> all{
-            randint(-5, 1000, {10'001}),
-            randint(far, far + (std::int64_t{1} << 32), {101}),
-            randint(-3, 4'000'000'000, {1001}),
-            randint(5, 6, {3})};
-        for (const DType dtype : floats) {
-          all.push_back(rand({10'003}, dtype));
-          all.push_back(uniform({3, 777}, -0.1, 17.3, dtype));
-          for (const double p : {0.0, 0.3, 1.0}) {
-            const std::vector<Tensor> outputs = call(Dropout{{}, p}, {numbers({10'003}, dtype)}, 2);
-            all.insert(all.end(), outputs.begin(), outputs.end());
-            all.push_back(apply(DropoutBackward{{}, p}, numbers({10'003}, dtype), outputs[1]));
+  CHECK(compare([] {
+          constexpr std::int64_t far = std::numeric_limits<std::int64_t>::min();
+          std::vector<Tensor> all{
+              randint(-5, 1000, {10'001}),
+              randint(far, far + (std::int64_t{1} << 32), {101}),
+              randint(-3, 4'000'000'000, {1001}),
+              randint(5, 6, {3})};
+          for (const DType dtype : floats) {
+            all.push_back(rand({10'003}, dtype));
+            all.push_back(uniform({3, 777}, -0.1, 17.3, dtype));
+            for (const double p : {0.0, 0.3, 1.0})
+              all.push_back(dropout(numbers({10'003}, dtype), p));
           }
-        }
-        return all;
-      }) == "");
+          return all;
+        }) == "");
   CHECK(
       compare(
           [] {

@@ -148,7 +148,7 @@ void check_op() {
     Case large = case_of<Op>(random, std::array{Shape{300, 257}, Shape{257}, Shape{300, 1}});
     large.differentiable = false;
     CHECK(check(large) == "");
-    if constexpr (Op::promotion != Promotion::floating)
+    if constexpr (!Op::floating_only)
       for (const DType dtype : {DType::int32, DType::int64, DType::uint8, DType::boolean})
         check_whole_numbers<Op>(random, dtype);
   }
@@ -196,6 +196,9 @@ TEST_CASE("elementwise ops heed their attributes", "[conformance]") {
   GeluBackward gelu_backward;
   gelu_backward.approximate = GeluForm::tanh;
   check_with(gelu_backward);
+  Dropout dropout;
+  dropout.scale = 0;  // all are dropped
+  check_with(dropout);
   DivRounded down;
   down.down = true;
   check_with(down);

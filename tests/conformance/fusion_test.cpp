@@ -10,6 +10,7 @@
 #include <troupe/autograd/program.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -150,7 +151,7 @@ class Draw {
   }
 
   Tensor next(const std::vector<Known>& known) {
-    const std::size_t kind = below(20);
+    const std::size_t kind = below(21);
     const Tensor x = any();
     if (kind < 10) {
       const Known& op = known[below(known.size())];
@@ -182,6 +183,8 @@ class Draw {
             linear(cast(f, narrow), cast(weight(f.shape()), narrow), cast(bias(f.shape()), narrow)),
             DType::float32);
       }
+      case 19:
+        return dropout(f, 0.3);
       default:
         return reshape(reshape(f, {-1}) + 1, f.shape()) * f;
     }
@@ -251,6 +254,7 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
         if (attributes.head) ++with_heads;
         if (attributes.fold) ++(attributes.folded_output() ? with_stored_folds : with_folds);
       }
+      Scope::current().seed(i);
       return bytes_of(program.run(std::span<const Tensor>(inputs).subspan(2)));
     };
     const std::vector<std::byte> expected = run(Passes::none());

@@ -9,6 +9,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -172,4 +173,35 @@ TEST_CASE("dropout keeps the share that it should, and the mask its gradient", "
   };
   test.linear = true;
   CHECK(check(test) == "");
+}
+
+// A product with 0 would leave what is not finite: NaN.
+TEST_CASE("what dropout drops is 0, whatever it was", "[conformance]") {
+  on_each_set([](Scope& scope) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    constexpr std::array values{infinity, -infinity, std::nan(""), -2.0};
+    std::vector<double> elements;
+    for (std::size_t i = 0; i < 1003; ++i) elements.push_back(values[i % values.size()]);
+    for (const DType dtype : {DType::float32, DType::float64})
+      for (const double p : {0.0, 0.5, 1.0}) {
+        scope.seed(11);
+        const Tensor x = cast(Tensor::copy_of<double>(elements, {1003}), dtype);
+        const Tensor leaf = requires_grad(full({1003}, 1, dtype));
+        const Tensor y = dropout(leaf, p);
+        const Tensor total = sum(y * x);  // x is the gradient that comes in
+        const auto kept = cast(y, DType::float64).to_vector<double>();
+        scope.seed(11);
+        const auto forward = cast(dropout(x, p), DType::float64).to_vector<double>();
+        const auto backward = cast(grad(total, leaf), DType::float64).to_vector<double>();
+        for (const std::vector<double>& found : {forward, backward})
+          for (std::size_t i = 0; i < elements.size(); ++i) {
+            const double expected = kept[i] != 0 ? elements[i] / (1 - p) : 0;
+            INFO(i << ": " << found[i] << ", not " << expected);
+            const bool same =
+                found[i] == expected || (std::isnan(found[i]) && std::isnan(expected));
+            REQUIRE(same);
+            REQUIRE((kept[i] != 0 || !std::signbit(found[i])));
+          }
+      }
+  });
 }

@@ -63,10 +63,13 @@ class Epilogues : OpJoiner {
         graph_.metas[cell].shape != graph_.metas[tail.outputs[0]].shape)
       return false;
     // What else the segment reads may have been made of what others read of the head: then the head
-    // cannot wait for it. What was there before the head was not.
-    for (const Graph::Cell other : tail.inputs)
-      if (keeps && other != cell && producers_[other] != no_op && producers_[other] > head_number)
+    // cannot wait for it. What was there before the head was not, nor what is made of nothing.
+    for (const Graph::Cell other : tail.inputs) {
+      const std::uint32_t maker = producers_[other];
+      if (keeps && other != cell && maker != no_op && maker > head_number &&
+          !waits_for_nothing(graph_.ops[maker]))
         return false;
+    }
 
     Graph::Op op;
     Fused attributes;

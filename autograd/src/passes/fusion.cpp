@@ -16,10 +16,10 @@ namespace {
 /// Which ops may share a segment, found in one walk.
 ///
 /// An op's *stage* counts what lies before it that no segment can hold: along an edge between two
-/// elementwise ops, or casts, it stays, along any other it grows. Ops of one shape and one stage
-/// that edges connect are a group. A path that leaves a group and comes back crosses no edge on
-/// which the stage grows, and then none on which the shape does, for it never shrinks again: so no
-/// group waits for itself.
+/// elementwise ops, or casts, it stays, along any other it grows; but what waits for nothing lies
+/// on no path. Ops of one shape and one stage that edges connect are a group. A path that leaves a
+/// group and comes back crosses no edge on which the stage grows, and then none on which the shape
+/// does, for it never shrinks again: so no group waits for itself.
 class Groups {
  public:
   Groups(const Graph& graph, const Device& device)
@@ -32,7 +32,7 @@ class Groups {
       fusible_[o] = is_step(graph, op, device);
       const auto see = [&](Graph::Cell cell, bool reads) {
         const std::uint32_t before = producers_[cell];
-        if (before == no_op) return;
+        if (before == no_op || waits_for_nothing(graph.ops[before])) return;
         stage[o] =
             std::max(stage[o], stage[before] + (reads && fusible_[before] && fusible_[o] ? 0 : 1));
       };

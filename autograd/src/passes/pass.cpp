@@ -147,6 +147,10 @@ void complete_fused(const Graph& graph, const Device& device, Fused attributes, 
   op.op = make_op(attributes);
 }
 
+bool waits_for_nothing(const Graph::Op& op) noexcept {
+  return op.inputs.empty() && op.after.empty();
+}
+
 bool is_step(const Graph& graph, const Graph::Op& op, const Device& device) {
   return op.info().arity > 0 && !op.late && graph.metas[op.outputs[0]].elements() > 0 &&
          device.can_fuse(*op.op, graph.metas[op.inputs.back()].dtype);

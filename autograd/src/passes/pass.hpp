@@ -55,6 +55,8 @@ class Renaming {
 void erase_ops(Graph& graph, const std::vector<bool>& marked);
 
 [[nodiscard]] std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells);
+/// Whether an op reads nothing, as one that draws random numbers: it may run before all others.
+[[nodiscard]] bool waits_for_nothing(const Graph::Op& op) noexcept;
 /// Whether an op can be a step of a segment on the device.
 [[nodiscard]] bool is_step(const Graph& graph, const Graph::Op& op, const Device& device);
 /// A segment's op as that segment; an elementwise op as the segment of one step that it is, which

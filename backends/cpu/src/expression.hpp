@@ -119,7 +119,7 @@ constexpr Expressions expressions_for() {
 }
 template <class Op, class A>
 constexpr Expressions expressions_of() {
-  if constexpr (Op::promotion == Promotion::floating)
+  if constexpr (Op::floating_only)
     return expressions_for<Op, A, float, double>();
   else
     return expressions_for<Op, A, float, double, std::int32_t, std::int64_t, std::uint8_t, bool>();

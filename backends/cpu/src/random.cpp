@@ -2,6 +2,7 @@
 #include "pack_math.hpp"
 #include "philox_words.hpp"
 
+#include <troupe/tensor/ops/dropout.hpp>
 #include <troupe/tensor/ops/normal.hpp>
 #include <troupe/tensor/ops/randint.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
@@ -23,7 +24,7 @@ std::int64_t elements_of(const View& view) {
 
 /// Words that one element takes.
 template <class T>
-constexpr std::int64_t words_of = sizeof(T) / sizeof(std::uint32_t);
+constexpr std::int64_t words_of = sizeof(T) == 8 ? 2 : 1;
 
 void unit_numbers(const std::uint32_t* words, float* to) {
   for (std::int64_t i = 0; i < tile_words; ++i) to[i] = unit_float<Arch>(words[i]);
@@ -117,6 +118,20 @@ void run_randint(const KernelCall& call, const Plan&, std::uint32_t chunk, std::
   });
 }
 
+void run_dropout_mask(const KernelCall& call, const Plan&, std::uint32_t chunk, std::byte*) {
+  const std::uint64_t threshold = call.op<DropoutMask>().threshold();
+  const auto low = static_cast<std::uint32_t>(threshold);
+  const auto some = static_cast<std::uint8_t>(threshold >> 32 == 0);
+  for_tiles<std::uint8_t>(call, chunk, [&](const std::uint32_t* words, std::uint8_t* to) {
+    // Bytes might be anything's, the numbers that they are compared with among it: hence copies.
+    const std::uint32_t least = low;
+    const std::uint8_t keep = some;
+#pragma GCC ivdep
+    for (std::int64_t i = 0; i < tile_words; ++i)
+      to[i] = static_cast<std::uint8_t>((words[i] >= least ? 1 : 0) & keep);
+  });
+}
+
 template <class T>
 void plan_random(const KernelCall& call, Plan& plan, Plan::Run run, double ns) {
   const std::int64_t total = elements_of(call.out[0]);
@@ -146,6 +161,11 @@ void Kernel<Normal, Arch>::plan(const KernelCall& call, Plan& plan) {
 template <>
 void Kernel<Randint, Arch>::plan(const KernelCall& call, Plan& plan) {
   plan_random<std::int64_t>(call, plan, &run_randint, 1.6);
+}
+
+template <>
+void Kernel<DropoutMask, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_random<std::uint8_t>(call, plan, &run_dropout_mask, 0.4);
 }
 
 }  // namespace troupe::cpu

@@ -47,7 +47,7 @@ void write(const OpInstance& op, DType dtype, GlslExpression& out) {
     const Op& attributes = *static_cast<const Op*>(op.attributes());
     if (dtype == DType::float32) return write<Op, float>(attributes, out);
     if (dtype == DType::float64) return write<Op, double>(attributes, out);
-    if constexpr (Op::promotion != Promotion::floating) {
+    if constexpr (!Op::floating_only) {
       if (dtype == DType::int32) return write<Op, std::int32_t>(attributes, out);
       if (dtype == DType::int64) return write<Op, std::int64_t>(attributes, out);
       if (dtype == DType::uint8) return write<Op, std::uint8_t>(attributes, out);

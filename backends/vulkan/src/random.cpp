@@ -1,6 +1,7 @@
 #include "encoder.hpp"
 #include "number.hpp"
 
+#include <troupe/tensor/ops/dropout.hpp>
 #include <troupe/tensor/ops/normal.hpp>
 #include <troupe/tensor/ops/randint.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
@@ -61,6 +62,12 @@ void Kernel<Randint>::encode(Encoder& encoder, const Randint& op) {
   static const Shader* const shader = find_shader("randint", "");
   const auto low = static_cast<std::uint64_t>(op.low);
   draw(encoder, *shader, Number::of(low), Number::of(static_cast<std::uint64_t>(op.high) - low));
+}
+
+template <>
+void Kernel<DropoutMask>::encode(Encoder& encoder, const DropoutMask& op) {
+  static const Shader* const shader = find_shader("dropout_mask", "");
+  draw(encoder, *shader, Number::of(op.threshold()), {});
 }
 
 }  // namespace troupe::vulkan

@@ -1,9 +1,13 @@
 #include "graphs.hpp"
 
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/parameter.hpp>
 #include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
 
 using namespace troupe;
 
@@ -22,6 +26,33 @@ TEST_CASE("a product goes on with what follows it", "[autograd][passes]") {
         test::names(test::capture(function, shapes, passes)) ==
         std::vector<std::string>{"linear + gelu + add"});
     CHECK(test::same_bits(function, shapes, passes));
+  }
+}
+
+TEST_CASE("a product goes on with dropout", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {dropout(relu(linear(in[0], in[1], in[2])), 0.25)};
+  };
+  // The product is read by the gradient too: yet the mask, made of nothing, can be drawn before it.
+  Parameter weight(Tensor::copy_of<float>(test::numbers(70 * 40, 9), {70, 40}));
+  const GraphFunction trained = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = dropout(gelu(linear(in[0], weight.tensor(), in[2])), 0.25);
+    const Tensor loss = mean(softmax(y, 1) * y);
+    return {loss, grad(loss, weight.tensor())};
+  };
+  for (const std::int64_t rows : {1, 5, 300}) {
+    const std::initializer_list<Shape> shapes{{rows, 40}, {70, 40}, {70}};
+    CHECK(
+        test::names(test::capture(function, shapes, passes)) ==
+        std::vector<std::string>{"dropout_mask", "linear + relu + dropout"});
+    CHECK(test::same_bits(function, shapes, passes));
+    const std::vector<std::string> names = test::names(test::capture(trained, shapes, passes));
+    CAPTURE(names);
+    CHECK(std::any_of(names.begin(), names.end(), [](const std::string& name) {
+      return name.starts_with("linear + gelu + dropout");
+    }));
+    CHECK(test::same_bits(trained, shapes, passes));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 using namespace troupe;
 
@@ -59,6 +60,21 @@ TEST_CASE("casts are steps of a chain", "[autograd][passes]") {
   for (const Shape& shape : {Shape{3, 5}, Shape{40, 200}}) {
     const Program program = test::capture(function, {shape, {shape[1]}}, passes);
     CHECK(program.op_count() == 1);
+    CHECK(test::same_bits(function, {shape, {shape[1]}}, passes));
+  }
+}
+
+TEST_CASE("a chain goes through dropout, whose mask is drawn before it", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {dropout(dropout(in[0] * 2, 0.25) + in[1], 0.5) * 3};
+  };
+  for (const Shape& shape : {Shape{3, 5}, Shape{40, 2000}}) {
+    const Program program = test::capture(function, {shape, {shape[1]}}, passes);
+    CHECK(
+        test::names(program) ==
+        std::vector<std::string>{
+            "dropout_mask", "dropout_mask", "mul + dropout + add + dropout + mul"});
     CHECK(test::same_bits(function, {shape, {shape[1]}}, passes));
   }
 }

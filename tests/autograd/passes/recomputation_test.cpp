@@ -13,7 +13,7 @@ namespace {
 constexpr int layers = 48;
 const Shape shape{256, 64};
 
-/// A deep network of which every layer waits for the way back; with dropout, whose draws must be
+/// A deep network of which every layer waits for the way back; with dropout, whose masks must be
 /// the same again.
 GraphFunction deep(Parameter& weight) {
   return [&weight](std::span<const Tensor> in) -> std::vector<Tensor> {

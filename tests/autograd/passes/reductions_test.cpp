@@ -76,6 +76,19 @@ TEST_CASE("wide rows are folded by columns where nothing is written", "[autograd
   }
 }
 
+TEST_CASE("a chain through dropout is folded as it is made", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {sum(dropout(tanh(in[0]), 0.25), 0)};
+  };
+  for (const std::int64_t rows : {3, 130, 5000}) {
+    CHECK(
+        test::names(test::capture(function, {{rows, 100}}, passes)) ==
+        std::vector<std::string>{"dropout_mask", "tanh + dropout + sum"});
+    CHECK(test::same_bits(function, {{rows, 100}}, passes));
+  }
+}
+
 TEST_CASE("one op before a fold is a chain", "[autograd][passes]") {
   test::Engine engine;
   const GraphFunction function = [](std::span<const Tensor> in) -> std::vector<Tensor> {

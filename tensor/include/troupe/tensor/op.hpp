@@ -148,6 +148,8 @@ struct OpInfoOf {
 [[nodiscard]] Tensor apply(OpRef op, std::span<const Operand> inputs);
 /// The same for an op without inputs, called at `where`.
 [[nodiscard]] Tensor apply(OpRef op, Where where);
+/// The same on the device that `beside` is on, not the scope's.
+[[nodiscard]] Tensor apply(OpRef op, const Tensor& beside, Where where);
 /// All outputs of an op that has several.
 void apply(OpRef op, std::span<const Operand> inputs, std::span<Tensor> outputs);
 
@@ -216,6 +218,8 @@ struct Elementwise : OpDefaults {
   static constexpr Promotion promotion = Promotion::common;
   static constexpr std::size_t arity = Arity;
   static constexpr Samples samples{};
+  /// The expression is for floating inputs alone: the promotion sees to it, or the shape rule.
+  static constexpr bool floating_only = false;
 
   void infer(std::span<const Meta> in, Metas& out) const {
     Meta meta = in[0];
@@ -231,6 +235,7 @@ struct Elementwise : OpDefaults {
 template <class Op, std::size_t Arity>
 struct ElementwiseFloating : Elementwise<Op, Arity> {
   static constexpr Promotion promotion = Promotion::floating;
+  static constexpr bool floating_only = true;
 };
 
 /// Elementwise ops that answer yes or no; without a gradient.

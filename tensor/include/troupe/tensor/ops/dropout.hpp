@@ -6,95 +6,99 @@
 
 namespace troupe {
 
-/// y = x / (1 − p) with probability 1 − p, else 0, for each element by itself.
+/// Which elements dropout keeps: each by itself with probability 1 − p.
 ///
-/// Shape    y and mask as x.
-/// Dtype    x float32 or float64; y as x; mask bool, true where the element was kept.
-/// Saves    the mask.
-/// Errors   `invalid_argument` for p outside [0, 1]; `dtype_mismatch`.
-/// Source   torch.nn.functional.dropout; drawn from Philox4x32-10 by (seed, random call,
-///          shard, element).
-struct Dropout : OpDefaults {
-  static constexpr OpId id{460};
-  static constexpr std::string_view name = "dropout";
+/// Shape    as given.
+/// Dtype    bool, true where an element is kept.
+/// Errors   `invalid_argument` for p outside [0, 1].
+/// Source   drawn from Philox4x32-10 by (seed, random call, shard, element).
+struct DropoutMask : OpDefaults {
+  static constexpr OpId id{353};
+  static constexpr std::string_view name = "dropout_mask";
   static constexpr bool random = true;
-  static constexpr std::uint32_t saves_outputs = 0b10;
 
+  Shape shape;
   double p = 0.5;
 
-  void infer(std::span<const Meta> in, Metas& out) const {
-    require_inputs(in, 1, 1);
-    require_floating(in[0], "input");
+  void infer(std::span<const Meta>, Metas& out) const {
     if (!(p >= 0 && p <= 1))
       throw Error(
           ErrorCode::invalid_argument,
           "'p' is " + std::to_string(p) + ", but must be a probability from 0 to 1")
+          .op("dropout")  // what people called
           .hint("p is the share that is dropped: 0.5 drops half");
-    out.push_back(in[0]);
-    out.push_back({DType::boolean, in[0].shape});
+    out.push_back({DType::boolean, shape});
   }
-  template <class V>
-  Gradients vjp(const V& v) const;
-
+  /// Elements are dropped whose 32 random bits, as a number, lie below this: all, if p is 1.
+  [[nodiscard]] std::uint64_t threshold() const noexcept {
+    return static_cast<std::uint64_t>(p * 0x1p32);
+  }
   template <class V>
   void fields(V& visit) {
+    visit.field("shape", shape);
     visit.field("p", p);
   }
-  bool operator==(const Dropout&) const = default;
+  bool operator==(const DropoutMask&) const = default;
 };
 
-/// dx = dy / (1 − p) where the mask is true, else 0.
+/// y = scale · x where the mask is true, else 0, whatever x is there.
 ///
-/// Shape    dy and mask alike; dx as they.
-/// Dtype    dy float32 or float64; mask bool.
+/// Shape    mask and x broadcast; y as they do together.
+/// Dtype    mask bool; x float32 or float64; y as x.
 /// Saves    the mask.
-/// Errors   `shape_mismatch`, `dtype_mismatch`.
-/// Source   linear in dy.
-struct DropoutBackward : OpDefaults {
-  static constexpr OpId id{461};
-  static constexpr std::string_view name = "dropout_backward";
-  static constexpr std::uint32_t saves_inputs = 0b10;
-  static constexpr std::uint32_t no_gradient = 0b10;
+/// Errors   `dtype_mismatch`.
+/// Source   torch.nn.functional.dropout; linear in x, so that its gradient is the same op.
+struct Dropout : Elementwise<Dropout, 2> {
+  static constexpr OpId id{64};
+  static constexpr std::string_view name = "dropout";
+  static constexpr Promotion promotion = Promotion::none;
+  static constexpr Samples samples{.ulp_max = 1, .linear = true};
+  static constexpr std::uint32_t saves_inputs = 0b01;
+  static constexpr std::uint32_t no_gradient = 0b01;
+  static constexpr bool first_is_condition = true;
+  static constexpr bool floating_only = true;
 
-  double p = 0.5;
+  double scale = 2;
 
   void infer(std::span<const Meta> in, Metas& out) const {
-    require_inputs(in, 2, 2);
-    require_floating(in[0], "dy");
-    require_shape(in[1], in[0].shape, "mask");
-    if (in[1].dtype != DType::boolean)
+    if (in[0].dtype != DType::boolean)
       throw Error(
           ErrorCode::dtype_mismatch,
-          "the mask is " + std::string(name_of(in[1].dtype)) + ", but must be bool")
-          .hint("give the second output of the forward op");
-    out.push_back(in[0]);
+          "the mask is " + std::string(name_of(in[0].dtype)) + ", but must be bool")
+          .hint("compare it, as in ne(mask, 0)");
+    const Meta& x = in.back();
+    require_floating(x, "input");
+    out.push_back({x.dtype, broadcast(in[0].shape, x.shape)});
   }
+  template <class M, class P>
+  P kernel(M mask, P x) const {
+    return select(mask, x * P(scale), P(0));
+  }
+  [[nodiscard]] double reference(double mask, double x) const { return mask != 0 ? x * scale : 0; }
   template <class V>
   Gradients vjp(const V& v) const {
     Gradients gradients(2);
-    gradients[0] = apply(*this, v.grad(), v.input(1));
+    gradients[1] = apply(*this, v.input(0), v.grad());
     return gradients;
   }
   template <class V>
   void fields(V& visit) {
-    visit.field("p", p);
+    visit.field("scale", scale);
   }
-  bool operator==(const DropoutBackward&) const = default;
+  bool operator==(const Dropout&) const = default;
 };
-
-template <class V>
-Gradients Dropout::vjp(const V& v) const {
-  if (!v.grad(0)) return Gradients(1);
-  return {apply(DropoutBackward{{}, p}, v.grad(0), v.output(1))};
-}
 
 /// torch.nn.functional.dropout; out of training, x itself.
 [[nodiscard]] inline Tensor dropout(const Operand& input, double p = 0.5, bool training = true) {
   const Tensor& x = checked_tensor(input, Dropout::name);
   if (!training && p >= 0 && p <= 1) return x;
-  Tensor outputs[2];
-  apply(make_op(Dropout{{}, p}), std::span<const Operand>(&input, 1), outputs);
-  return outputs[0];
+  DropoutMask draw;
+  draw.shape = x.shape();
+  draw.p = p;
+  const Tensor mask = apply(make_op(draw), x, input.where());
+  Dropout op;
+  op.scale = p < 1 ? 1 / (1 - p) : 0;
+  return apply(op, Operand(mask, input.where()), input);
 }
 
 }  // namespace troupe
