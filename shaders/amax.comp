@@ -11,7 +11,7 @@
 
 layout(constant_id = 4) const bool LEAST = false;
 
-BINDING(0, readonly, T, x)
+#include "element.glsl"
 BINDING(1, , Ordered, parts)
 BINDING(2, writeonly, T, y)
 
@@ -20,7 +20,7 @@ State join(State best, State other) {
   const bool better = LEAST ? other < best : other > best;
   return better && !is_nan(best) || is_nan(other) ? other : best;
 }
-State step(State state, uint k, uint r, uint at) { return join(state, Ordered(AT(x, at))); }
+State step(State state, uint k, uint r, uint at) { return join(state, Ordered(ELEMENT(at))); }
 State shuffled(State state, uint mask) { return ordered_xor(state, mask); }
 State part(uint i) { return AT(parts, i); }
 void store_part(uint i, State state) { AT(parts, i) = state; }

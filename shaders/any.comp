@@ -10,14 +10,14 @@
 
 layout(constant_id = 4) const bool ALL = false;
 
-BINDING(0, readonly, T, x)
+#include "element.glsl"
 BINDING(1, , uint, parts)
 BINDING(2, writeonly, uint8_t, y)
 
 State none() { return ALL ? 1u : 0u; }
 State join(State a, State b) { return ALL ? a & b : a | b; }
 State step(State state, uint k, uint r, uint at) {
-  return join(state, AT(x, at) != T(0) ? 1u : 0u);
+  return join(state, ELEMENT(at) != T(0) ? 1u : 0u);
 }
 State shuffled(State state, uint mask) { return subgroupShuffleXor(state, mask); }
 State part(uint i) { return AT(parts, i); }

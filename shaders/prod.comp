@@ -19,7 +19,7 @@ struct State {
 #endif
 #include "reduce.glsl"
 
-BINDING(0, readonly, T, x)
+#include "element.glsl"
 BINDING(1, , Wide, parts)  // two for each State of float32
 BINDING(2, writeonly, WIDE_ROUNDED, y)
 
@@ -58,7 +58,7 @@ State join(State a, State b) {
   }
   return State(product, clamp(exponent, -exponent_most, exponent_most));
 }
-State step(State state, uint k, uint r, uint at) { return join(state, of_float(AT(x, at))); }
+State step(State state, uint k, uint r, uint at) { return join(state, of_float(ELEMENT(at))); }
 State shuffled(State state, uint mask) {
   return State(
       subgroupShuffleXor(state.mantissa, mask), subgroupShuffleXor(state.exponent, mask));
@@ -80,7 +80,7 @@ void finish(uint k, State state) {
 #else
 
 State none() { return State(1); }
-State step(State state, uint k, uint r, uint at) { return state * State(AT(x, at)); }
+State step(State state, uint k, uint r, uint at) { return state * State(ELEMENT(at)); }
 State join(State a, State b) { return a * b; }
 State shuffled(State state, uint mask) { return wide_xor(state, mask); }
 State part(uint i) { return AT(parts, i); }

@@ -16,9 +16,14 @@ layout(constant_id = 1) const bool TOGETHER = true;
 layout(constant_id = 2) const bool FROM_PARTS = false;
 layout(constant_id = 3) const bool TO_PARTS = false;
 
+// Of a shader that is varied at run time.
+#ifndef MORE_PARAMS
+#define MORE_PARAMS
+#endif
+
 // kept = outer · middle · inner; folded = first · second, or the number of parts.
 PARAMS(uint kept; uint folded; uint segments; uint first; uint middle; uint second; uint inner;
-       NUMBER_PARAM(factor))
+       NUMBER_PARAM(factor) MORE_PARAMS)
 
 State none();
 // Takes in element r of group k, which lies at place `at` of the input.

@@ -12,7 +12,7 @@
 layout(constant_id = 4) const bool CENTRED = false;  // (x − mean)² are added
 layout(constant_id = 5) const uint RESULT = 0;       // 0: a number, 1: its root, 2: a mean's parts
 
-BINDING(0, readonly, T, x)
+#include "element.glsl"
 BINDING(1, , Wide, parts)
 BINDING(2, , Wide, means)
 BINDING(3, writeonly, WIDE_ROUNDED, y)
@@ -22,16 +22,16 @@ State step(State state, uint k, uint r, uint at) {
 #ifdef DTYPE_float32
   if (CENTRED) {
     const vec2 mean = AT(means, k);
-    precise float d = (AT(x, at) - mean.x) - mean.y;
+    precise float d = (ELEMENT(at) - mean.x) - mean.y;
     return wide_add(state, d * d);
   }
 #elif defined(DTYPE_float64)
   if (CENTRED) {
-    const double d = AT(x, at) - AT(means, k);
+    const double d = ELEMENT(at) - AT(means, k);
     return state + d * d;
   }
 #endif
-  return wide_add(state, AT(x, at));
+  return wide_add(state, ELEMENT(at));
 }
 State join(State a, State b) { return wide_join(a, b); }
 State shuffled(State state, uint mask) { return wide_xor(state, mask); }

@@ -199,6 +199,26 @@ void program_tiny_ops(benchmark::State& state) {
   per_op(state, "us_per_op", 1e6);
 }
 
+/// A loss of four million elements and its sum, as one dispatch or as two.
+void program_fold(benchmark::State& state, bool joined) {
+  Machine& machine = Machine::of(1);
+  const Scope scope(machine.system, machine.gpu);
+  const Meta meta{DType::float32, {4096, 1024}};
+  const Meta metas[] = {meta, meta};
+  const Tensor inputs[] = {rand(meta.shape), rand(meta.shape)};
+  Program program = Program::capture(
+      [](std::span<const Tensor> in) -> std::vector<Tensor> {
+        return {sum(square(in[0] - in[1]))};
+      },
+      metas,
+      {.passes = joined ? Passes::all() : Passes::all().without(Pass::reductions)});
+  const auto once = [&] { (void)program.run(inputs)[0].item(); };
+  settle("fold", once);
+  for (auto _ : state) once();
+  state.counters["GB/s"] = benchmark::Counter(
+      2e-9 * static_cast<double>(meta.bytes()), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 /// What the calling thread spends on a recorded call, sending it to the queue included; not what
 /// the device spends.
 void recorded_op_host(benchmark::State& state) {
@@ -382,6 +402,10 @@ void register_all(bool software) {
         "GB/s");
   }
   add("program_tiny_ops", program_tiny_ops)->Unit(benchmark::kMicrosecond);
+  for (const bool joined : {true, false})
+    add(joined ? "program_fold/joined" : "program_fold/apart", [=](benchmark::State& state) {
+      program_fold(state, joined);
+    })->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("recorded_op_host", recorded_op_host)
       ->UseManualTime()
       ->Unit(benchmark::kMicrosecond);

@@ -1,3 +1,4 @@
+#include "chain.hpp"
 #include "fold.hpp"
 
 #include <troupe/tensor/ops/all.hpp>
@@ -13,27 +14,28 @@ namespace {
 void encode_choice(
     Encoder& encoder,
     const ShaderByDType& shaders,
-    const Dims& axes,
+    const FoldInput& input,
     bool other,
     std::uint32_t part_unit) {
-  const DType dtype = encoder.in(0)->dtype();
-  const Shader& shader = encoder.shader(shaders, dtype);
-  if (encoder.out(0)->meta().elements() == 0) return;
-  const FoldInput input(encoder, encoder.in(0), axes);
+  const ChainShader elements(encoder, encoder.shader(shaders, input.dtype), input);
   FoldEncoder(encoder, input.shape)
-      .run(shader, {other ? 1U : 0U, 0}, part_unit, 1, [&](const Operand& parts) {
-        return std::array{read(input.x), parts, write(encoder.out(0))};
+      .split(elements.split())
+      .run(elements.shader(), {other ? 1U : 0U, 0}, part_unit, 1, [&](const Operand& parts) {
+        return elements.operands({parts, write(encoder.out(0))});
       });
 }
 
 void encode_extreme(Encoder& encoder, const Dims& axes, bool least) {
   static const ShaderByDType shaders("amax");
-  encode_choice(encoder, shaders, axes, least, size_of(encoder.in(0)->dtype()) == 8 ? 8 : 4);
+  if (encoder.out(0)->meta().elements() == 0) return;
+  const FoldInput input(encoder, axes);
+  encode_choice(encoder, shaders, input, least, size_of(input.dtype) == 8 ? 8 : 4);
 }
 
 void encode_truth(Encoder& encoder, const Dims& axes, bool all) {
   static const ShaderByDType shaders("any");
-  encode_choice(encoder, shaders, axes, all, 4);
+  if (encoder.out(0)->meta().elements() == 0) return;
+  encode_choice(encoder, shaders, FoldInput(encoder, axes), all, 4);
 }
 
 }  // namespace

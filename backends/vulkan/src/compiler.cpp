@@ -30,14 +30,14 @@ const Shader& Compiler::compile(
   return find_or_make(name, bindings, text, [&] { return spirv_of("#version 460\n" + text); });
 }
 
-const Shader& Compiler::compile_with_epilogue(
-    const Shader& shader, std::uint32_t more_bindings, const std::string& epilogue) {
+const Shader& Compiler::compile_varied(const Shader& shader, const Variation& variation) {
   const std::string file = std::string(shader.name) + ".comp";
   const std::string defines = defines_of_dtype(shader.variant) +
                               (context_.options.descriptors ? "#define TROUPE_DESCRIPTORS\n" : "") +
-                              "#define MORE_BINDINGS " + std::to_string(more_bindings) + "\n";
+                              define("MORE_BINDINGS", std::to_string(variation.more_bindings)) +
+                              define("MORE_PARAMS", variation.more_params);
   const auto read = [&](const std::string& name) {
-    if (name == "epilogue.glsl") return Included{true, epilogue};
+    if (name == variation.file) return Included{true, variation.text};
     const std::string_view text = shader_text(name);
     return Included{!text.empty(), std::string(text)};
   };
@@ -50,8 +50,8 @@ const Shader& Compiler::compile_with_epilogue(
   }();
   return find_or_make(
       std::string(shader.name),
-      shader.bindings + more_bindings,
-      file + std::to_string(folder) + defines + epilogue,
+      shader.bindings + variation.more_bindings,
+      file + std::to_string(folder) + defines + variation.text,
       [&] { return spirv_of(std::string(shader_text(file)), defines, read); });
 }
 

@@ -31,10 +31,14 @@ class Compiler {
   ///              Throws `internal` where it does not compile: we wrote it.
   [[nodiscard]] const Shader& compile(
       const std::string& name, std::uint32_t bindings, const std::string& text);
-  /// A shader of the table with another text in the place of shaders/epilogue.glsl, which declares
-  /// `more_bindings`.
-  [[nodiscard]] const Shader& compile_with_epilogue(
-      const Shader& shader, std::uint32_t more_bindings, const std::string& epilogue);
+  /// What a shader of the table becomes another one by.
+  struct Variation {
+    std::string_view file;  ///< of the folder shaders/, which the shader includes
+    std::string text;       ///< in its place
+    std::uint32_t more_bindings = 0;
+    std::string_view more_params = "";  ///< where the shader's PARAMS end with MORE_PARAMS
+  };
+  [[nodiscard]] const Shader& compile_varied(const Shader& shader, const Variation& variation);
   [[nodiscard]] std::uint64_t compiled() const noexcept { return compiled_; }
 
  private:

@@ -49,8 +49,13 @@ std::uint64_t reach(const ValueBody& value) noexcept {
   return static_cast<std::uint64_t>(last + 1) * size_of(value.dtype());
 }
 
-Encoder::Encoder(VulkanDevice& device, const Launch& launch, Sink& sink, const Epilogue* epilogue)
-    : device_(device), launch_(launch), sink_(sink), epilogue_(epilogue) {
+Encoder::Encoder(
+    VulkanDevice& device,
+    const Launch& launch,
+    Sink& sink,
+    const Epilogue* epilogue,
+    const FoldedChain* chain)
+    : device_(device), launch_(launch), sink_(sink), epilogue_(epilogue), chain_(chain) {
   // Before any size becomes a number of 32 bits.
   for (const std::span<const Value> values : {launch.inputs, launch.outputs})
     for (const Value& value : values) {

@@ -17,6 +17,7 @@ namespace troupe::vulkan {
 
 class VulkanDevice;
 struct Epilogue;
+struct FoldedChain;
 
 /// A tensor as a shader's binding: its elements from the first on.
 struct Operand {
@@ -51,8 +52,13 @@ class Encoder {
   /// Throws `unsupported` for a tensor of more elements than kernels count, 2^31.
   ///
   /// @param epilogue  of a fused op: what its head, the launch, ends with
+  /// @param chain     of a fused op: what its fold, the launch, takes in
   Encoder(
-      VulkanDevice& device, const Launch& launch, Sink& sink, const Epilogue* epilogue = nullptr);
+      VulkanDevice& device,
+      const Launch& launch,
+      Sink& sink,
+      const Epilogue* epilogue = nullptr,
+      const FoldedChain* chain = nullptr);
 
   [[nodiscard]] VulkanDevice& device() const noexcept { return device_; }
   [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
@@ -63,6 +69,8 @@ class Encoder {
   [[nodiscard]] std::size_t inputs() const noexcept { return launch_.inputs.size(); }
   /// Null for none; only heads that the device said yes to get one.
   [[nodiscard]] const Epilogue* epilogue() const noexcept { return epilogue_; }
+  /// The same of folds: what makes the elements that they take in.
+  [[nodiscard]] const FoldedChain* chain() const noexcept { return chain_; }
 
   /// The value itself if it lies in row-major order without gaps; else a copy that does.
   [[nodiscard]] Value contiguous(const Value& value);
@@ -160,6 +168,7 @@ class Encoder {
   const Launch& launch_;
   Sink& sink_;
   const Epilogue* epilogue_;
+  const FoldedChain* chain_;
 };
 
 /// The kernel of one op: encodes a launch. Each structured op has one, in a file of its name.

@@ -73,10 +73,11 @@ EpilogueShader::EpilogueShader(
   SegmentSteps steps(encoder, segment, used);
   if (steps.result(0) != product->dtype()) misfit("an epilogue's result has another dtype");
   const DType other_dtype = other_ ? other_->dtype() : product->dtype();
-  shader_ = &device.compiler().compile_with_epilogue(
+  shader_ = &device.compiler().compile_varied(
       shader,
-      other_ ? 1 : 0,
-      text_of(std::move(steps), product->dtype(), other_dtype, shader.bindings, place));
+      {"epilogue.glsl",
+       text_of(std::move(steps), product->dtype(), other_dtype, shader.bindings, place),
+       other_ ? 1U : 0U});
   device.epilogue_shaders().add(segment, used, form, *shader_);
 }
 

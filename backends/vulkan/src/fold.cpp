@@ -1,5 +1,7 @@
 #include "fold.hpp"
 
+#include "chain.hpp"
+
 #include <algorithm>
 
 namespace troupe::vulkan {
@@ -59,7 +61,7 @@ FoldShape FoldShape::of(const Shape& shape, const Dims& axes) {
 }
 
 FoldInput::FoldInput(Encoder& encoder, const Value& given, const Dims& axes)
-    : shape(FoldShape::of(given->shape(), axes)) {
+    : shape(FoldShape::of(given->shape(), axes)), dtype(given->dtype()) {
   if (!shape.reordered) {
     x = encoder.contiguous(given);
     return;
@@ -76,6 +78,12 @@ FoldInput::FoldInput(Encoder& encoder, const Value& given, const Dims& axes)
     }
   x = encoder.contiguous(ValueBody::view(given, meta, strides, given->offset()));
 }
+
+FoldInput::FoldInput(Encoder& encoder, const Dims& axes)
+    : FoldInput(
+          encoder.chain()
+              ? FoldInput({}, FoldShape::of(encoder.chain()->shape, axes), encoder.chain()->dtype)
+              : FoldInput(encoder, encoder.in(0), axes)) {}
 
 FoldEncoder::Cut FoldEncoder::cut() const {
   const std::uint32_t kept = std::max(shape_.kept(), 1U);
@@ -101,6 +109,7 @@ void FoldEncoder::dispatch(
   const struct {
     std::uint32_t kept, folded, segments, first, middle, second, inner;
     Number factor;
+    Divisor split;
   } params{
       shape_.kept(),
       pass.folded,
@@ -109,7 +118,8 @@ void FoldEncoder::dispatch(
       shape_.middle,
       shape_.second,
       shape_.inner,
-      factor_};
+      factor_,
+      split_};
   const std::uint32_t all_constants[] = {
       pass.cut.group,
       pass.cut.together,

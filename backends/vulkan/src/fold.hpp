@@ -1,11 +1,13 @@
 #pragma once
 
+#include "divisor.hpp"
 #include "encoder.hpp"
 #include "number.hpp"
 
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace troupe::vulkan {
 
@@ -30,9 +32,16 @@ struct FoldShape {
 class FoldInput {
  public:
   FoldInput(Encoder& encoder, const Value& x, const Dims& axes);
+  /// The launch's input, or what a chain makes of it.
+  FoldInput(Encoder& encoder, const Dims& axes);
 
-  Value x;
+  Value x;  ///< null: a chain makes the elements
   FoldShape shape;
+  DType dtype;
+
+ private:
+  FoldInput(Value x, const FoldShape& shape, DType dtype) noexcept
+      : x(std::move(x)), shape(shape), dtype(dtype) {}
 };
 
 /// Encodes a fold by a shader made with shaders/reduce.glsl: one dispatch, or, where there is not
@@ -47,11 +56,16 @@ class FoldEncoder {
     factor_ = number;
     return *this;
   }
+  /// For a shader that a chain makes the elements of.
+  FoldEncoder& split(Divisor number) noexcept {
+    split_ = number;
+    return *this;
+  }
 
   /// @param constants   for constant_id 4 and 5
   /// @param part_unit   bytes of an element of the shader's binding of parts
   /// @param part_units  elements there for each part
-  /// @param bind        called with the operand for that binding, gives an array of all of them
+  /// @param bind        called with the operand for that binding, gives all of them in a row
   template <class Bind>
   void run(
       const Shader& shader,
@@ -61,24 +75,19 @@ class FoldEncoder {
       const Bind& bind) {
     const Cut cut = this->cut();
     if (cut.segments == 1) {
-      dispatch(shader, constants, {cut, shape_.folded(), 1, false, false}, bind(encoder_.unused()));
+      const auto operands = bind(encoder_.unused());
+      dispatch(shader, constants, {cut, shape_.folded(), 1, false, false}, operands);
       return;
     }
     const Value parts = encoder_.scratch(
         DType::uint8,
         {static_cast<std::int64_t>(shape_.kept()) * cut.segments,
          static_cast<std::int64_t>(part_unit) * part_units});
-    dispatch(
-        shader,
-        constants,
-        {cut, shape_.folded(), cut.segments, false, true},
-        bind(write(parts, part_unit)));
+    const auto to_parts = bind(write(parts, part_unit));
+    dispatch(shader, constants, {cut, shape_.folded(), cut.segments, false, true}, to_parts);
     const Cut joined{true, 1, encoder_.fold_group(cut.segments)};
-    dispatch(
-        shader,
-        constants,
-        {joined, cut.segments, 1, true, false},
-        bind(encoder_.unwritten(parts, part_unit)));
+    const auto from_parts = bind(encoder_.unwritten(parts, part_unit));
+    dispatch(shader, constants, {joined, cut.segments, 1, true, false}, from_parts);
   }
 
  private:
@@ -100,18 +109,11 @@ class FoldEncoder {
       std::array<std::uint32_t, 2> constants,
       const Pass& pass,
       std::span<const Operand> operands);
-  template <std::size_t Count>
-  void dispatch(
-      const Shader& shader,
-      std::array<std::uint32_t, 2> constants,
-      const Pass& pass,
-      const std::array<Operand, Count>& operands) {
-    dispatch(shader, constants, pass, std::span<const Operand>(operands));
-  }
 
   Encoder& encoder_;
   FoldShape shape_;
   Number factor_;
+  Divisor split_;
 };
 
 }  // namespace troupe::vulkan

@@ -1,3 +1,4 @@
+#include "chain.hpp"
 #include "sum_fold.hpp"
 
 #include <troupe/tensor/ops/mean.hpp>
@@ -18,8 +19,8 @@ void encode_sum(
     SumResult result,
     const Value& y) {
   static const ShaderByDType shaders("sum");
-  const DType dtype = input.x->dtype();
-  const Shader& shader = encoder.shader(shaders, dtype);
+  const DType dtype = input.dtype;
+  const ChainShader elements(encoder, encoder.shader(shaders, dtype), input);
   // Centred squares read the means, and a wide result is one: never both.
   const Operand at_means = means                       ? encoder.unwritten(means, wide_bytes)
                            : result == SumResult::wide ? write(y, wide_bytes)
@@ -27,41 +28,48 @@ void encode_sum(
   const Operand at_y = result == SumResult::wide ? encoder.unused() : write(y);
   FoldEncoder(encoder, input.shape)
       .factor(Number::of(dtype, dtype == DType::float64 ? divisor : 1 / divisor))
+      .split(elements.split())
       .run(
-          shader,
+          elements.shader(),
           {means ? 1U : 0U, static_cast<std::uint32_t>(result)},
           wide_bytes,
           1,
           [&](const Operand& parts) {
-            return std::array{read(input.x), parts, at_means, at_y};
+            return elements.operands({parts, at_means, at_y});
           });
 }
 
 template <>
 void Kernel<Sum>::encode(Encoder& encoder, const Sum& op) {
   if (encoder.out(0)->meta().elements() == 0) return;
-  const FoldInput input(encoder, encoder.in(0), op.axes);
+  const FoldInput input(encoder, op.axes);
   encode_sum(encoder, input, 1, {}, SumResult::number, encoder.out(0));
 }
 
 template <>
 void Kernel<Mean>::encode(Encoder& encoder, const Mean& op) {
   if (encoder.out(0)->meta().elements() == 0) return;
-  const FoldInput input(encoder, encoder.in(0), op.axes);
+  const FoldInput input(encoder, op.axes);
   encode_sum(encoder, input, input.shape.folded(), {}, SumResult::number, encoder.out(0));
 }
 
 template <>
 void Kernel<Prod>::encode(Encoder& encoder, const Prod& op) {
   static const ShaderByDType shaders("prod");
-  const DType dtype = encoder.in(0)->dtype();
-  const Shader& shader = encoder.shader(shaders, dtype);
   if (encoder.out(0)->meta().elements() == 0) return;
-  const FoldInput input(encoder, encoder.in(0), op.axes);
+  const FoldInput input(encoder, op.axes);
+  const DType dtype = input.dtype;
+  const ChainShader elements(encoder, encoder.shader(shaders, dtype), input);
   FoldEncoder(encoder, input.shape)
-      .run(shader, {}, wide_bytes, dtype == DType::float32 ? 2 : 1, [&](const Operand& parts) {
-        return std::array{read(input.x), parts, write(encoder.out(0))};
-      });
+      .split(elements.split())
+      .run(
+          elements.shader(),
+          {},
+          wide_bytes,
+          dtype == DType::float32 ? 2 : 1,
+          [&](const Operand& parts) {
+            return elements.operands({parts, write(encoder.out(0))});
+          });
 }
 
 }  // namespace troupe::vulkan

@@ -298,6 +298,12 @@ bool VulkanDevice::can_end_with(
   return !fused.reshapes_head && has_room_for(fused, inputs, result);
 }
 
+bool VulkanDevice::can_fold(
+    const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept {
+  const bool software = context_->info.software && !context_->options.gpu_kernels;
+  return has_room_for_chain(fused, inputs, folded, software);
+}
+
 void VulkanDevice::encode(const Launch& launch, Sink& sink) {
   if (launch.op->info().family == OpFamily::fused) return encode_fused(*this, launch, sink);
   Encoder encoder(*this, launch, sink);

@@ -49,6 +49,8 @@ class VulkanDevice final : public Device {
   [[nodiscard]] bool can_fuse(const OpInstance& op, DType dtype) const noexcept override;
   [[nodiscard]] bool can_end_with(
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
+  [[nodiscard]] bool can_fold(
+      const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept override;
   /// Makes dispatches of a launch.
   void encode(const Launch& launch, Sink& sink);
   /// The same for an op that is not fused.
@@ -69,6 +71,7 @@ class VulkanDevice final : public Device {
   [[nodiscard]] Queue& queue() noexcept { return *queue_; }
   [[nodiscard]] SegmentShaders& segment_shaders() noexcept { return segments_; }
   [[nodiscard]] SegmentShaders& epilogue_shaders() noexcept { return epilogues_; }
+  [[nodiscard]] SegmentShaders& chain_shaders() noexcept { return chains_; }
   [[nodiscard]] Tuner& tuner() noexcept { return *tuner_; }
   [[nodiscard]] Trials& trials() noexcept { return *trials_; }
   [[nodiscard]] const Value& fault() const noexcept { return fault_; }
@@ -104,6 +107,7 @@ class VulkanDevice final : public Device {
   std::unique_ptr<Pipelines> pipelines_;
   SegmentShaders segments_;
   SegmentShaders epilogues_;
+  SegmentShaders chains_;
   std::array<EncodeFunction, own_ids_max> kernels_{};
   std::unique_ptr<Tuner> tuner_;
   std::unique_ptr<Trials> trials_;
