@@ -1,5 +1,6 @@
 // y = the largest element of each window, the first of equal ones; NaN is the largest of all; and
-// its place in the window.
+// its place in the window. With relu, y is at least 0, and where it is 0 there is no place. Takes
+// constant_id 8 and 9.
 //
 // variants: float32 float64
 #version 460
@@ -7,6 +8,9 @@
 #define BINDINGS 4
 #include "troupe.glsl"
 #include "max_pool2d.glsl"
+
+layout(constant_id = 8) const bool relu = false;
+layout(constant_id = 9) const bool keeps_places = true;
 
 BINDING(0, readonly, T, x)
 BINDING(1, writeonly, T, y)
@@ -54,7 +58,14 @@ void main() {
       }
     }
   }
+  if (relu) {
+    const bool nan = is_nan_bits(most);
+    if (nan || most <= T(0)) where = window_size;
+    // As t_max does it: a zero keeps its sign.
+    if (!nan && most < T(0)) most = T(0);
+  }
   AT(y, i) = most;
+  if (!keeps_places) return;
   if (wide_places)
     AT(places_wide, i) = where;
   else

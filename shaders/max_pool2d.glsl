@@ -11,6 +11,8 @@ layout(constant_id = 4) const int stride_0 = 1;
 layout(constant_id = 5) const int stride_1 = 1;
 layout(constant_id = 6) const int dilation_0 = 1;
 layout(constant_id = 7) const int dilation_1 = 1;
+// Elements of a window; as a place, none.
+const int window_size = kernel_0 * kernel_1;
 int kernel(int axis) { return axis == 0 ? kernel_0 : kernel_1; }
 int stride(int axis) { return axis == 0 ? stride_0 : stride_1; }
 int dilation(int axis) { return axis == 0 ? dilation_0 : dilation_1; }

@@ -1,4 +1,4 @@
-// y = of each window the element at a given place; 0 for a place in the padding.
+// y = of each window the element at a given place; 0 for a place in the padding and for none.
 //
 // variants: float32 float64
 #version 460
@@ -19,7 +19,7 @@ void main() {
   const int place = PLACE(places, i);
   const int h = window.top + place / kernel_1 * dilation_0;
   const int w = window.left + place % kernel_1 * dilation_1;
-  const bool inside = h >= 0 && h < size(0) && w >= 0 && w < size(1);
+  const bool inside = place < window_size && h >= 0 && h < size(0) && w >= 0 && w < size(1);
   T element = T(0);
   if (inside) element = AT(x, window.plane * plane_size() + uint(h * size(1) + w));
   AT(y, i) = element;

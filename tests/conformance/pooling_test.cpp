@@ -10,11 +10,12 @@ using namespace troupe::conformance;
 
 namespace {
 
-/// Distinct numbers in a random order: no maximum is near another, where no derivative exists.
+/// Distinct numbers in a random order: no maximum is near another, or 0, where no derivative
+/// exists.
 Input distinct(Generator& random, const Shape& shape) {
   Input input = draw(random, shape);
   for (std::int64_t i = 0; i < input.elements.size(); ++i)
-    input.elements[i] = static_cast<float>(0.125 * static_cast<double>(i) - 2);
+    input.elements[i] = static_cast<float>(0.125 * static_cast<double>(i) - 2.0625);
   std::shuffle(input.elements.data.begin(), input.elements.data.end(), random);
   return input;
 }
@@ -62,18 +63,14 @@ TEST_CASE("max_pool2d takes the largest of each window", "[conformance]") {
            {{2, 5, 4}, {3, 2}, {1, 2}, {1, 0}, false},
            {{1, 1, 5, 6}, {3}, {2}, {1}, true}}) {
     Case test{"max_pool2d " + to_string(choice.x), {distinct(random, choice.x)}};
-    test.call = [choice](std::span<const Tensor> in) {
-      return std::vector{
-          max_pool2d(in[0], choice.kernel, choice.stride, choice.padding, {1}, choice.ceil_mode)};
-    };
-    test.reference = [choice](std::span<const Doubles> in) {
-      const Dims kernel = pair_of(choice.kernel);
-      const Dims stride = choice.stride.empty() ? kernel : pair_of(choice.stride);
-      const Dims padding = pair_of(choice.padding);
-      const MaxPool2dRule rule{{}, kernel, stride, padding, {1, 1}, choice.ceil_mode};
+    const Dims kernel = pair_of(choice.kernel);
+    const Dims stride = choice.stride.empty() ? kernel : pair_of(choice.stride);
+    const Dims padding = pair_of(choice.padding);
+    const MaxPool2dRule rule{{}, kernel, stride, padding, {1, 1}, choice.ceil_mode};
+    const auto reference = [=](const Doubles& x, double least) {
       const std::size_t r = choice.x.size() - 2;
       return std::vector{folded(
-          in[0],
+          x,
           rule.pooled({DType::float64, choice.x}),
           [&](std::size_t axis, std::int64_t place) {
             const std::int64_t begin = place * stride[axis] - padding[axis];
@@ -82,13 +79,38 @@ TEST_CASE("max_pool2d takes the largest of each window", "[conformance]") {
                 std::min(begin + kernel[axis], choice.x[r + axis]),
                 1};
           },
-          [](const std::vector<double>& seen, std::int64_t) {
-            return *std::max_element(seen.begin(), seen.end());
+          [=](const std::vector<double>& seen, std::int64_t) {
+            return std::max(*std::max_element(seen.begin(), seen.end()), least);
           })};
+    };
+    test.call = [choice](std::span<const Tensor> in) {
+      return std::vector{
+          max_pool2d(in[0], choice.kernel, choice.stride, choice.padding, {1}, choice.ceil_mode)};
+    };
+    test.reference = [reference](std::span<const Doubles> in) {
+      return reference(in[0], -INFINITY);
     };
     test.ulp_max = 0;
     test.linear = true;
     CHECK(check(test) == "");
+
+    // What the compiler of programs makes of it.
+    for (const bool relu : {false, true})
+      for (const bool places : {false, true}) {
+        test.name = "max_pool2d " + to_string(choice.x) + (relu ? " with relu" : "") +
+                    (places ? "" : " without places");
+        test.call = [=](std::span<const Tensor> in) {
+          if (!places) return std::vector{apply(MaxPool2dValues{rule, relu}, in[0])};
+          const Operand x(in[0]);
+          Tensor outputs[2];
+          apply(make_op(MaxPool2d{rule, relu}), std::span<const Operand>(&x, 1), outputs);
+          return std::vector{outputs[0]};
+        };
+        test.reference = [=](std::span<const Doubles> in) {
+          return reference(in[0], relu ? 0 : -INFINITY);
+        };
+        CHECK(check(test) == "");
+      }
   }
 }
 

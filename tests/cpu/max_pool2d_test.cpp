@@ -29,7 +29,7 @@ void for_each_look(
   }
 }
 
-Samples pooled(const MaxPool2dRule& rule, const Sample& x) {
+Samples pooled(const MaxPool2dRule& rule, const Sample& x, bool relu = false) {
   const Shape out = rule.pooled({DType::float64, x.meta.shape});
   Sample y = sample_of(out);
   Sample places = sample_of(out);
@@ -41,6 +41,11 @@ Samples pooled(const MaxPool2dRule& rule, const Sample& x) {
     y[o] = x[at];
     places[o] = static_cast<double>(k);
   });
+  for (std::int64_t o = 0; relu && o < elements_in(out); ++o) {
+    if (y[o] > 0) continue;
+    if (!std::isnan(y[o])) y[o] = 0;
+    places[o] = static_cast<double>(rule.window_size());
+  }
   return {y, places};
 }
 
@@ -53,6 +58,8 @@ const std::vector<Case> cases{
     {{2, 3, 26, 26}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
     {{1, 2, 11, 11}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
     {{3, 4, 5}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{3, 5, 5, 7}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
+    {{1, 3, 14, 14}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
     {{1, 1, 64, 67}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
     {{40, 8, 16, 16}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
     {{2, 3, 2, 2}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}},
@@ -60,6 +67,7 @@ const std::vector<Case> cases{
     {{2, 3, 7, 9}, {{}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, false}},
     {{1, 3, 12, 9}, {{}, {3, 2}, {1, 3}, {1, 0}, {2, 1}, true}},
     {{1, 2, 20, 20}, {{}, {17, 16}, {1, 2}, {8, 8}, {1, 1}, false}},
+    {{1, 2, 18, 17}, {{}, {16, 16}, {1, 1}, {0, 0}, {1, 1}, false}},
     {{0, 2, 4, 4}, {{}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false}}};
 
 }  // namespace
@@ -75,12 +83,20 @@ TEST_CASE("max_pool2d finds the largest element and its place", "[cpu]") {
       x[1] = x[5] = NAN;
       x[2] = x[3] = -INFINITY;
     }
-    CHECK(
-        check_op(
-            MaxPool2d{c.rule},
-            {x},
-            [&](const Samples& in) { return pooled(c.rule, in[0]); },
-            {0, 0}) == "");
+    for (const bool relu : {false, true}) {
+      CHECK(
+          check_op(
+              MaxPool2d{c.rule, relu},
+              {x},
+              [&](const Samples& in) { return pooled(c.rule, in[0], relu); },
+              {0, 0}) == "");
+      CHECK(
+          check_op(
+              MaxPool2dValues{c.rule, relu},
+              {x},
+              [&](const Samples& in) { return Samples{pooled(c.rule, in[0], relu)[0]}; },
+              {0, 0}) == "");
+    }
   }
 }
 
@@ -89,8 +105,8 @@ TEST_CASE("max_pool2d's gradient goes where the maximum was, and back", "[cpu]")
   for (const Case& c : cases) {
     CAPTURE(to_string(c.input), to_string(c.rule.kernel_size));
     const Sample x = draw_sample(random, c.input);
-    Sample places = pooled(c.rule, x)[1];
-    places.meta.dtype = c.rule.index_dtype();
+    Sample places = pooled(c.rule, x, true)[1];
+    places.meta.dtype = c.rule.index_dtype(true);
     const Sample dy = draw_sample(random, places.meta.shape);
     CHECK(check_op(MaxPool2dBackward{c.rule, c.input}, {dy, places}, [&](const Samples& in) {
             Sample dx = sample_of(c.input);
@@ -103,7 +119,7 @@ TEST_CASE("max_pool2d's gradient goes where the maximum was, and back", "[cpu]")
         check_op(
             MaxPool2dTake{c.rule},
             {x, places},
-            [&](const Samples& in) { return Samples{pooled(c.rule, in[0])[0]}; },
+            [&](const Samples& in) { return Samples{pooled(c.rule, in[0], true)[0]}; },
             {0, 0}) == "");
   }
 }

@@ -28,6 +28,11 @@ class Finder {
       for (const Graph::Cell cell : graph.ops[o].inputs) readers_[cell].push_back(o);
   }
 
+  /// Whether an op reads a cell, or the program hands it out.
+  [[nodiscard]] bool is_read(Graph::Cell cell) const {
+    return kept_[cell] || !readers_[cell].empty();
+  }
+
   /// The pattern that begins at an op, if nothing else reads what is inside of it.
   [[nodiscard]] std::optional<Pattern> at(std::uint32_t number) const {
     Pattern found;
@@ -68,36 +73,56 @@ class Finder {
   std::vector<std::vector<std::uint32_t>> readers_;  // of each cell
 };
 
+/// A pooling's rule, whichever op it is.
+const MaxPool2dRule& rule_of(const Graph::Op& op) {
+  return *static_cast<const MaxPool2dRule*>(op.op->attributes());
+}
+
+/// Has an op do what another one did too.
+void take_over(Graph::Op& op, const Graph::Op& other) {
+  op.nodes.insert(op.nodes.end(), other.nodes.begin(), other.nodes.end());
+}
+
+/// Makes a pooling whose places nobody reads one that keeps none.
+void drop_places(Graph::Op& pooling, bool relu) {
+  pooling.op = make_op(MaxPool2dValues{rule_of(pooling), relu});
+  pooling.outputs.pop_back();
+}
+
 }  // namespace
 
 // The largest of some numbers, made 0 if it is negative, is the largest of them each made so. On
-// the way back a window's gradient goes to its maximum and is 0 unless that is positive; which of
-// several zeros would have been the place of the maximum matters to nobody.
-void move_activations_behind_pooling(Graph& graph) {
+// the way back a window's gradient goes to its maximum, and nowhere unless that is positive; which
+// of several zeros would have been the place of the maximum matters to nobody.
+void join_activations_with_pooling(Graph& graph) {
   const Finder finder(graph);
   std::vector<Pattern> found;
   for (std::uint32_t o = 0; o < graph.ops.size(); ++o)
     if (const auto pattern = finder.at(o)) found.push_back(*pattern);
+  std::vector<bool> gone(graph.ops.size());
   for (const Pattern& pattern : found) {
-    Graph::Op& activation = graph.ops[pattern.activation];
+    const Graph::Op& activation = graph.ops[pattern.activation];
     Graph::Op& pooling = graph.ops[pattern.pooling];
-    const Graph::Cell pooled = pooling.outputs[0];
-    const Graph::Cell before = graph.add_cell(graph.metas[pooled]);
     pooling.inputs[0] = activation.inputs[0];
-    pooling.outputs[0] = before;
-    activation.inputs[0] = before;
-    activation.outputs[0] = pooled;
-    if (pattern.pooling_backward == no_op) continue;
+    take_over(pooling, activation);
+    gone[pattern.activation] = true;
+    if (pattern.pooling_backward == no_op) {
+      drop_places(pooling, true);
+      continue;
+    }
+    const MaxPool2d joined{rule_of(pooling), true};
+    pooling.op = make_op(joined);
+    graph.metas[pooling.outputs[1]].dtype = joined.index_dtype(true);
     Graph::Op& pooling_backward = graph.ops[pattern.pooling_backward];
-    Graph::Op& activation_backward = graph.ops[pattern.activation_backward];
-    const Graph::Cell gradient = pooling_backward.inputs[0];
-    const Graph::Cell masked = graph.add_cell(graph.metas[gradient]);
-    activation_backward.inputs = {pooled, gradient};
-    pooling_backward.inputs[0] = masked;
+    const Graph::Op& activation_backward = graph.ops[pattern.activation_backward];
     pooling_backward.outputs[0] = activation_backward.outputs[0];
-    activation_backward.outputs[0] = masked;
+    take_over(pooling_backward, activation_backward);
+    gone[pattern.activation_backward] = true;
   }
-  if (!found.empty()) sort_ops(graph);
+  for (Graph::Op& op : graph.ops)
+    if (op.info().id == MaxPool2d::id && !finder.is_read(op.outputs[1]))
+      drop_places(op, static_cast<const MaxPool2d*>(op.op->attributes())->relu);
+  erase_ops(graph, gone);
 }
 
 }  // namespace troupe

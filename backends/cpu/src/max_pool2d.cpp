@@ -12,7 +12,7 @@
 namespace troupe::cpu {
 namespace {
 
-/// What the chunks of the three kernels need to know.
+/// What the chunks of the kernels need to know.
 struct Windows {
   std::int64_t height, width;  ///< of an input plane
   std::int64_t out_height, out_width;
@@ -31,8 +31,9 @@ struct Windows {
   }
 
   /// Where the place `k` of the window at output (i, j) lies in its input plane; −1 for the
-  /// padding.
+  /// padding, and for none.
   [[nodiscard]] std::int64_t input_of(std::int64_t i, std::int64_t j, std::int64_t k) const {
+    if (k == rule.window_size()) return -1;
     const std::int64_t y =
         i * rule.stride[0] - rule.padding[0] + k / rule.kernel_size[1] * rule.dilation[0];
     const std::int64_t x =
@@ -41,10 +42,19 @@ struct Windows {
   }
 };
 
+/// What stands for a place's type where places are not kept.
+struct NoPlace {};
+
+/// Whether a pooling goes on with relu.
+template <bool Places>
+bool has_relu(const KernelCall& call) noexcept {
+  return call.op<std::conditional_t<Places, MaxPool2d, MaxPool2dValues>>().relu;
+}
+
 /// Windows are cut to what lies inside the plane before they are looked at, and the comparison is a
 /// select: which element wins cannot be predicted.
 template <class T, class Place>
-void forward_plane(const Windows& windows, const T* x, T* y, Place* places) {
+void forward_plane(const Windows& windows, bool relu, const T* x, T* y, Place* places) {
   const MaxPool2dRule& rule = windows.rule;
   /// The first place of a window along an axis that lies inside.
   const auto first_inside = [&](std::int64_t begin, std::size_t axis) {
@@ -74,8 +84,12 @@ void forward_plane(const Windows& windows, const T* x, T* y, Place* places) {
           where = better ? k * rule.kernel_size[1] + l : where;
         }
       }
+      if (relu && !(most > T(0))) {
+        if (most == most) most = T(0);
+        where = rule.window_size();
+      }
       *y++ = most;
-      *places++ = static_cast<Place>(where);
+      if constexpr (!std::is_same_v<Place, NoPlace>) *places++ = static_cast<Place>(where);
     }
   }
 }
@@ -87,12 +101,13 @@ void run_forward(
   const T* x = Contiguous<Arch>::in<T>(call, scratch, 0);
   const std::int64_t in_size = windows.height * windows.width;
   const std::int64_t out_size = windows.out_height * windows.out_width;
-  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p)
-    forward_plane(
-        windows,
-        x + p * in_size,
-        call.out[0].as<T>() + p * out_size,
-        call.out[1].as<Place>() + p * out_size);
+  constexpr bool keeps = !std::is_same_v<Place, NoPlace>;
+  const bool relu = has_relu<keeps>(call);
+  for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p) {
+    Place* places = nullptr;
+    if constexpr (keeps) places = call.out[1].as<Place>() + p * out_size;
+    forward_plane(windows, relu, x + p * in_size, call.out[0].as<T>() + p * out_size, places);
+  }
 }
 
 template <class T, class Place>
@@ -168,7 +183,8 @@ struct Pairs {
     where = better ? I{} + place : where;
   }
 
-  static void forward(const T* upper, const T* lower, T* y, std::uint8_t* places) {
+  /// `places`: null where they are not kept.
+  static void forward(const T* upper, const T* lower, bool relu, T* y, std::uint8_t* places) {
     constexpr auto lanes = std::make_index_sequence<N>();
     const V upper0 = load(upper);
     const V upper1 = load(upper + N);
@@ -179,7 +195,13 @@ struct Pairs {
     take(most, where, odd(upper0, upper1, lanes), 1);
     take(most, where, even(lower0, lower1, lanes), 2);
     take(most, where, odd(lower0, lower1, lanes), 3);
+    if (relu) {
+      const I positive = most > 0;
+      most = (positive | (most != most)) ? most : V{};
+      where = positive ? where : I{} + 4;
+    }
     store(y, most);
+    if (!places) return;
     const Bytes bytes = __builtin_convertvector(where, Bytes);
     std::memcpy(places, &bytes, N);
   }
@@ -210,19 +232,42 @@ void for_pieces(std::int64_t size, const At& at) {
   if (size % N) at(size - N);
 }
 
-template <class T, int N>
+/// Calls `at.operator()<Pairs>(j)` for pieces of a row. A row that is shorter than a register is
+/// one piece all the same, which takes in the beginning of the next row: what is written there is
+/// written again with that row. The last row of a chunk has no next one, and goes by shorter
+/// pieces.
+template <class T, int N, class At>
+void for_row(std::int64_t out_width, bool last, const At& at) {
+  if (out_width >= N) {
+    for_pieces<N>(out_width, [&](std::int64_t j) { at.template operator()<Pairs<T, N>>(j); });
+  } else if (!last) {
+    at.template operator()<Pairs<T, N>>(0);
+  } else if constexpr (N > 2) {
+    for_pieces<N / 2>(
+        out_width, [&](std::int64_t j) { at.template operator()<Pairs<T, N / 2>>(j); });
+  }
+}
+
+template <class T, int N, bool Places>
 void run_pairs_forward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   const Windows windows(call, plan, chunk);
   const T* x = Contiguous<Arch>::in<T>(call, scratch, 0);
+  const bool relu = has_relu<Places>(call);
   for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p)
     for (std::int64_t i = 0; i < windows.out_height; ++i) {
       const T* upper = x + (p * windows.height + 2 * i) * windows.width;
       const std::int64_t out = (p * windows.out_height + i) * windows.out_width;
-      T* y = call.out[0].as<T>() + out;
-      auto* places = call.out[1].as<std::uint8_t>() + out;
-      for_pieces<N>(windows.out_width, [&](std::int64_t j) {
-        Pairs<T, N>::forward(upper + 2 * j, upper + windows.width + 2 * j, y + j, places + j);
+      T* const y = call.out[0].as<T>() + out;
+      std::uint8_t* const places = Places ? call.out[1].as<std::uint8_t>() + out : nullptr;
+      const bool last = p + 1 == windows.end_plane && i + 1 == windows.out_height;
+      for_row<T, N>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
+        Piece::forward(
+            upper + 2 * j,
+            upper + windows.width + 2 * j,
+            relu,
+            y + j,
+            Places ? places + j : nullptr);
       });
     }
 }
@@ -240,8 +285,9 @@ void run_pairs_backward(
       T* upper = plane + 2 * i * windows.width;
       T* lower = upper + windows.width;
       const std::int64_t out = (p * windows.out_height + i) * windows.out_width;
-      for_pieces<N>(windows.out_width, [&](std::int64_t j) {
-        Pairs<T, N>::backward(dys + out + j, all_places + out + j, upper + 2 * j, lower + 2 * j);
+      const bool last = p + 1 == windows.end_plane && i + 1 == windows.out_height;
+      for_row<T, N>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
+        Piece::backward(dys + out + j, all_places + out + j, upper + 2 * j, lower + 2 * j);
       });
       for (std::int64_t j = covered; j < windows.width; ++j) upper[j] = lower[j] = T(0);
     }
@@ -253,22 +299,24 @@ void run_pairs_backward(
   }
 }
 
-/// The widest pieces that the rows can fill.
-template <class T, bool Forward>
+enum class Pass { forward, forward_values, backward };
+
+/// The widest pieces of which a row fills more than a half.
+template <class T, Pass Which>
 Plan::Run pairs(std::int64_t out_width) {
   constexpr int most = static_cast<int>(Lanes<T, Arch>::count);
   const auto instance = []<int N>(std::integral_constant<int, N>) -> Plan::Run {
-    if constexpr (Forward)
-      return &run_pairs_forward<T, N>;
-    else
+    if constexpr (Which == Pass::backward)
       return &run_pairs_backward<T, N>;
+    else
+      return &run_pairs_forward<T, N, Which == Pass::forward>;
   };
   if constexpr (most >= 16)
-    if (out_width >= 16) return instance(std::integral_constant<int, 16>());
+    if (out_width > 8) return instance(std::integral_constant<int, 16>());
   if constexpr (most >= 8)
-    if (out_width >= 8) return instance(std::integral_constant<int, 8>());
+    if (out_width > 4) return instance(std::integral_constant<int, 8>());
   if constexpr (most >= 4)
-    if (out_width >= 4) return instance(std::integral_constant<int, 4>());
+    if (out_width > 2) return instance(std::integral_constant<int, 4>());
   if (out_width >= 2) return instance(std::integral_constant<int, 2>());
   return nullptr;
 }
@@ -281,16 +329,16 @@ bool tiles_of_two(const MaxPool2dRule& rule) {
   return !rule.ceil_mode;
 }
 
-/// Cuts the planes; `places` is a tensor of the pooled shape, `plane` one of the other.
-void plan_planes(const KernelCall& call, Plan& plan, const View& plane, const View& places) {
+/// Cuts the planes; `pooled` is a tensor of the pooled shape, `plane` one of the other.
+void plan_planes(const KernelCall& call, Plan& plan, const View& plane, const View& pooled) {
   Contiguous<Arch>::plan(call, plan);
   const std::size_t rank = plane.shape.size();
   std::int64_t planes = 1;
   for (std::size_t i = 0; i + 2 < rank; ++i) planes *= plane.shape[i];
   const std::int64_t height = plane.shape[rank - 2];
   const std::int64_t width = plane.shape[rank - 1];
-  const std::int64_t out_height = places.shape[rank - 2];
-  const std::int64_t out_width = places.shape[rank - 1];
+  const std::int64_t out_height = pooled.shape[rank - 2];
+  const std::int64_t out_width = pooled.shape[rank - 1];
   const std::int64_t per_chunk = height * width < 32768 ? 32768 / (height * width) : 1;
   plan.numbers = {height, width, out_height, out_width, planes, per_chunk};
 }
@@ -310,22 +358,33 @@ double window_cost(const Plan& plan, const MaxPool2dRule& rule) {
   return looks / static_cast<double>(plan.numbers[0] * plan.numbers[1]);
 }
 
+template <Pass Which, class Place>
+void plan_forward(const KernelCall& call, Plan& plan) {
+  const auto& rule = call.op<MaxPool2dRule>();
+  plan_planes(call, plan, call.in[0], call.out[0]);
+  const bool wide = call.in[0].dtype == DType::float64;
+  if (tiles_of_two(rule))
+    if (const auto run =
+            wide ? pairs<double, Which>(plan.numbers[3]) : pairs<float, Which>(plan.numbers[3]))
+      return add(plan, run, wide ? 0.4 : 0.2);
+  add(plan,
+      wide ? &run_forward<double, Place> : &run_forward<float, Place>,
+      1.5 * window_cost(plan, rule));
+}
+
 }  // namespace
 
 template <>
 void Kernel<MaxPool2d, Arch>::plan(const KernelCall& call, Plan& plan) {
-  const auto& op = call.op<MaxPool2d>();
-  plan_planes(call, plan, call.in[0], call.out[1]);
-  const bool wide = call.in[0].dtype == DType::float64;
-  if (tiles_of_two(op))
-    if (const auto run =
-            wide ? pairs<double, true>(plan.numbers[3]) : pairs<float, true>(plan.numbers[3]))
-      return add(plan, run, wide ? 0.4 : 0.2);
-  const bool bytes = call.out[1].dtype == DType::uint8;
-  add(plan,
-      wide ? (bytes ? &run_forward<double, std::uint8_t> : &run_forward<double, std::int32_t>)
-           : (bytes ? &run_forward<float, std::uint8_t> : &run_forward<float, std::int32_t>),
-      1.5 * window_cost(plan, op));
+  if (call.out[1].dtype == DType::uint8)
+    plan_forward<Pass::forward, std::uint8_t>(call, plan);
+  else
+    plan_forward<Pass::forward, std::int32_t>(call, plan);
+}
+
+template <>
+void Kernel<MaxPool2dValues, Arch>::plan(const KernelCall& call, Plan& plan) {
+  plan_forward<Pass::forward_values, NoPlace>(call, plan);
 }
 
 template <>
@@ -333,8 +392,8 @@ void Kernel<MaxPool2dBackward, Arch>::plan(const KernelCall& call, Plan& plan) {
   plan_planes(call, plan, call.out[0], call.in[1]);
   const bool wide = call.in[0].dtype == DType::float64;
   if (tiles_of_two(call.op<MaxPool2dBackward>()))
-    if (const auto run =
-            wide ? pairs<double, false>(plan.numbers[3]) : pairs<float, false>(plan.numbers[3]))
+    if (const auto run = wide ? pairs<double, Pass::backward>(plan.numbers[3])
+                              : pairs<float, Pass::backward>(plan.numbers[3]))
       return add(plan, run, wide ? 0.4 : 0.2);
   const bool bytes = call.in[1].dtype == DType::uint8;
   add(plan,

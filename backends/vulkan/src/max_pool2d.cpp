@@ -18,6 +18,12 @@ Operand wide(Operand places, Operand filler) {
   return operand;
 }
 
+/// What the forward shader does beside taking the largest.
+struct Forward {
+  bool relu = false;
+  bool keeps_places = true;
+};
+
 /// Runs one of the shaders, with an element of the first output for each invocation.
 void launch(
     Encoder& encoder,
@@ -25,8 +31,9 @@ void launch(
     const MaxPool2dRule& rule,
     const Shape& plane,
     const Shape& pooled,
-    const Value& places,
-    std::initializer_list<Operand> operands) {
+    DType places,
+    std::initializer_list<Operand> operands,
+    Forward forward = {}) {
   const Value& out = encoder.out(0);
   const Shader& shader = encoder.shader(shaders, out->dtype());
   const auto params = WindowParams::of(plane, pooled, rule.padding, out->meta().elements());
@@ -35,13 +42,15 @@ void launch(
   encoder.dispatch(
       shader,
       {encoder.plain_group(),
-       places->dtype() == DType::int32 ? 1u : 0u,
+       places == DType::int32 ? 1u : 0u,
        number(rule.kernel_size[0]),
        number(rule.kernel_size[1]),
        number(rule.stride[0]),
        number(rule.stride[1]),
        number(rule.dilation[0]),
-       number(rule.dilation[1])},
+       number(rule.dilation[1]),
+       forward.relu ? 1u : 0u,
+       forward.keeps_places ? 1u : 0u},
       operands,
       params,
       grid_for(params.n, encoder.plain_group()));
@@ -63,26 +72,37 @@ void launch_by_places(
       rule,
       plane,
       pooled,
-      places,
+      places->dtype(),
       {read(in), narrow(read(places)), wide(read(places), read(in)), write(encoder.out(0))});
+}
+
+/// `places`: any output, where they are not kept.
+void launch_forward(
+    Encoder& encoder, const MaxPool2dRule& rule, const Value& places, Forward forward) {
+  static const ShaderByDType shaders("max_pool2d");
+  const Value x = encoder.contiguous(encoder.in(0));
+  const Value& y = encoder.out(0);
+  launch(
+      encoder,
+      shaders,
+      rule,
+      x->shape(),
+      y->shape(),
+      places->dtype(),
+      {read(x), write(y), narrow(write(places)), wide(write(places), write(y))},
+      forward);
 }
 
 }  // namespace
 
 template <>
 void Kernel<MaxPool2d>::encode(Encoder& encoder, const MaxPool2d& op) {
-  static const ShaderByDType shaders("max_pool2d");
-  const Value x = encoder.contiguous(encoder.in(0));
-  const Value& y = encoder.out(0);
-  const Value& places = encoder.out(1);
-  launch(
-      encoder,
-      shaders,
-      op,
-      x->shape(),
-      y->shape(),
-      places,
-      {read(x), write(y), narrow(write(places)), wide(write(places), write(y))});
+  launch_forward(encoder, op, encoder.out(1), {op.relu, true});
+}
+
+template <>
+void Kernel<MaxPool2dValues>::encode(Encoder& encoder, const MaxPool2dValues& op) {
+  launch_forward(encoder, op, encoder.out(0), {op.relu, false});
 }
 
 template <>

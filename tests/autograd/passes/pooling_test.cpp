@@ -34,7 +34,7 @@ std::vector<std::uint32_t> bits(const Tensor& tensor) {
 
 }  // namespace
 
-TEST_CASE("an activation moves behind the pooling that follows it", "[autograd][passes]") {
+TEST_CASE("a pooling does the activation before it, forward and back", "[autograd][passes]") {
   test::Engine engine;
   // Overlapping windows, padding, and what tiles the plane; zeros of both signs, equal maxima, NaN
   // and infinities among the elements.
@@ -67,11 +67,12 @@ TEST_CASE("an activation moves behind the pooling that follows it", "[autograd][
     CHECK(run(Passes::none()) == run(passes));
     const Program program = test::capture(function, {shape, windows.out}, passes);
     const std::vector<std::string> names = test::names(program);
-    const auto place = [&](std::string_view name) {
-      return std::find(names.begin(), names.end(), name) - names.begin();
+    const auto count = [&](std::string_view name) {
+      return std::count(names.begin(), names.end(), name);
     };
-    CHECK(place("max_pool2d") < place("relu"));
-    CHECK(place("relu_backward") < place("max_pool2d_backward"));
+    CHECK(count("max_pool2d + relu") == 1);
+    CHECK(count("max_pool2d_backward + relu_backward") == 1);
+    CHECK(count("relu") + count("relu_backward") == 0);
   }
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("an activation that others read stays where it is", "[autograd][passes
   };
   CHECK(
       test::names(test::capture(alone, {{1, 1, 4, 4}}, passes)) ==
-      std::vector<std::string>{"max_pool2d", "relu"});
+      std::vector<std::string>{"max_pool2d + relu"});
   CHECK(test::same_bits(alone, {{1, 1, 4, 4}}, passes));
 
   // So it does where somebody is given the places of the maxima: among zeros another one is first.
@@ -104,4 +105,33 @@ TEST_CASE("an activation that others read stays where it is", "[autograd][passes
     return {outputs[0], outputs[1]};
   };
   CHECK(test::names(test::capture(places, {{1, 1, 4, 4}}, passes))[0] == "relu");
+}
+
+TEST_CASE("places that nobody reads are not made", "[autograd][passes]") {
+  test::Engine engine;
+  const auto outputs_of_pooling = [](const Program& program) {
+    std::size_t outputs = 0;
+    for (const Graph::Op& op : program.graph().ops)
+      if (name_of(op).starts_with("max_pool2d")) outputs += op.outputs.size();
+    return outputs;
+  };
+  for (const bool active : {false, true}) {
+    const GraphFunction function = [active](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {max_pool2d(active ? relu(in[0]) : in[0], {2, 2})};
+    };
+    CHECK(outputs_of_pooling(test::capture(function, {{2, 1, 6, 4}}, passes)) == 1);
+    CHECK(test::same_bits(function, {{2, 1, 6, 4}}, passes));
+  }
+  Parameter weight(ones({2, 1, 6, 4}));
+  const GraphFunction trained = net(weight, {2, 2}, {2, 2}, {0, 0});
+  CHECK(outputs_of_pooling(test::capture(trained, {{2, 1, 6, 4}, {2, 1, 3, 2}}, passes)) == 3);
+}
+
+TEST_CASE(
+    "places are of 32 bits where a window and none are too many for 8", "[autograd][passes]") {
+  test::Engine engine;
+  const Shape shape{1, 2, 17, 18};
+  Parameter weight(ones(shape));
+  const GraphFunction function = net(weight, {16, 16}, {1, 1}, {0, 0});
+  CHECK(test::same_bits(function, {shape, {1, 2, 2, 3}}, passes));
 }

@@ -18,7 +18,7 @@ enum class Pass : std::uint8_t {
   views,                  ///< views of views become one; those that change nothing, none
   constant_folding,       ///< what depends on constants alone is computed once, now
   common_subexpressions,  ///< the same op on the same values is computed once; random ops never
-  pooling,                ///< a relu moves behind the max pooling that follows it: fewer elements
+  pooling,        ///< max pooling takes over the relu before it, and keeps only what is read
   fusion,         ///< chains of elementwise ops and casts of one shape become one launch each
   epilogues,      ///< a product goes on with the elementwise ops that follow it
   reductions,     ///< a chain goes on with the fold of its result

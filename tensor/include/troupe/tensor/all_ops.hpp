@@ -238,7 +238,8 @@ using AllOps = OpList<
     Attention,
     AttentionBackward,
     RmsNorm,
-    RmsNormBackward>;
+    RmsNormBackward,
+    MaxPool2dValues>;
 
 /// What the engine knows of each, in the list's order.
 [[nodiscard]] std::span<const OpInfo* const> all_ops() noexcept;

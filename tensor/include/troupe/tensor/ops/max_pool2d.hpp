@@ -6,7 +6,7 @@
 
 namespace troupe {
 
-/// What the three ops of max pooling agree on: the windows, and how a place in one is written down.
+/// What the ops of max pooling agree on: the windows, and how a place in one is written down.
 struct MaxPool2dRule : OpDefaults {
   Dims kernel_size{1, 1};
   Dims stride{1, 1};
@@ -49,18 +49,23 @@ struct MaxPool2dRule : OpDefaults {
     }
     return shape;
   }
+  /// Elements of a window; as a place, none.
+  [[nodiscard]] std::int64_t window_size() const noexcept {
+    return kernel_size[0] * kernel_size[1];
+  }
   /// Of the numbers that tell where in its window, row by row, a maximum was found.
-  [[nodiscard]] DType index_dtype() const noexcept {
-    return kernel_size[0] * kernel_size[1] <= 256 ? DType::uint8 : DType::int32;
+  [[nodiscard]] DType index_dtype(bool with_none = false) const noexcept {
+    return window_size() + (with_none ? 1 : 0) <= 256 ? DType::uint8 : DType::int32;
   }
 };
 
-/// y = the largest element of each window; padding counts as −∞, NaN as the largest of all.
+/// y = the largest element of each window; padding counts as −∞, NaN as the largest of all. With
+/// `relu`, y is made as `Relu` makes it, and where it is not above 0 the maximum has no place.
 ///
 /// Shape    x [N, C, H, W] or [C, H, W] → y [..., OH, OW], OH = (H + 2·padding − dilation·(KH − 1)
 ///          − 1) / stride + 1, rounded up in `ceil_mode`; and the place of each maximum in its
-///          window.
-/// Dtype    float32 or float64, y as x; places uint8, int32 for windows above 256 elements.
+///          window, `window_size()` for none.
+/// Dtype    float32 or float64, y as x; places uint8, int32 where they would go beyond 255.
 /// Saves    the places.
 /// Errors   `shape_mismatch` when no window fits; `invalid_argument` for attributes out of range.
 /// Source   torch.nn.functional.max_pool2d; the first of equal elements wins.
@@ -69,19 +74,54 @@ struct MaxPool2d : MaxPool2dRule {
   static constexpr std::string_view name = "max_pool2d";
   static constexpr std::uint32_t saves_outputs = 0b10;
 
+  bool relu = false;
+
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 1, 1);
     const Shape shape = pooled(in[0]);
     out.push_back({in[0].dtype, shape});
-    out.push_back({index_dtype(), shape});
+    out.push_back({index_dtype(relu), shape});
   }
   template <class V>
   Gradients vjp(const V& v) const;
 
+  template <class V>
+  void fields(V& visit) {
+    MaxPool2dRule::fields(visit);
+    visit.field("relu", relu);
+  }
   bool operator==(const MaxPool2d&) const = default;
 };
 
-/// dx: each window's gradient, added where its maximum was found.
+/// The y of `MaxPool2d` alone, where nobody asks for places.
+///
+/// Shape    as `MaxPool2d`.
+/// Dtype    float32 or float64; y as x.
+/// Saves    x: the gradient finds the places again.
+/// Errors   as `MaxPool2d`.
+struct MaxPool2dValues : MaxPool2dRule {
+  static constexpr OpId id{417};
+  static constexpr std::string_view name = "max_pool2d_values";
+  static constexpr std::uint32_t saves_inputs = 1;
+
+  bool relu = false;
+
+  void infer(std::span<const Meta> in, Metas& out) const {
+    require_inputs(in, 1, 1);
+    out.push_back({in[0].dtype, pooled(in[0])});
+  }
+  template <class V>
+  Gradients vjp(const V& v) const;
+
+  template <class V>
+  void fields(V& visit) {
+    MaxPool2dRule::fields(visit);
+    visit.field("relu", relu);
+  }
+  bool operator==(const MaxPool2dValues&) const = default;
+};
+
+/// dx: each window's gradient, added where its maximum was found; nowhere, if that has no place.
 ///
 /// Shape    dy and places [..., OH, OW] → `input_shape`.
 /// Dtype    dy float32 or float64; dx as dy.
@@ -114,7 +154,7 @@ struct MaxPool2dBackward : MaxPool2dRule {
   bool operator==(const MaxPool2dBackward&) const = default;
 };
 
-/// y: of each window the element at a given place; the reverse of `MaxPool2dBackward`.
+/// y: of each window the element at a given place, 0 for none; the reverse of `MaxPool2dBackward`.
 ///
 /// Shape    x [..., H, W] and places [..., OH, OW] → as the places.
 /// Dtype    x float32 or float64; y as x.
@@ -146,6 +186,15 @@ Gradients MaxPool2d::vjp(const V& v) const {
   if (!v.grad(0)) return Gradients(1);
   const MaxPool2dBackward op{{*this}, v.input_meta(0).shape};
   return {apply(op, v.grad(0), v.output(1))};
+}
+
+template <class V>
+Gradients MaxPool2dValues::vjp(const V& v) const {
+  const Operand x = v.input(0);
+  Tensor outputs[2];
+  apply(make_op(MaxPool2d{{*this}, relu}), std::span<const Operand>(&x, 1), outputs);
+  const MaxPool2dBackward op{{*this}, v.input_meta(0).shape};
+  return {apply(op, v.grad(), outputs[1])};
 }
 
 template <class V>
