@@ -2,6 +2,7 @@
 
 #include "gemm_pack.hpp"
 #include "kernel.hpp"
+#include "transpose_words.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -110,6 +111,31 @@ void copy_window(
   }
 }
 
+#ifdef __AVX512F__
+/// Turns up to 16 neighbours of up to 16 channels, by whole registers.
+template <class A>
+void turn_square(
+    const float* from,
+    std::int64_t channel_step,
+    std::int64_t channels,
+    std::int64_t count,
+    float* to) noexcept {
+  constexpr std::int64_t width = Tile<float, A>::columns;
+  // Nothing may be read behind the last place.
+  const auto exist = static_cast<__mmask16>(count < 16 ? (1u << count) - 1 : 0xffffu);
+  __m512i row[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    row[i] = _mm512_maskz_loadu_epi32(exist, from);
+    from += i + 1 < channels ? channel_step : 0;
+  }
+  transpose_words<A>(row);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)
+    if (i < count) _mm512_storeu_si512(to + i * width, row[i]);
+}
+#endif
+
 /// Turns `count` neighbours of `channels` channels: to[place][channel], a panel's width of
 /// channels. Of channels that do not exist something is written; nobody reads it.
 template <class T, class A>
@@ -121,6 +147,21 @@ void turn_row(
     std::int64_t count,
     T* to) noexcept {
   constexpr std::int64_t width = Tile<T, A>::columns;
+#ifdef __AVX512F__
+  if constexpr (sizeof(T) == 4 && sizeof(Vec<T, A>) == 64) {
+    if (column_step == 1) {
+      for (std::int64_t i = 0; i < channels; i += 16)
+        for (std::int64_t c = 0; c < count; c += 16)
+          turn_square<A>(
+              from + i * channel_step + c,
+              channel_step,
+              channels - i,
+              count - c,
+              to + c * width + i);
+      return;
+    }
+  }
+#endif
   constexpr std::int64_t size = transpose_size<T, A>;
   if (column_step != 1 || count < size) {
     for (std::int64_t c = 0; c < count; ++c)

@@ -20,9 +20,18 @@ inline void transpose_block(
   constexpr int size = transpose_size<T, A>;
   using Register [[gnu::vector_size(size * sizeof(T))]] = T;
   Register in[size];
+  if (rows >= size) {
 #pragma GCC unroll 8
-  for (int i = 0; i < size; ++i)
-    std::memcpy(&in[i], from + std::min(i, rows - 1) * from_row, sizeof(Register));
+    for (int i = 0; i < size; ++i) std::memcpy(&in[i], from + i * from_row, sizeof(Register));
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < size; ++i) {
+      std::memcpy(&in[i], from, sizeof(Register));
+      // Not by the number of the row: the compiler finds all addresses at once in a vector, and
+      // waits for each to come out of it.
+      from += i + 1 < rows ? from_row : 0;
+    }
+  }
 
   // Each stage doubles the distance over which elements change places: 1 within pairs of registers,
   // then 2, then 4 (the two halves of an AVX register).
