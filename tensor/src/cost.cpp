@@ -8,6 +8,7 @@
 #include <troupe/tensor/ops/linear.hpp>
 #include <troupe/tensor/ops/matmul.hpp>
 #include <troupe/tensor/packed.hpp>
+#include <troupe/tensor/pooled.hpp>
 
 #include <algorithm>
 
@@ -88,6 +89,13 @@ double fused_flops(const Fused& fused, std::span<const Meta> inputs) {
   return flops + each * static_cast<double>(steps);
 }
 
+double pooled_flops(
+    const Pooled& pooled, std::span<const Meta> inputs, std::span<const Meta> outputs) {
+  Metas result;
+  pooled.product->info().infer(pooled.product->attributes(), inputs, result);
+  return flops_of(*pooled.product, inputs, result) + flops_of(*pooled.pooling, result, outputs);
+}
+
 }  // namespace
 
 Cost cost_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const Meta> outputs) {
@@ -97,9 +105,12 @@ Cost cost_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const
   if (info.id == Packed::id)
     return cost_of(
         *static_cast<const Packed*>(op.attributes())->op, inputs.first(inputs.size() - 1), outputs);
-  cost.flops = info.family == OpFamily::fused
-                   ? fused_flops(*static_cast<const Fused*>(op.attributes()), inputs)
-                   : flops_of(op, inputs, outputs);
+  if (info.family == OpFamily::fused)
+    cost.flops = fused_flops(*static_cast<const Fused*>(op.attributes()), inputs);
+  else if (info.family == OpFamily::pooled)
+    cost.flops = pooled_flops(*static_cast<const Pooled*>(op.attributes()), inputs, outputs);
+  else
+    cost.flops = flops_of(op, inputs, outputs);
   for (const Meta& output : outputs) cost.bytes += bytes(output);
   for (std::size_t i = 0; i < inputs.size(); ++i)
     cost.bytes +=

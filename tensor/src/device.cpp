@@ -10,6 +10,10 @@ bool Device::can_end_with(const Fused&, std::span<const Meta>, const Meta&) cons
 bool Device::can_fold(const Fused&, std::span<const Meta>, const Meta&) const noexcept {
   return false;
 }
+bool Device::can_pool(
+    const OpInstance&, std::span<const Meta>, const Meta&, const OpInstance&) const {
+  return false;
+}
 std::shared_ptr<const Executable> Device::compile(
     const Fused&, std::span<const Meta>, std::span<const Meta>) const {
   return nullptr;

@@ -1,6 +1,7 @@
 #include <troupe/tensor/fused.hpp>
 #include <troupe/tensor/op_info.hpp>
 #include <troupe/tensor/packed.hpp>
+#include <troupe/tensor/pooled.hpp>
 
 namespace troupe {
 
@@ -12,6 +13,8 @@ bool Packed::operator==(const Packed& other) const noexcept { return equal(*op, 
 
 ProductIn product_in(const OpInstance& op, std::size_t inputs) noexcept {
   if (op.info().family == OpFamily::structured) return {&op, inputs};
+  if (op.info().family == OpFamily::pooled)
+    return {static_cast<const Pooled*>(op.attributes())->product.get(), inputs};
   if (op.info().family != OpFamily::fused) return {};
   const auto& fused = *static_cast<const Fused*>(op.attributes());
   return {fused.head.get(), fused.head_inputs};

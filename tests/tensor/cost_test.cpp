@@ -3,6 +3,7 @@
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/cost.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/pooled.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -109,4 +110,16 @@ TEST_CASE("a fused op costs all of its ops, and the bytes around it", "[tensor]"
   const Meta output = floats({2, 4});
   const OpRef op = make_op(fused);
   check(cost_of(*op, inputs, {&output, 1}), 48 + 8 + 8, 4 * (6 + 12 + 8 + 8));
+}
+
+TEST_CASE("a convolution that pools costs both", "[tensor]") {
+  const test::Engine engine;
+  MaxPool2dValues pooling;
+  pooling.kernel_size = pooling.stride = {2, 2};
+  Pooled pooled{make_op(Conv2d{}), make_op(pooling)};
+  const std::vector<Meta> inputs{floats({1, 2, 6, 6}), floats({4, 2, 3, 3})};
+  const Meta output = floats({1, 4, 2, 2});
+  const OpRef op = make_op(pooled);
+  // What is pooled is neither written nor read.
+  check(cost_of(*op, inputs, {&output, 1}), 2 * 64 * 18 + 64, 4 * (72 + 72 + 16));
 }

@@ -29,7 +29,7 @@ const Known& known(Pass pass) noexcept {
          merge_common_subexpressions(graph, device);
        }},
       {"pooling",
-       [](Graph& graph, Device&, std::uint64_t) { join_activations_with_pooling(graph); }},
+       [](Graph& graph, Device& device, std::uint64_t) { join_with_pooling(graph, device); }},
       {"fusion",
        [](Graph& graph, Device& device, std::uint64_t) { fuse_elementwise(graph, device); }},
       {"epilogues",

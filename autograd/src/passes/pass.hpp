@@ -16,7 +16,7 @@ void remove_dead_code(Graph& graph);
 void simplify_views(Graph& graph);
 void fold_constants(Graph& graph);
 void merge_common_subexpressions(Graph& graph, const Device& device);
-void join_activations_with_pooling(Graph& graph);
+void join_with_pooling(Graph& graph, const Device& device);
 void fuse_elementwise(Graph& graph, const Device& device);
 void add_epilogues(Graph& graph, const Device& device);
 void fuse_reductions(Graph& graph, const Device& device);

@@ -1,7 +1,10 @@
 #include "pass.hpp"
 
+#include <troupe/tensor/device.hpp>
+#include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/max_pool2d.hpp>
 #include <troupe/tensor/ops/relu.hpp>
+#include <troupe/tensor/pooled.hpp>
 
 #include <optional>
 
@@ -89,12 +92,10 @@ void drop_places(Graph::Op& pooling, bool relu) {
   pooling.outputs.pop_back();
 }
 
-}  // namespace
-
 // The largest of some numbers, made 0 if it is negative, is the largest of them each made so. On
 // the way back a window's gradient goes to its maximum, and nowhere unless that is positive; which
 // of several zeros would have been the place of the maximum matters to nobody.
-void join_activations_with_pooling(Graph& graph) {
+void join_activations(Graph& graph) {
   const Finder finder(graph);
   std::vector<Pattern> found;
   for (std::uint32_t o = 0; o < graph.ops.size(); ++o)
@@ -123,6 +124,38 @@ void join_activations_with_pooling(Graph& graph) {
     if (op.info().id == MaxPool2d::id && !finder.is_read(op.outputs[1]))
       drop_places(op, static_cast<const MaxPool2d*>(op.op->attributes())->relu);
   erase_ops(graph, gone);
+}
+
+/// Has convolutions go on with the pooling of what nothing else reads.
+void join_convolutions(Graph& graph, const Device& device) {
+  const std::vector<std::uint32_t> producers = producers_of(graph);
+  const std::vector<std::uint32_t> readers = reader_counts(graph);
+  const std::vector<bool> kept = kept_cells(graph);
+  std::vector<bool> gone(graph.ops.size());
+  for (Graph::Op& pooling : graph.ops) {
+    const OpId id = pooling.info().id;
+    if (id != MaxPool2d::id && id != MaxPool2dValues::id) continue;
+    const Graph::Cell result = pooling.inputs[0];
+    const std::uint32_t number = producers[result];
+    if (number == no_op || kept[result] || readers[result] != 1) continue;
+    const Graph::Op& product = graph.ops[number];
+    if (product.info().id != Conv2d::id || product.late != pooling.late ||
+        !device.can_pool(
+            *product.op, metas_of(graph, product.inputs), graph.metas[result], *pooling.op))
+      continue;
+    pooling.op = make_op(Pooled{product.op, pooling.op});
+    pooling.inputs = product.inputs;
+    pooling.nodes.insert(pooling.nodes.begin(), product.nodes.begin(), product.nodes.end());
+    gone[number] = true;
+  }
+  erase_ops(graph, gone);
+}
+
+}  // namespace
+
+void join_with_pooling(Graph& graph, const Device& device) {
+  join_activations(graph);
+  join_convolutions(graph, device);
 }
 
 }  // namespace troupe

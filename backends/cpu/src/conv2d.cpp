@@ -2,9 +2,12 @@
 #include "conv2d_winograd.hpp"
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
+#include "pool_pairs.hpp"
+#include "rooms.hpp"
 #include "unsupported.hpp"
 
 #include <algorithm>
+#include <optional>
 
 /// Convolution forward, and backward to the input, as one algorithm: a correlation of images,
 /// computed as a product of the packed weights with panels of places that are made on the fly and
@@ -35,6 +38,7 @@ struct Strips : Correlation<A> {
   static constexpr std::int64_t panels_max =
       std::max<std::int64_t>(depth_max * width, 28 * 1024 / sizeof(T));
 
+  static constexpr std::size_t pooled_bytes_max = 512 * 1024;
   /// The depth of a 3×3 kernel of one channel, where there are registers for panels so deep.
   static constexpr std::int64_t shallow_depth = sizeof(Vec<T, A>) == 64 ? 9 : -1;
 
@@ -46,6 +50,7 @@ struct Strips : Correlation<A> {
         strips(plan.numbers[3]),
         chunk_strips(plan.numbers[4]),
         chunk_tiles(plan.numbers[5]),
+        rooms(plan.numbers[7]),
         windowed(plan.numbers[6] != 0),
         shallow(windowed && this->depth() == shallow_depth),
         flat(windowed && FlatPlaces<T, A>::fits(this->y, this->x)) {}
@@ -67,6 +72,7 @@ struct Strips : Correlation<A> {
     const std::int64_t row_blocks =
         std::clamp<std::int64_t>(strip_flops / (2 * target), 1, ceil_div(this->rows, 128));
     chunk_tiles = ceil_div(tiles.count, row_blocks);
+    rooms = Room<A>::count(this->groups * this->row_blocks() * unit_chunks(), room_bytes());
     plan.numbers = {
         static_cast<std::int64_t>(kind),
         blocks,
@@ -74,7 +80,8 @@ struct Strips : Correlation<A> {
         strips,
         chunk_strips,
         chunk_tiles,
-        windowed};
+        windowed,
+        rooms};
   }
 
   /// First k of a block; whole channels where a channel's taps fit into one.
@@ -98,12 +105,26 @@ struct Strips : Correlation<A> {
     return ceil_div(this->rows * this->depth(), line) * line;
   }
 
+  /// Bytes of a strip's results that are pooled while they are in a cache.
+  [[nodiscard]] std::size_t room_bytes() const noexcept {
+    constexpr std::int64_t line = 64 / sizeof(T);
+    return static_cast<std::size_t>(ceil_div(this->rows * strip_places(), line) * line) * sizeof(T);
+  }
+  [[nodiscard]] std::int64_t strip_places() const noexcept { return strip_rows * this->x.dest; }
+  /// Whether strips hold whole windows of a pooling, of rows that are long enough, and rooms for
+  /// them stay in a second-level cache.
+  [[nodiscard]] bool can_pool() const noexcept {
+    return (strips == 1 || strip_rows % 2 == 0) && this->y.dest > 1 && this->x.dest > 3 &&
+           room_bytes() <= pooled_bytes_max;
+  }
+
   RowTiles<A> tiles;
   std::int64_t blocks = 1;
   std::int64_t strip_rows = 1;    ///< of the result, in a strip; the last may have fewer
   std::int64_t strips = 1;        ///< in an image
   std::int64_t chunk_strips = 1;  ///< in a chunk, perhaps of several images
   std::int64_t chunk_tiles = 1;
+  std::int64_t rooms = 0;
   bool windowed = false;  ///< chunks copy windows of the source; else panels are gathered from it
   bool shallow = false;   ///< panels are kept in registers while rows go by
   bool flat = false;      ///< windows are as wide as the source, without padding at the sides
@@ -360,7 +381,8 @@ template <class T, class A>
     const T* bias,
     std::int64_t first_tile,
     std::int64_t end_tile,
-    T* result) noexcept {
+    T* result,
+    std::int64_t result_row) noexcept {
   using Register = Vec<T, A>;
   constexpr std::int64_t lanes = Tile<T, A>::lanes;
   constexpr std::int64_t width = Tile<T, A>::columns;
@@ -377,8 +399,8 @@ template <class T, class A>
           end_row - row,
           bias ? bias + row : nullptr,
           count,
-          result + row * s.places() + first,
-          s.places());
+          result + row * result_row + first,
+          result_row);
     };
     if (s.flat && s.x.taps == 3) {
       const FlatPlaces<T, A> at(first, s.x);
@@ -412,6 +434,44 @@ void go_on(
     call.run_segment(*call.segment, at + p * s.places(), at + p * s.places() + rows * s.x.dest);
 }
 
+/// Where in the scratch rooms begin: behind the weights and the bias.
+template <class T, class A>
+std::size_t rooms_at(const KernelCall& call, const Strips<T, A>& s) noexcept {
+  const std::int64_t bias = copies_bias(call) ? s.rows * s.groups : 0;
+  const std::int64_t elements = (call.packed ? 0 : s.packed_size() * s.groups) + bias;
+  constexpr std::int64_t line = 64 / sizeof(T);
+  return static_cast<std::size_t>(ceil_div(elements, line) * line) * sizeof(T);
+}
+
+/// Makes the rooms free. A phase of its own, for chunks of the next may run before its first.
+template <class T, class A>
+void run_open(const KernelCall& call, const Plan& plan, std::uint32_t, std::byte* scratch) {
+  Room<A>::open(scratch + rooms_at(call, Strips<T, A>(call, plan)));
+}
+
+/// Pools a strip of some channels, which lies at `from`.
+template <class T, class A>
+void pool_strip(
+    const Strips<T, A>& s,
+    const KernelCall& call,
+    const T* from,
+    std::int64_t first_plane,
+    std::int64_t planes,
+    std::int64_t top,
+    std::int64_t rows) noexcept {
+  const Shape& shape = call.out[1].shape;
+  for (std::int64_t p = 0; p < planes; ++p, from += s.strip_places()) {
+    const std::int64_t to = ((first_plane + p) * shape[2] + top / 2) * shape[3];
+    pool_rows<T, A>(
+        from,
+        s.x.dest,
+        rows / 2,
+        call.pools_with_relu,
+        call.out[1].as<T>() + to,
+        call.out_count > 2 ? call.out[2].as<std::uint8_t>() + to : nullptr);
+  }
+}
+
 /// Computes strips of images for some of a group's channels.
 template <class T, class A>
 void run_correlate(
@@ -435,6 +495,9 @@ void run_correlate(
   T* const window = window_buffer + 2 * width;
   alignas(64) T panels[Strips<T, A>::panels_max];
   std::fill_n(window_buffer, 2 * width, T(0));
+  std::optional<Room<A>> room;
+  if (call.pools) room.emplace(scratch + rooms_at(call, s), s.rooms, s.room_bytes());
+  const std::int64_t result_row = call.pools ? s.strip_places() : s.places();
 
   for (std::int64_t unit = first_unit; unit < end_unit; ++unit) {
     const std::int64_t image = unit / s.strips;
@@ -445,8 +508,9 @@ void run_correlate(
         source.as<const T>() + image * source.strides[0] + group * s.channels * source.strides[1],
         source.strides[2],
         source.strides[3]};
-    T* const result =
-        call.out[0].as<T>() + (image * s.groups + group) * s.rows * s.places() + top * s.x.dest;
+    T* const result = room ? reinterpret_cast<T*>(room->data())
+                           : call.out[0].as<T>() +
+                                 (image * s.groups + group) * s.rows * s.places() + top * s.x.dest;
     for (std::int64_t block = 0; block < s.blocks; ++block) {
       const std::int64_t k0 = s.block_begin(block);
       const std::int64_t k = s.block_begin(block + 1) - k0;
@@ -455,7 +519,7 @@ void run_correlate(
       tile.b = panels;
       tile.b_row = width;
       tile.k = k;
-      tile.c_row = s.places();
+      tile.c_row = result_row;
       if (bias) tile.row_bias = bias + group * s.rows;
       const LeftRows<T> left{weights + k0 * s.rows, true};
       if (s.shallow) {
@@ -467,7 +531,8 @@ void run_correlate(
             bias ? bias + group * s.rows : nullptr,
             first_tile,
             end_tile,
-            result);
+            result,
+            result_row);
         continue;
       }
       const std::int64_t step =
@@ -495,16 +560,12 @@ void run_correlate(
             {block == 0, block + 1 == s.blocks, nullptr});
       }
     }
-    if (call.segment) {
-      const std::int64_t row = s.tiles.begin(first_tile);
-      go_on<T, A>(
-          s,
-          call,
-          (image * s.groups + group) * s.rows + row,
-          s.tiles.begin(end_tile) - row,
-          top,
-          rows);
-    }
+    const std::int64_t row = s.tiles.begin(first_tile);
+    const std::int64_t first_plane = (image * s.groups + group) * s.rows + row;
+    const std::int64_t planes = s.tiles.begin(end_tile) - row;
+    if (call.pools)
+      pool_strip<T, A>(s, call, result + row * result_row, first_plane, planes, top, rows);
+    if (call.segment) go_on<T, A>(s, call, first_plane, planes, top, rows);
   }
 }
 
@@ -525,6 +586,12 @@ void plan_correlate(const KernelCall& call, CorrelationKind kind, Plan& plan) {
   plan.scratch_bytes = static_cast<std::size_t>((call.packed ? 0 : weights) + bias) * sizeof(T);
   plan.cost_ns = 100 + 2.0 * s.images * s.groups * s.rows * s.depth() * s.places() / flops_per_ns;
   plan.ends_with_segment = true;
+  plan.pools = s.can_pool();
+  if (call.pools) {
+    plan.scratch_bytes = rooms_at(call, s) + Room<A>::head_bytes +
+                         static_cast<std::size_t>(s.rooms) * s.room_bytes();
+    plan.add(&run_open<T, A>, 1);
+  }
   if (!call.packed)
     plan.add(&run_pack_weights<T, A>, pack_chunks);
   else if (copies_bias(call))

@@ -2,6 +2,7 @@
 
 #include "gemm.hpp"
 #include "gemm_pack.hpp"
+#include "pool_pairs.hpp"
 #include "rooms.hpp"
 #include "winograd_tiles.hpp"
 
@@ -389,6 +390,73 @@ void prefetch_results(const Tiling<A>& s, const Panel<A>& panel, const float* ch
   }
 }
 
+/// Copies a short row of places: whole words, the last one overlapping.
+template <class A>
+void copy_places(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) noexcept {
+  const auto move = [&]<class Word>(std::int64_t i, Word word) {
+    std::memcpy(&word, from + i, sizeof word);
+    std::memcpy(to + i, &word, sizeof word);
+  };
+  if (count >= 8) {
+    for (std::int64_t i = 0; i + 8 < count; i += 8) move(i, std::uint64_t{});
+    move(count - 8, std::uint64_t{});
+  } else if (count >= 4) {
+    move(0, std::uint32_t{});
+    move(count - 4, std::uint32_t{});
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+  }
+}
+
+/// The results of one row, pooled: two lines of 2·tile + j.
+template <class A>
+struct PooledLines {
+  static constexpr int lanes = static_cast<int>(Tiling<A>::lanes);
+  static constexpr std::int64_t width = 2 * Tiling<A>::width;
+
+  /// From lines that hold so many vectors of tiles.
+  void pool(
+      const float (&lines)[4][Tiling<A>::line], std::int64_t vectors, const KernelCall& call) {
+    const bool keeps = call.out_count > 2;
+    for (int q = 0; q < 2; ++q)
+      for (std::int64_t j = 0; j < 2 * vectors * lanes; j += lanes)
+        Pairs<float, lanes, A>::forward(
+            lines[2 * q] + 2 * j,
+            lines[2 * q + 1] + 2 * j,
+            call.pools_with_relu,
+            most[q] + j,
+            keeps ? places[q] + j : nullptr);
+  }
+  /// Writes them where they belong: to channel `channel` of the panel's images.
+  void write(const Panel<A>& panel, const KernelCall& call, std::int64_t channel) const noexcept {
+    const Shape& shape = call.out[1].shape;
+    const bool keeps = call.out_count > 2;
+    for (int j = 0; j < panel.count; ++j) {
+      const TileRun& run = panel.runs[j];
+      const std::int64_t top = run.down * 2;
+      const std::int64_t left = run.across * 2;
+      const std::int64_t count = std::min(run.count * 2, shape[3] - left);
+      const std::int64_t height = std::min<std::int64_t>(2, shape[2] - top);
+      if (count <= 0) continue;
+      std::int64_t to = ((run.image * shape[1] + channel) * shape[2] + top) * shape[3] + left;
+      for (std::int64_t q = 0; q < height; ++q, to += shape[3]) {
+        const float* const from = most[q] + run.at * 2;
+        float* const row = call.out[1].as<float>() + to;
+        // A run that fills half a register begins with one's half: see write_row().
+        if (count < lanes)
+          write_row<float, A, lanes / 2>(from, count, row);
+        else
+          write_row<float, A>(from, count, row);
+        if (keeps)
+          copy_places<A>(places[q] + run.at * 2, count, call.out[2].as<std::uint8_t>() + to);
+      }
+    }
+  }
+
+  alignas(64) float most[2][width + 16];
+  alignas(64) std::uint8_t places[2][width];
+};
+
 /// Calls the segment for what one tile of rows has finished.
 template <class A>
 void go_on(
@@ -445,6 +513,7 @@ void run_panels(const KernelCall& call, const Plan& plan, std::uint32_t chunk, s
   float* const sums = s.shared ? own : own + s.panel_size();
   const View* const bias = call.in_count > 2 ? &call.in[2] : nullptr;
   alignas(64) float lines[4][S::line];
+  PooledLines<A> pooled;
 
   for (std::int64_t p = first_panel; p < end_panel; ++p) {
     const Panel<A> panel = panel_at<A>(s, call.in[0], p);
@@ -468,12 +537,17 @@ void run_panels(const KernelCall& call, const Plan& plan, std::uint32_t chunk, s
         multiply(tile);
       }
       float* const results = call.out[0].as<float>() + (group * s.rows + row) * s.places();
-      prefetch_results(s, panel, results);
+      if (!call.pools) prefetch_results(s, panel, results);
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t channel = group * s.rows + row + r;
         const float add = bias ? bias->as<const float>()[channel * bias->strides[0]] : 0.0f;
-        if (r + 1 < rows) prefetch_results(s, panel, results + (r + 1) * s.places());
+        if (r + 1 < rows && !call.pools) prefetch_results(s, panel, results + (r + 1) * s.places());
         transform_back<A>(sums + r * width, rows * width, vectors, add, lines);
+        if (call.pools) {
+          pooled.pool(lines, vectors, call);
+          pooled.write(panel, call, channel);
+          continue;
+        }
         for (int j = 0; j < panel.count; ++j) {
           const TileRun& run = panel.runs[j];
           const std::int64_t count = std::min(run.count * 4, s.x.dest - run.across * 4);
@@ -526,6 +600,7 @@ bool plan_winograd(const KernelCall& call, CorrelationKind kind, Plan& plan) {
                        Room<A>::head_bytes + static_cast<std::size_t>(s.rooms) * s.room_bytes();
   plan.cost_ns = 100 + 2.5 * 36 * s.groups * s.rows * s.channels * s.grid.tiles / flops_per_ns;
   plan.ends_with_segment = true;
+  plan.pools = true;
   plan.add(
       &run_first<A>,
       std::max<std::int64_t>((call.packed ? 0 : weight_chunks) + s.source_chunks(), 1));

@@ -16,10 +16,12 @@
 #include <troupe/tensor/ops/copy.hpp>
 #include <troupe/tensor/ops/linear.hpp>
 #include <troupe/tensor/ops/matmul.hpp>
+#include <troupe/tensor/ops/max_pool2d.hpp>
 #include <troupe/tensor/ops/mean.hpp>
 #include <troupe/tensor/ops/prod.hpp>
 #include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/packed.hpp>
+#include <troupe/tensor/pooled.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -270,6 +272,7 @@ Ticket CpuDevice::launch_with(
     const Launch& launch, std::span<const Value> inputs, const std::byte* packed) {
   const OpInfo& op = launch.op->info();
   if (op.family == OpFamily::fused) return launch_fused(launch, inputs, packed);
+  if (op.family == OpFamily::pooled) return launch_pooled(launch, inputs, packed);
   const std::size_t index = index_of(op.id);
   if (index == none) {
     run_host_kernel(launch);
@@ -472,14 +475,80 @@ Ticket CpuDevice::launch_fused(
   return run(launch, call, plan);
 }
 
-// --- packed weights
-// ----------------------------------------------------------------------------------------
+// --- convolutions that pool
+// --------------------------------------------------------------------------------
 
 namespace {
 
 View view_of(const Meta& meta) noexcept {
   return {nullptr, meta.dtype, true, meta.shape, contiguous_strides(meta.shape)};
 }
+
+/// What a convolution is told of the pooling of its result.
+void fill_pooling(KernelCall& call, const Meta& result, const OpInstance& pooling) noexcept {
+  const void* const attributes = pooling.attributes();
+  call.pools = true;
+  call.pools_with_relu = pooling.info().id == MaxPool2d::id
+                             ? static_cast<const MaxPool2d*>(attributes)->relu
+                             : static_cast<const MaxPool2dValues*>(attributes)->relu;
+  for (std::size_t i = call.out_count; i > 0; --i) call.out[i] = call.out[i - 1];
+  ++call.out_count;
+  call.out[0] = view_of(result);
+}
+
+}  // namespace
+
+bool CpuDevice::can_pool(
+    const OpInstance& product,
+    std::span<const Meta> operands,
+    const Meta& result,
+    const OpInstance& pooling) const {
+  const OpId id = pooling.info().id;
+  if (product.info().id != Conv2d::id || (id != MaxPool2d::id && id != MaxPool2dValues::id))
+    return false;
+  const auto& rule = *static_cast<const MaxPool2dRule*>(pooling.attributes());
+  const Dims two{2, 2};
+  if (rule.kernel_size != two || rule.stride != two || rule.padding != Dims{0, 0} ||
+      rule.dilation != Dims{1, 1} || rule.ceil_mode)
+    return false;
+  Metas pooled;
+  pooling.info().infer(pooling.attributes(), {&result, 1}, pooled);
+  KernelCall call;
+  Plan plan;
+  call.attributes = product.attributes();
+  call.in_count = static_cast<std::uint8_t>(operands.size());
+  call.out_count = static_cast<std::uint8_t>(pooled.size());
+  for (std::size_t i = 0; i < operands.size(); ++i) call.in[i] = view_of(operands[i]);
+  for (std::size_t i = 0; i < pooled.size(); ++i) call.out[i] = view_of(pooled[i]);
+  fill_pooling(call, result, pooling);
+  this->plan(index_of(product.info().id), product.info(), call, plan);
+  return plan.pools;
+}
+
+Ticket CpuDevice::launch_pooled(
+    const Launch& launch, std::span<const Value> inputs, const std::byte* packed) {
+  const Pooled& pooled = *static_cast<const Pooled*>(launch.op->attributes());
+  const OpInstance& product = *pooled.product;
+  Meta metas[operands_max];
+  for (std::size_t i = 0; i < inputs.size(); ++i) metas[i] = inputs[i]->meta();
+  Metas result;
+  product.info().infer(product.attributes(), {metas, inputs.size()}, result);
+  KernelCall call;
+  Plan plan;
+  fill_call(call, product, launch, inputs, launch.outputs);
+  fill_pooling(call, result[0], *pooled.pooling);
+  call.precision = precision_;
+  call.packed = packed;
+  this->plan(index_of(product.info().id), product.info(), call, plan);
+  if (!plan.pools && plan.phase_count > 0)
+    throw Error(ErrorCode::internal, "a convolution pools otherwise than was said when compiled");
+  return run(launch, call, plan);
+}
+
+// --- packed weights
+// ----------------------------------------------------------------------------------------
+
+namespace {
 
 /// A kernel's packing goes to its scratch; here that is the output.
 void run_packing(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte*) {

@@ -41,6 +41,11 @@ class CpuDevice final : public Device {
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
   [[nodiscard]] bool can_fold(
       const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept override;
+  [[nodiscard]] bool can_pool(
+      const OpInstance& product,
+      std::span<const Meta> operands,
+      const Meta& result,
+      const OpInstance& pooling) const override;
   [[nodiscard]] std::shared_ptr<const Executable> compile(
       const Fused& fused,
       std::span<const Meta> inputs,
@@ -69,6 +74,8 @@ class CpuDevice final : public Device {
   [[nodiscard]] Ticket launch_with(
       const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
   [[nodiscard]] Ticket launch_fused(
+      const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
+  [[nodiscard]] Ticket launch_pooled(
       const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
   [[nodiscard]] Ticket launch_pack(const Launch& launch);
   void plan_pack(const Pack& pack, const View& weights, KernelCall& call, Plan& plan) const;

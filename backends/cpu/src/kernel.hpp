@@ -51,6 +51,11 @@ struct KernelCall {
   const SegmentCall* segment = nullptr;
   void (*run_segment)(const SegmentCall& segment, std::int64_t begin, std::int64_t end) noexcept =
       nullptr;
+  /// `out[0]` has a shape and no data: as it is made, a kernel of which the plan says `pools` gives
+  /// the largest elements of its windows of 2×2 to `out[1]`, made as relu makes them if
+  /// `pools_with_relu`, and their places to `out[2]`, if that is there.
+  bool pools = false;
+  bool pools_with_relu = false;
   /// Where the elements of `in[0]` come from, if they are not there yet: a fold, and none but the
   /// kernels of folds can, has each of them made once, just before it takes it: `rows` times
   /// `width` of them, which begin `row_step` apart. They come to lie side by side at `to`; where
@@ -93,6 +98,8 @@ struct Plan {
   double cost_ns = 0;
   /// The chunks call `run_segment` themselves; else a phase after them does.
   bool ends_with_segment = false;
+  /// The chunks pool, if the call says so.
+  bool pools = false;
   /// Of a call that `packs`: what it fills of the scratch; 0: this kernel, or one for such
   /// operands, reads operand 1 where it lies, and what the plan says else means nothing.
   std::size_t packed_bytes = 0;

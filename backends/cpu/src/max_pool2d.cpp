@@ -1,5 +1,6 @@
 #include "contiguous.hpp"
 #include "lanes.hpp"
+#include "pool_pairs.hpp"
 
 #include <troupe/tensor/ops/max_pool2d.hpp>
 
@@ -7,10 +8,14 @@
 #include <utility>
 
 // Max pooling by planes [H, W]. Windows of 2×2 that tile the plane, which convolutional networks
-// use most, run on whole registers: pairs of rows are parted into even and odd columns. Comparing
-// rounds nothing, so the two ways give the same bits.
+// use most, run on whole registers. Comparing rounds nothing, so the two ways give the same bits.
 namespace troupe::cpu {
 namespace {
+
+/// Elements of a window; as a place, none.
+std::int64_t window_size(const MaxPool2dRule& rule) noexcept {
+  return rule.kernel_size[0] * rule.kernel_size[1];
+}
 
 /// What the chunks of the kernels need to know.
 struct Windows {
@@ -33,7 +38,7 @@ struct Windows {
   /// Where the place `k` of the window at output (i, j) lies in its input plane; −1 for the
   /// padding, and for none.
   [[nodiscard]] std::int64_t input_of(std::int64_t i, std::int64_t j, std::int64_t k) const {
-    if (k == rule.window_size()) return -1;
+    if (k == window_size(rule)) return -1;
     const std::int64_t y =
         i * rule.stride[0] - rule.padding[0] + k / rule.kernel_size[1] * rule.dilation[0];
     const std::int64_t x =
@@ -86,7 +91,7 @@ void forward_plane(const Windows& windows, bool relu, const T* x, T* y, Place* p
       }
       if (relu && !(most > T(0))) {
         if (most == most) most = T(0);
-        where = rule.window_size();
+        where = window_size(rule);
       }
       *y++ = most;
       if constexpr (!std::is_same_v<Place, NoPlace>) *places++ = static_cast<Place>(where);
@@ -147,107 +152,6 @@ void run_take(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std
   }
 }
 
-/// Registers of `N` elements as the compiler's own vectors, whose shuffles work for any width.
-template <class T, int N>
-struct Pairs {
-  using Number = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  typedef T V __attribute__((vector_size(sizeof(T) * N)));
-  typedef Number I __attribute__((vector_size(sizeof(T) * N)));
-  typedef std::uint8_t Bytes __attribute__((vector_size(N)));
-
-  static V load(const T* from) {
-    V v;
-    std::memcpy(&v, from, sizeof(V));
-    return v;
-  }
-  static void store(T* to, V v) { std::memcpy(to, &v, sizeof(V)); }
-
-  template <std::size_t... L>
-  static V even(V a, V b, std::index_sequence<L...>) {
-    return __builtin_shufflevector(a, b, static_cast<int>(2 * L)...);
-  }
-  template <std::size_t... L>
-  static V odd(V a, V b, std::index_sequence<L...>) {
-    return __builtin_shufflevector(a, b, static_cast<int>(2 * L + 1)...);
-  }
-  /// The first (Half = 0) or second half of a0 b0 a1 b1 …
-  template <int Half, std::size_t... L>
-  static V mixed(V a, V b, std::index_sequence<L...>) {
-    return __builtin_shufflevector(a, b, static_cast<int>(L / 2 + L % 2 * N + Half * (N / 2))...);
-  }
-
-  /// Takes `value`, and its place, where it is larger or a NaN.
-  static void take(V& most, I& where, V value, Number place) {
-    const I better = (value > most) | (value != value);
-    most = better ? value : most;
-    where = better ? I{} + place : where;
-  }
-
-  /// `places`: null where they are not kept.
-  static void forward(const T* upper, const T* lower, bool relu, T* y, std::uint8_t* places) {
-    constexpr auto lanes = std::make_index_sequence<N>();
-    const V upper0 = load(upper);
-    const V upper1 = load(upper + N);
-    const V lower0 = load(lower);
-    const V lower1 = load(lower + N);
-    V most = even(upper0, upper1, lanes);
-    I where{};
-    take(most, where, odd(upper0, upper1, lanes), 1);
-    take(most, where, even(lower0, lower1, lanes), 2);
-    take(most, where, odd(lower0, lower1, lanes), 3);
-    if (relu) {
-      const I positive = most > 0;
-      most = (positive | (most != most)) ? most : V{};
-      where = positive ? where : I{} + 4;
-    }
-    store(y, most);
-    if (!places) return;
-    const Bytes bytes = __builtin_convertvector(where, Bytes);
-    std::memcpy(places, &bytes, N);
-  }
-
-  static void backward(const T* dy, const std::uint8_t* places, T* upper, T* lower) {
-    constexpr auto lanes = std::make_index_sequence<N>();
-    Bytes bytes;
-    std::memcpy(&bytes, places, N);
-    const I where = __builtin_convertvector(bytes, I);
-    const V d = load(dy);
-    const V zero{};
-    const V at0 = where == 0 ? d : zero;
-    const V at1 = where == 1 ? d : zero;
-    const V at2 = where == 2 ? d : zero;
-    const V at3 = where == 3 ? d : zero;
-    store(upper, mixed<0>(at0, at1, lanes));
-    store(upper + N, mixed<1>(at0, at1, lanes));
-    store(lower, mixed<0>(at2, at3, lanes));
-    store(lower + N, mixed<1>(at2, at3, lanes));
-  }
-};
-
-/// Calls `at(j)` for the beginnings of pieces of N that cover [0, size); the last one overlaps the
-/// one before rather than be shorter, and does the same work again. Needs size ≥ N.
-template <int N, class At>
-void for_pieces(std::int64_t size, const At& at) {
-  for (std::int64_t j = 0; j + N <= size; j += N) at(j);
-  if (size % N) at(size - N);
-}
-
-/// Calls `at.operator()<Pairs>(j)` for pieces of a row. A row that is shorter than a register is
-/// one piece all the same, which takes in the beginning of the next row: what is written there is
-/// written again with that row. The last row of a chunk has no next one, and goes by shorter
-/// pieces.
-template <class T, int N, class At>
-void for_row(std::int64_t out_width, bool last, const At& at) {
-  if (out_width >= N) {
-    for_pieces<N>(out_width, [&](std::int64_t j) { at.template operator()<Pairs<T, N>>(j); });
-  } else if (!last) {
-    at.template operator()<Pairs<T, N>>(0);
-  } else if constexpr (N > 2) {
-    for_pieces<N / 2>(
-        out_width, [&](std::int64_t j) { at.template operator()<Pairs<T, N / 2>>(j); });
-  }
-}
-
 template <class T, int N, bool Places>
 void run_pairs_forward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
@@ -261,7 +165,7 @@ void run_pairs_forward(
       T* const y = call.out[0].as<T>() + out;
       std::uint8_t* const places = Places ? call.out[1].as<std::uint8_t>() + out : nullptr;
       const bool last = p + 1 == windows.end_plane && i + 1 == windows.out_height;
-      for_row<T, N>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
+      for_row<T, N, Arch>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
         Piece::forward(
             upper + 2 * j,
             upper + windows.width + 2 * j,
@@ -286,7 +190,7 @@ void run_pairs_backward(
       T* lower = upper + windows.width;
       const std::int64_t out = (p * windows.out_height + i) * windows.out_width;
       const bool last = p + 1 == windows.end_plane && i + 1 == windows.out_height;
-      for_row<T, N>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
+      for_row<T, N, Arch>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
         Piece::backward(dys + out + j, all_places + out + j, upper + 2 * j, lower + 2 * j);
       });
       for (std::int64_t j = covered; j < windows.width; ++j) upper[j] = lower[j] = T(0);
@@ -301,32 +205,17 @@ void run_pairs_backward(
 
 enum class Pass { forward, forward_values, backward };
 
-/// The widest pieces of which a row fills more than a half.
+/// The kernel for rows of such a length; null for those that are too short.
 template <class T, Pass Which>
 Plan::Run pairs(std::int64_t out_width) {
-  constexpr int most = static_cast<int>(Lanes<T, Arch>::count);
-  const auto instance = []<int N>(std::integral_constant<int, N>) -> Plan::Run {
+  Plan::Run run = nullptr;
+  with_piece<T, Arch>(out_width, [&]<int N>() {
     if constexpr (Which == Pass::backward)
-      return &run_pairs_backward<T, N>;
+      run = &run_pairs_backward<T, N>;
     else
-      return &run_pairs_forward<T, N, Which == Pass::forward>;
-  };
-  if constexpr (most >= 16)
-    if (out_width > 8) return instance(std::integral_constant<int, 16>());
-  if constexpr (most >= 8)
-    if (out_width > 4) return instance(std::integral_constant<int, 8>());
-  if constexpr (most >= 4)
-    if (out_width > 2) return instance(std::integral_constant<int, 4>());
-  if (out_width >= 2) return instance(std::integral_constant<int, 2>());
-  return nullptr;
-}
-
-bool tiles_of_two(const MaxPool2dRule& rule) {
-  for (std::size_t i = 0; i < 2; ++i)
-    if (rule.kernel_size[i] != 2 || rule.stride[i] != 2 || rule.padding[i] != 0 ||
-        rule.dilation[i] != 1)
-      return false;
-  return !rule.ceil_mode;
+      run = &run_pairs_forward<T, N, Which == Pass::forward>;
+  });
+  return run;
 }
 
 /// Cuts the planes; `pooled` is a tensor of the pooled shape, `plane` one of the other.
@@ -363,7 +252,7 @@ void plan_forward(const KernelCall& call, Plan& plan) {
   const auto& rule = call.op<MaxPool2dRule>();
   plan_planes(call, plan, call.in[0], call.out[0]);
   const bool wide = call.in[0].dtype == DType::float64;
-  if (tiles_of_two(rule))
+  if (tiles_of_two<Arch>(rule))
     if (const auto run =
             wide ? pairs<double, Which>(plan.numbers[3]) : pairs<float, Which>(plan.numbers[3]))
       return add(plan, run, wide ? 0.4 : 0.2);
@@ -391,7 +280,7 @@ template <>
 void Kernel<MaxPool2dBackward, Arch>::plan(const KernelCall& call, Plan& plan) {
   plan_planes(call, plan, call.out[0], call.in[1]);
   const bool wide = call.in[0].dtype == DType::float64;
-  if (tiles_of_two(call.op<MaxPool2dBackward>()))
+  if (tiles_of_two<Arch>(call.op<MaxPool2dBackward>()))
     if (const auto run = wide ? pairs<double, Pass::backward>(plan.numbers[3])
                               : pairs<float, Pass::backward>(plan.numbers[3]))
       return add(plan, run, wide ? 0.4 : 0.2);

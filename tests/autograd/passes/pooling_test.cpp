@@ -4,6 +4,7 @@
 #include <troupe/tensor/all_ops.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <cmath>
 #include <cstring>
@@ -134,4 +135,101 @@ TEST_CASE(
   Parameter weight(ones(shape));
   const GraphFunction function = net(weight, {16, 16}, {1, 1}, {0, 0});
   CHECK(test::same_bits(function, {shape, {1, 2, 2, 3}}, passes));
+}
+
+namespace {
+
+/// A convolution with 3×3 weights and its pooling, as a layer of a network has them.
+struct Layer {
+  Shape x;
+  std::int64_t out;
+  std::int64_t groups = 1;
+  Dims stride{1, 1};
+  bool active = true;
+  std::int64_t channels = x[1] / groups;
+  Parameter weight{Tensor::copy_of<float>(
+      test::numbers(static_cast<std::size_t>(out * channels * 9), 3), {out, channels, 3, 3})};
+  Parameter bias{Tensor::copy_of<float>(test::numbers(static_cast<std::size_t>(out), 4), {out})};
+
+  [[nodiscard]] Tensor operator()(const Tensor& images) const {
+    const Tensor y = conv2d(images, weight.tensor(), bias.tensor(), stride, {1, 1}, {1, 1}, groups);
+    return max_pool2d(active ? relu(y) : y, {2, 2});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a convolution goes on with the pooling of its result", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  // One channel, tiles of 4×4, the plain sum, in groups, with a stride; images of odd sizes, and of
+  // several strips.
+  const std::vector<Layer> layers{
+      {.x = {3, 1, 28, 28}, .out = 32},
+      {.x = {2, 1, 9, 11}, .out = 5, .active = false},
+      {.x = {5, 16, 14, 14}, .out = 29},
+      {.x = {12, 32, 6, 6}, .out = 32},
+      {.x = {2, 8, 13, 7}, .out = 16, .active = false},
+      {.x = {2, 5, 10, 12}, .out = 6},
+      {.x = {1, 24, 76, 40}, .out = 3},
+      {.x = {2, 32, 9, 10}, .out = 64, .groups = 2},
+      {.x = {2, 4, 17, 16}, .out = 8, .groups = 4, .stride = {2, 2}}};
+  for (const Layer& layer : layers) {
+    CAPTURE(to_string(layer.x));
+    const std::string pooled = layer.active ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
+    const GraphFunction answer = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {layer(in[0])};
+    };
+    const GraphFunction step = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+      const Tensor y = layer(in[0]);
+      const Tensor loss = sum(y * y);
+      const Tensor input = layer.weight.tensor();
+      return {y, grad(loss, input)};
+    };
+    for (const GraphFunction& function : {answer, step}) {
+      const std::vector<std::string> names =
+          test::names(test::capture(function, {layer.x}, passes));
+      CHECK(std::count(names.begin(), names.end(), pooled) > 0);
+      CHECK(std::count(names.begin(), names.end(), "conv2d") == 0);
+      CHECK(test::same_bits(function, {layer.x}, passes));
+      CHECK(test::same_bits(function, {layer.x}, Passes::all()));
+    }
+  }
+}
+
+TEST_CASE("a convolution's weights are packed though it pools", "[autograd][passes]") {
+  test::Engine engine;
+  const NoGrad frozen;
+  for (const Layer& layer :
+       std::vector<Layer>{{.x = {2, 1, 28, 28}, .out = 8}, {.x = {2, 16, 14, 14}, .out = 16}}) {
+    const GraphFunction answer = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {layer(in[0])};
+    };
+    const Program program = test::capture(answer, {layer.x}, Passes::all());
+    CHECK(test::names(program) == std::vector<std::string>{"pack", "conv2d + max_pool2d + relu"});
+    CHECK(test::same_bits(answer, {layer.x}, Passes::all()));
+  }
+}
+
+TEST_CASE("a convolution does not pool what others read, or other windows", "[autograd][passes]") {
+  test::Engine engine;
+  const Layer layer{.x = {2, 1, 8, 8}, .out = 4};
+  const auto conv = [&](const Tensor& x) {
+    return conv2d(x, layer.weight.tensor(), {}, {1, 1}, {1, 1});
+  };
+  const GraphFunction read = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = conv(in[0]);
+    return {max_pool2d(y, {2, 2}), y};
+  };
+  const GraphFunction summed = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = conv(in[0]);
+    return {max_pool2d(y, {2, 2}), sum(y)};
+  };
+  const GraphFunction overlapping = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {max_pool2d(conv(in[0]), {3, 3}, {2, 2})};
+  };
+  for (const GraphFunction& function : {read, summed, overlapping}) {
+    const std::vector<std::string> names = test::names(test::capture(function, {layer.x}, passes));
+    CHECK(names[0] == "conv2d");
+    CHECK(names[1] == "max_pool2d");
+  }
 }

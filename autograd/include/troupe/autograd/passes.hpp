@@ -18,11 +18,11 @@ enum class Pass : std::uint8_t {
   views,                  ///< views of views become one; those that change nothing, none
   constant_folding,       ///< what depends on constants alone is computed once, now
   common_subexpressions,  ///< the same op on the same values is computed once; random ops never
-  pooling,        ///< max pooling takes over the relu before it, and keeps only what is read
-  fusion,         ///< chains of elementwise ops and casts of one shape become one launch each
-  epilogues,      ///< a product goes on with the elementwise ops that follow it
-  reductions,     ///< a chain goes on with the fold of its result
-  packing,        ///< weights are laid out for their kernels once, for all that reads them
+  pooling,     ///< max pooling takes over the relu before it, a convolution the pooling behind it
+  fusion,      ///< chains of elementwise ops and casts of one shape become one launch each
+  epilogues,   ///< a product goes on with the elementwise ops that follow it
+  reductions,  ///< a chain goes on with the fold of its result
+  packing,     ///< weights are laid out for their kernels once, for all that reads them
   recomputation,  ///< under a budget, what would wait too long is computed again
   memory_plan,    ///< a step's results get places in one stretch of memory
 };

@@ -128,6 +128,12 @@ class Device {
   /// @param folded  what it folds
   [[nodiscard]] virtual bool can_fold(
       const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept;
+  /// Whether a convolution can go on with a max pooling of its result here, as a `Pooled`.
+  [[nodiscard]] virtual bool can_pool(
+      const OpInstance& product,
+      std::span<const Meta> operands,
+      const Meta& result,
+      const OpInstance& pooling) const;
   /// What `launch` will want to have found out about a fused op; null for nothing. Throws
   /// `unsupported` for one that the questions above would not let pass.
   [[nodiscard]] virtual std::shared_ptr<const Executable> compile(

@@ -37,6 +37,7 @@ enum class OpFamily : std::uint8_t {
   fused,        ///< several of the above, made into one launch by the compiler of programs
   exchange,     ///< no kernel: sums over the processes of a cluster
   packing,  ///< a product's weights laid out for its kernel, or the product that is given them so
+  pooled,   ///< a convolution with the pooling of its result, made by the compiler of programs
 };
 
 /// Where an elementwise op is tried out by the generated tests, and how near it must come.
