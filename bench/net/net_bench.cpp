@@ -7,8 +7,14 @@
 //   stream  one way, gigabytes a second: raw TCP in blocks of 1 MiB; messages of 1 MiB to an actor,
 //           plain and over TLS
 //
+//   all_reduce  of float32 on 2 and 4 processes, microseconds
+//
 //   net_bench [--quick]
 
+#include "support/processes.hpp"
+
+#include <troupe/cluster/mesh_collectives.hpp>
+#include <troupe/cluster/messages.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/net/certificates.hpp>
 #include <troupe/net/network.hpp>
@@ -18,11 +24,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -49,34 +54,6 @@ double median(std::vector<double> times) {
   return *middle;
 }
 
-/// Two processes with a pipe from the child to the parent, which says the port it listens at.
-template <class Child, class Parent>
-double in_two_processes(Child&& child, Parent&& parent) {
-  std::array<int, 2> to_parent{};
-  std::array<int, 2> to_child{};
-  if (pipe(to_parent.data()) != 0 || pipe(to_child.data()) != 0) std::abort();
-  const pid_t id = fork();
-  if (id == 0) {
-    close(to_child[1]);
-    child(
-        [&](std::uint16_t port) { (void)!write(to_parent[1], &port, sizeof port); },
-        [&] {
-          char byte;
-          (void)!read(to_child[0], &byte, 1);
-        });
-    _exit(0);
-  }
-  close(to_parent[1]);
-  std::uint16_t port = 0;
-  if (read(to_parent[0], &port, sizeof port) != sizeof port) std::abort();
-  const double result = parent(port);
-  close(to_child[1]);
-  close(to_child[0]);
-  close(to_parent[0]);
-  waitpid(id, nullptr, 0);
-  return result;
-}
-
 // --- Asio and the kernel
 
 struct EchoServer : std::enable_shared_from_this<EchoServer> {
@@ -93,62 +70,61 @@ struct EchoServer : std::enable_shared_from_this<EchoServer> {
   }
 };
 
+/// A connection from rank 0 to rank 1.
+tcp::socket connected(asio::io_context& io, unsigned rank, bench::Processes& processes) {
+  tcp::acceptor acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const auto ports = processes.ports(rank, acceptor.local_endpoint().port());
+  if (rank == 1) return acceptor.accept();
+  tcp::socket socket(io);
+  socket.connect({asio::ip::address_v4::loopback(), ports[1]});
+  return socket;
+}
+
 double asio_hop_us(int rounds) {
-  return in_two_processes(
-      [](auto tell, auto) {
-        asio::io_context io;
-        tcp::acceptor acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-        tell(acceptor.local_endpoint().port());
-        tcp::socket socket = acceptor.accept();
-        socket.set_option(tcp::no_delay(true));
-        std::make_shared<EchoServer>(std::move(socket))->next();
-        io.run();
-      },
-      [rounds](std::uint16_t port) {
-        asio::io_context io;
-        tcp::socket socket(io);
-        socket.connect({asio::ip::address_v4::loopback(), port});
-        socket.set_option(tcp::no_delay(true));
-        std::array<char, 64> bytes{};
-        std::vector<double> times;
-        Clock::time_point begin;
-        std::function<void()> next = [&] {
-          begin = Clock::now();
-          asio::async_write(socket, asio::buffer(bytes), [&](auto, auto) {
-            asio::async_read(socket, asio::buffer(bytes), [&](auto, auto) {
-              times.push_back(seconds_since(begin) * 0.5e6);
-              if (times.size() < static_cast<std::size_t>(rounds)) next();
-            });
-          });
-        };
-        next();
-        io.run();
-        return median(std::move(times));
+  return bench::Processes::run(2, [rounds](unsigned rank, bench::Processes& processes) {
+    asio::io_context io;
+    tcp::socket socket = connected(io, rank, processes);
+    socket.set_option(tcp::no_delay(true));
+    if (rank == 1) {
+      std::make_shared<EchoServer>(std::move(socket))->next();
+      io.run();
+      return 0.0;
+    }
+    std::array<char, 64> bytes{};
+    std::vector<double> times;
+    Clock::time_point begin;
+    std::function<void()> next = [&] {
+      begin = Clock::now();
+      asio::async_write(socket, asio::buffer(bytes), [&](auto, auto) {
+        asio::async_read(socket, asio::buffer(bytes), [&](auto, auto) {
+          times.push_back(seconds_since(begin) * 0.5e6);
+          if (times.size() < static_cast<std::size_t>(rounds)) next();
+        });
       });
+    };
+    next();
+    io.run();
+    return median(std::move(times));
+  });
 }
 
 double raw_stream_gb_s(std::size_t bytes) {
-  return in_two_processes(
-      [bytes](auto tell, auto) {
-        asio::io_context io;
-        tcp::acceptor acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-        tell(acceptor.local_endpoint().port());
-        tcp::socket socket = acceptor.accept();
-        std::vector<char> block(256U << 10);
-        for (std::size_t left = bytes; left > 0;) left -= socket.read_some(asio::buffer(block));
-        asio::write(socket, asio::buffer(block, 1));
-      },
-      [bytes](std::uint16_t port) {
-        asio::io_context io;
-        tcp::socket socket(io);
-        socket.connect({asio::ip::address_v4::loopback(), port});
-        std::vector<char> block(1U << 20);
-        const auto begin = Clock::now();
-        for (std::size_t sent = 0; sent < bytes; sent += block.size())
-          asio::write(socket, asio::buffer(block));
-        asio::read(socket, asio::buffer(block, 1));
-        return static_cast<double>(bytes) / seconds_since(begin) * 1e-9;
-      });
+  return bench::Processes::run(2, [bytes](unsigned rank, bench::Processes& processes) {
+    asio::io_context io;
+    tcp::socket socket = connected(io, rank, processes);
+    if (rank == 1) {
+      std::vector<char> block(256U << 10);
+      for (std::size_t left = bytes; left > 0;) left -= socket.read_some(asio::buffer(block));
+      asio::write(socket, asio::buffer(block, 1));
+      return 0.0;
+    }
+    std::vector<char> block(1U << 20);
+    const auto begin = Clock::now();
+    for (std::size_t sent = 0; sent < bytes; sent += block.size())
+      asio::write(socket, asio::buffer(block));
+    asio::read(socket, asio::buffer(block, 1));
+    return static_cast<double>(bytes) / seconds_since(begin) * 1e-9;
+  });
 }
 
 // --- actors
@@ -241,61 +217,77 @@ class Player final : public Actor<Ball, Partner> {
 };
 
 struct Credentials {
-  std::shared_ptr<const net::Security> one;
-  std::shared_ptr<const net::Security> two;
+  std::vector<std::shared_ptr<const net::Security>> security;  // by rank
 
-  static Credentials make() {
+  static Credentials make(unsigned ranks) {
     const auto authority = net::make_authority("bench", 2).value();
-    const auto security = [&](const char* node) {
-      return net::Security::make(
-                 authority.certificate, net::issue(authority, node, {"127.0.0.1"}, 1).value())
-          .value();
-    };
-    return {security("one"), security("two")};
+    Credentials made;
+    for (unsigned rank = 0; rank < ranks; ++rank)
+      made.security.push_back(
+          net::Security::make(
+              authority.certificate,
+              net::issue(authority, "rank-" + std::to_string(rank), {"127.0.0.1"}, 1).value())
+              .value());
+    return made;
   }
 };
 
-net::NetworkOptions options_of(const char* node, std::shared_ptr<const net::Security> security) {
-  net::NetworkOptions options{.node = node, .security = std::move(security)};
-  options.messages.push_back(&Known::find);
-  return options;
-}
+/// A system with a network that has connected all processes.
+struct Node {
+  Node(
+      unsigned rank,
+      bench::Processes& processes,
+      const Credentials* credentials,
+      const std::function<void(Node&)>& publish)
+      : network(net::attach(system, options_of(rank, credentials))) {
+    publish(*this);
+    const auto ports = processes.ports(rank, network.listen({"127.0.0.1", 0}).port);
+    for (unsigned other = rank + 1; other < processes.count(); ++other)
+      (void)network.connect({"127.0.0.1", ports[other]}).get();
+    system.wait_until([&] { return up() + 1 == processes.count(); }, "the others");
+  }
 
-/// @param play  with the network and its system; the other process has "wall" and "sink"
-double with_actors(
-    const Credentials* credentials,
-    const std::function<double(System& system, net::Network& network)>& play) {
-  return in_two_processes(
-      [&](auto tell, auto) {
-        System system({.threads = 1});
-        net::Network& network =
-            net::attach(system, options_of("two", credentials ? credentials->two : nullptr));
-        network.publish("wall", system.spawn<Wall>());
-        network.publish("sink", system.spawn<Sink>());
-        tell(network.listen({"127.0.0.1", 0}).port);
-        bool seen = false;
-        system.wait_until(
-            [&] {
-              seen |= !network.peers().empty();
-              return seen && network.peers().empty();
-            },
-            "the end");
-      },
-      [&](std::uint16_t port) {
-        System system({.threads = 1});
-        net::Network& network =
-            net::attach(system, options_of("one", credentials ? credentials->one : nullptr));
-        (void)network.connect({"127.0.0.1", port}).get();
-        return play(system, network);
-      });
+  [[nodiscard]] std::size_t up() const {
+    const auto peers = network.peers();
+    return static_cast<std::size_t>(
+        std::count_if(peers.begin(), peers.end(), [](const auto& peer) { return peer.up; }));
+  }
+  void wait_for_the_end() {
+    system.wait_until([this] { return up() == 0; }, "the end");
+  }
+
+  static std::string name(unsigned rank) { return "rank-" + std::to_string(rank); }
+  static net::NetworkOptions options_of(unsigned rank, const Credentials* credentials) {
+    net::NetworkOptions options{.node = name(rank)};
+    if (credentials) options.security = credentials->security[rank];
+    options.messages = {&Known::find, &cluster::find_message};
+    return options;
+  }
+
+  System system{{.threads = 1}};
+  net::Network& network;
+};
+
+/// @param play  with rank 0; the other process has "wall" and "sink"
+double with_actors(const Credentials* credentials, const std::function<double(Node&)>& play) {
+  return bench::Processes::run(2, [&](unsigned rank, bench::Processes& processes) {
+    Node node(rank, processes, credentials, [](Node& self) {
+      self.network.publish("wall", self.system.spawn<Wall>());
+      self.network.publish("sink", self.system.spawn<Sink>());
+    });
+    if (rank == 0) return play(node);
+    node.wait_for_the_end();
+    return 0.0;
+  });
 }
 
 double actor_hop_us(const Credentials* credentials, int rounds) {
-  return with_actors(credentials, [rounds](System& system, net::Network& network) {
+  return with_actors(credentials, [rounds](Node& node) {
+    System& system = node.system;
     std::vector<double> times;
     std::atomic<bool> done{false};
     const auto player = system.spawn<Player>(times, static_cast<std::size_t>(rounds), done);
-    const auto wall = network.find("two", "wall").get().as<Ball, Partner>();
+    const auto wall = node.network.find("rank-1", "wall").get().as<Ball, Partner>();
     wall.send(Partner{player});
     player.send(Partner{wall});
     system.wait_until([&] { return done.load(); }, "the game");
@@ -304,8 +296,8 @@ double actor_hop_us(const Credentials* credentials, int rounds) {
 }
 
 double actor_stream_gb_s(const Credentials* credentials, std::size_t bytes) {
-  return with_actors(credentials, [bytes](System&, net::Network& network) {
-    const auto sink = network.find("two", "sink").get().as<Parcel>();
+  return with_actors(credentials, [bytes](Node& node) {
+    const auto sink = node.network.find("rank-1", "sink").get().as<Parcel>();
     const std::vector<std::byte> block(1U << 20);
     const auto owner = std::make_shared<std::vector<std::byte>>(block);
     const Bytes payload(*owner, owner);
@@ -320,6 +312,55 @@ double actor_stream_gb_s(const Credentials* credentials, std::size_t bytes) {
     }
     (void)answers.back().get();
     return static_cast<double>(bytes) / seconds_since(begin) * 1e-9;
+  });
+}
+
+/// A collective's end, of which one after another is waited for.
+class Ending final : public Actor<cluster::CollectiveDone> {
+ public:
+  explicit Ending(std::atomic<std::uint64_t>& ended) : ended_(ended) {}
+
+ private:
+  friend ActorAccess;
+  void on(cluster::CollectiveDone&& done) {
+    if (done.failed) std::abort();
+    ++ended_;
+  }
+  std::atomic<std::uint64_t>& ended_;
+};
+
+/// One all_reduce of float32 after another; the median of rank 0's times, in microseconds.
+double all_reduce_us(unsigned ranks, std::size_t bytes, int rounds) {
+  return bench::Processes::run(ranks, [=](unsigned rank, bench::Processes& processes) {
+    std::unique_ptr<cluster::MeshCollectives> mesh;
+    Node node(rank, processes, nullptr, [&](Node& self) {
+      mesh = std::make_unique<cluster::MeshCollectives>(self.system);
+      self.network.publish("mesh", mesh->address());
+    });
+    cluster::Group group;
+    group.rank = rank;
+    for (unsigned other = 0; other < ranks; ++other)
+      group.members.push_back(
+          {Node::name(other),
+           other == rank ? mesh->address()
+                         : node.network.find(Node::name(other), "mesh")
+                               .get()
+                               .as<cluster::MeshPiece, cluster::MeshTaken, cluster::MeshAbort>()});
+    mesh->enter(std::move(group));
+    const auto values = std::make_shared<std::vector<float>>(bytes / 4, 1.0F);
+    const Bytes input(std::as_bytes(std::span(*values)), values);
+    std::atomic<std::uint64_t> ended{0};
+    const auto ending = node.system.spawn<Ending>(ended);
+    std::vector<double> times;
+    for (std::uint64_t round = 1; round <= static_cast<std::uint64_t>(rounds); ++round) {
+      const auto begin = Clock::now();
+      mesh->all_reduce({round, 0}, input, {}, ending);
+      node.system.wait_until([&] { return ended == round; }, "a sum");
+      times.push_back(seconds_since(begin) * 1e6);
+    }
+    if (rank != 0) node.wait_for_the_end();
+    mesh.reset();
+    return median(std::move(times));
   });
 }
 
@@ -338,7 +379,7 @@ int main(int argc, char** argv) {
   const int rounds = quick ? 500 : 20'000;
   const int runs = quick ? 1 : 5;
   const std::size_t bytes = quick ? 64U << 20 : std::size_t{2} << 30;
-  const Credentials credentials = Credentials::make();
+  const Credentials credentials = Credentials::make(2);
   // In turns, so that what else the machine does meets all of them.
   std::array<std::vector<double>, 3> hops;
   std::array<std::vector<double>, 3> streams;
@@ -356,4 +397,14 @@ int main(int argc, char** argv) {
   report("stream raw TCP", streams[0], "GB/s", 0);
   report("stream of messages", streams[1], "GB/s", median(streams[0]));
   report("stream of messages, TLS", streams[2], "GB/s", median(streams[0]));
+  for (const unsigned ranks : {2U, 4U})
+    for (const std::size_t size :
+         {std::size_t{1} << 10, std::size_t{1} << 20, std::size_t{64} << 20}) {
+      const int sums = quick ? 3 : size >= std::size_t{64} << 20 ? 20 : 500;
+      std::vector<double> sums_us;
+      for (int i = 0; i < runs; ++i) sums_us.push_back(all_reduce_us(ranks, size, sums));
+      const std::string what =
+          "all_reduce " + std::to_string(size >> 10) + " KiB, " + std::to_string(ranks) + " ranks";
+      report(what.c_str(), sums_us, "us", 0);
+    }
 }
