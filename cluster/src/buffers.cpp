@@ -8,8 +8,10 @@ namespace troupe::cluster {
 namespace {
 
 constexpr std::align_val_t alignment{64};
-// Below, the C library keeps what is freed, and faults are few.
-constexpr std::size_t worth_keeping = 64U << 10;
+// Below, looking for one takes longer than a new one.
+constexpr std::size_t worth_keeping = 1024;
+// Each is looked at, at worst.
+constexpr std::size_t kept_max = 256;
 
 }  // namespace
 
@@ -44,7 +46,7 @@ void Buffers::give_back(std::byte* memory, std::size_t bytes) noexcept {
   if (bytes > kept_bytes_max_) return;
   try {
     const std::lock_guard lock(mutex_);
-    while (kept_bytes_ + bytes > kept_bytes_max_) {
+    while (kept_bytes_ + bytes > kept_bytes_max_ || kept_.size() == kept_max) {
       let_go.push_back(std::move(kept_.front()));
       kept_bytes_ -= let_go.back().bytes;
       kept_.erase(kept_.begin());

@@ -9,10 +9,11 @@
 namespace troupe::cluster {
 
 /// Memory for results. The kernel clears fresh memory page by page, which takes as long as summing
-/// into it, so a large buffer that nobody holds any more is used again.
+/// into it, and the C library gives back even little of it, to ask for it again at once. So a
+/// buffer that nobody holds any more is used again.
 ///
 /// Threads   any; a buffer comes back on the thread that drops it last.
-/// Bound     keeps `kept_bytes_max` at most.
+/// Bound     keeps `kept_bytes_max` at most, in 256 buffers.
 class Buffers : public std::enable_shared_from_this<Buffers> {
  public:
   explicit Buffers(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}

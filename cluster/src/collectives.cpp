@@ -137,7 +137,7 @@ void Collectives::all_gather(
     CollectiveKey key, Bytes input, Address<CollectiveDone> to, std::int64_t deadline_ns) {
   CollectiveCall call = call_of(*this, CollectiveKind::all_gather, key, deadline_ns, std::move(to));
   call.bytes = input.size();
-  check_size(call.kind, call.bytes);
+  check_size(call.kind, call.bytes * ranks());
   call.inputs.push_back(std::move(input));
   begin(std::move(call));
 }

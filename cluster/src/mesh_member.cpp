@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 namespace troupe::cluster {
@@ -71,8 +72,16 @@ void MeshMember::on(BeginCollective&& begin) {
   setting.fan_out = options_.fan_out;
   setting.terms = MeshOperation::terms_of(call, ranks, options_);
   if (call.shards != 0) setting.plan = plan_of(call.shards);
-  entry.operation =
-      std::make_unique<MeshOperation>(std::move(setting), std::move(call.inputs), *buffers_);
+  try {
+    entry.operation =
+        std::make_unique<MeshOperation>(std::move(setting), std::move(call.inputs), *buffers_);
+  } catch (const std::bad_alloc&) {
+    const Error full(
+        ErrorCode::out_of_memory,
+        "no memory for a result of inputs of " + std::to_string(call.bytes) + " bytes");
+    answer(call, full);
+    return fail(at, full, Tell::others);
+  }
   entry.kind = call.kind;
   entry.to = std::move(call.to);
   const std::int64_t now_ns = system().clock().now_ns();

@@ -76,7 +76,7 @@ MeshTerms MeshOperation::terms_of(
 }
 
 MeshOperation::MeshOperation(Setting setting, std::vector<Bytes> inputs, Buffers& buffers)
-    : setting_(std::move(setting)), inputs_(std::move(inputs)) {
+    : setting_(std::move(setting)), buffers_(&buffers), inputs_(std::move(inputs)) {
   if (setting_.ranks == 1) return;  // the input is the result
   for (const Bytes& input : inputs_) shared_inputs_.push_back(std::make_shared<const Bytes>(input));
   incoming_.resize(std::size_t{mesh_phases} * setting_.ranks);
@@ -301,21 +301,16 @@ void MeshOperation::add(std::uint64_t piece, std::uint32_t node, Term term) {
         sum.scratch = std::move(left.scratch);
       } else if (right.scratch) {
         sum.scratch = std::move(right.scratch);
-      } else if (!spare_.empty()) {
-        sum.scratch = std::move(spare_.back());
-        spare_.pop_back();
       } else {
-        sum.scratch = std::make_unique_for_overwrite<std::byte[]>(setting_.terms.piece_bytes);
+        sum.scratch = buffers_->take(stretch.bytes);
       }
       to = sum.scratch.get();
     }
     combine(
         setting_.terms.dtype, setting_.terms.reduction, to, left.data, right.data, stretch.bytes);
     sum.data = to;
-    for (Term* const summed : {&left, &right}) {
-      if (summed->scratch) spare_.push_back(std::move(summed->scratch));
-      *summed = {};
-    }
+    left = {};
+    right = {};
     terms[parent] = std::move(sum);
     node = parent;
   }

@@ -44,6 +44,7 @@ class MeshOperation {
   [[nodiscard]] static MeshTerms terms_of(
       const CollectiveCall& call, std::uint32_t ranks, const MeshOptions& options) noexcept;
 
+  /// `buffers` must outlive it, not what it makes.
   MeshOperation(Setting setting, std::vector<Bytes> inputs, Buffers& buffers);
 
   [[nodiscard]] const MeshTerms& terms() const noexcept { return setting_.terms; }
@@ -97,8 +98,8 @@ class MeshOperation {
   struct Term {
     const std::byte* data = nullptr;
     bool there = false;
-    Bytes held;                            // what `data` lies in, if it came
-    std::unique_ptr<std::byte[]> scratch;  // if it was summed here
+    Bytes held;                          // what `data` lies in, if it came
+    std::shared_ptr<std::byte> scratch;  // if it was summed here
   };
 
   void expect(std::uint32_t from, MeshPhase phase, Stretch stretch, std::uint32_t inputs);
@@ -135,6 +136,7 @@ class MeshOperation {
   }
 
   Setting setting_;
+  Buffers* buffers_;
   std::vector<Bytes> inputs_;
   std::vector<std::shared_ptr<const Bytes>> shared_inputs_;  // what slices keep alive
   std::shared_ptr<std::byte> output_;
@@ -143,8 +145,7 @@ class MeshOperation {
   Stretch own_;                          // what this rank sums or passes on, in the whole
   std::vector<bool> ready_;              // pieces of it that are in the result
   std::vector<std::vector<Term>> sums_;  // for each piece of it, the tree's nodes
-  std::vector<std::unique_ptr<std::byte[]>> spare_;
-  std::uint64_t own_copied_ = 0;  // pieces of this rank's block, in all_gather
+  std::uint64_t own_copied_ = 0;         // pieces of this rank's block, in all_gather
 
   std::vector<Incoming> incoming_;  // by stream()
   std::vector<Sending> sending_;

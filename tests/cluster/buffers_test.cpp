@@ -45,6 +45,9 @@ TEST_CASE("kept memory has a bound, and the longest unused goes first", "[cluste
   CHECK(buffers->take(200'000).get() == last);
   (void)buffers->take(600'000);  // more than is ever kept
   CHECK(buffers->kept_bytes() == 400'000);
+  for (int i = 0; i < 300; ++i) all.push_back(buffers->take(1200));
+  all.clear();
+  CHECK(buffers->kept_bytes() == 256 * 1200);
 }
 
 TEST_CASE("memory may outlive what it came from, and go on another thread", "[cluster]") {

@@ -119,6 +119,17 @@ std::size_t Endings::count() const {
   return all_.size();
 }
 
+std::size_t Endings::failures() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(std::count_if(
+      all_.begin(), all_.end(), [](const CollectiveDone& done) { return done.failed; }));
+}
+
+CollectiveDone Endings::last() const {
+  const std::lock_guard lock(mutex_);
+  return all_.back();
+}
+
 CollectiveDone Endings::once(CollectiveKey key) const {
   const std::lock_guard lock(mutex_);
   const auto is_it = [&](const CollectiveDone& done) { return done.key == key; };
@@ -232,13 +243,13 @@ void deadlines_end_what_is_waited_for(const MakeCarrier& make) {
   const CollectiveKey given{4, 1};
   const CollectiveKey by_default{5, 1};
   MeshOptions options = small_pieces(true);
-  options.timeout_ns = 60'000'000;
+  options.timeout_ns = 400'000'000;
   const auto carrier = make(ranks, options);
   const Bytes input = some_values(DType::float32, 100, 1, 0);
   for (std::uint32_t rank = 0; rank + 1 < ranks; ++rank) {
     ReduceOptions how;
     carrier->rank(rank).all_reduce(by_default, input, how, carrier->sink(rank));
-    how.deadline_ns = carrier->now_ns(rank) + 30'000'000;
+    how.deadline_ns = carrier->now_ns(rank) + 200'000'000;
     carrier->rank(rank).all_reduce(given, input, how, carrier->sink(rank));
   }
   carrier->run_until_ended(0);

@@ -18,6 +18,8 @@ class Endings {
  public:
   void add(cluster::CollectiveDone done);
   [[nodiscard]] std::size_t count() const;
+  [[nodiscard]] std::size_t failures() const;
+  [[nodiscard]] cluster::CollectiveDone last() const;
   /// How each of a key ended; `REQUIRE`s that it ended once.
   [[nodiscard]] cluster::CollectiveDone once(cluster::CollectiveKey key) const;
 

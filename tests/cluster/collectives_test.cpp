@@ -69,6 +69,8 @@ TEST_CASE("a collective is refused at the call where no group could do it", "[cl
   refused(invalid_argument, [&] { kept.broadcast({}, 3, zeros(8), 8, to); });
   refused(shape_mismatch, [&] { kept.broadcast({}, 0, zeros(8), 9, to); });
   refused(invalid_argument, [&] { kept.broadcast({}, 1, {}, std::uint64_t{1} << 50, to); });
+  const Bytes endless({static_cast<const std::byte*>(nullptr), std::size_t{1} << 39}, nullptr);
+  refused(invalid_argument, [&] { kept.all_gather({}, endless, to); });
   // Two subtrees of different sizes: rank 1 of 3 carries shards [2, 5) of 8.
   Kept second(1, 3);
   refused(shape_mismatch, [&] { second.all_reduce({}, {zeros(8), zeros(12)}, {.shards = 8}, to); });

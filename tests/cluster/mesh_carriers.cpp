@@ -24,9 +24,13 @@ void MeshCarrier::open(System& system, std::uint32_t ranks, const MeshOptions& o
 }
 
 void MeshCarrier::enter(std::uint32_t rank, std::uint64_t epoch) {
-  Group group = group_;
+  Group group;
   group.epoch = epoch;
-  group.rank = rank;
+  for (std::uint32_t other = 0; other < ranks(); ++other) {
+    if (lost_[other]) continue;
+    if (other == rank) group.rank = static_cast<std::uint32_t>(group.members.size());
+    group.members.push_back(group_.members[other]);
+  }
   members_[rank]->enter(std::move(group));
 }
 

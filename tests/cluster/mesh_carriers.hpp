@@ -29,7 +29,7 @@ class MeshCarrier : public Carrier {
   [[nodiscard]] std::int64_t now_ns(std::uint32_t) override;
   void lose(std::uint32_t rank) override;
 
-  /// A rank's part of becoming the group of this epoch, of all ranks.
+  /// A rank's part of becoming the group of this epoch, of all that are not lost.
   void enter(std::uint32_t rank, std::uint64_t epoch);
 
  protected:

@@ -130,6 +130,37 @@ TEST_CASE("a later group begins anew, and what belongs to the last one ends", "[
     CHECK(carrier.endings(rank).once({1, 0}).error.code() == ErrorCode::fenced);
 }
 
+TEST_CASE("those left after a loss go on with the same bits", "[cluster]") {
+  const auto seed = GENERATE(take(50, random<std::uint64_t>(0, ~0ull)));
+  CAPTURE(seed);
+  std::vector<Bytes> shards;
+  for (std::uint32_t s = 0; s < 4; ++s) shards.push_back(some_values(DType::float32, 200, 1, s));
+  WorldCarrier carrier(4, {}, seed);
+  const auto begin = [&](std::uint32_t rank) {
+    Collectives& here = carrier.rank(rank);
+    here.all_reduce(
+        {1, 0},
+        subtrees_of(here.rank(), here.ranks(), DType::float32, Reduction::sum, shards),
+        {.shards = 4},
+        carrier.sink(rank));
+  };
+  for (const std::uint32_t rank : {0U, 1U, 3U}) begin(rank);
+  carrier.run_turns(seed % 20);
+  carrier.lose(2);
+  carrier.run_until_ended(1);
+  for (const std::uint32_t rank : {3U, 0U, 1U}) {
+    carrier.enter(rank, 2);
+    begin(rank);
+    carrier.run_turns(seed % 7);
+  }
+  carrier.run_until_ended(2);
+  const auto sum = serial_tree(DType::float32, Reduction::sum, shards, 0, 4);
+  for (const std::uint32_t rank : {0U, 1U, 3U}) {
+    CHECK(carrier.endings(rank).failures() == 1);
+    CHECK(equal(carrier.endings(rank).last().result.span(), sum));
+  }
+}
+
 TEST_CASE("what no group could do is refused by the call", "[cluster]") {
   System system({.threads = 1});
   const auto code_of = [](auto&& call) {

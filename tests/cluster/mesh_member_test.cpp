@@ -147,8 +147,9 @@ TEST_CASE("messages of another epoch are counted and nothing else", "[cluster]")
   alone.hear(Alone::piece(2, key, 2));
   CHECK_FALSE(alone.endings.once(key).failed);
   alone.enter(3);
-  alone.begin({3, 1});
+  alone.begin();  // the key serves again
   CHECK(alone.endings.count() == 2);
+  CHECK(alone.endings.failures() == 0);
   alone.enter(5);
   CHECK(alone.counters().other_epoch == 4);
 }
@@ -277,6 +278,22 @@ TEST_CASE("pieces of operations not begun have a quota", "[cluster]") {
   CHECK_FALSE(alone.endings.once(key).failed);
 }
 
+TEST_CASE("the quota is free again after each operation, and after a loss", "[cluster]") {
+  MeshOptions options;
+  options.early_bytes_max = 10'000;
+  Alone alone(options);
+  for (std::uint32_t i = 0; i < 30; ++i) {
+    alone.hear(Alone::piece(1, {6, i}));
+    alone.begin({6, i});
+    alone.hear(Alone::piece(2, {6, i}));
+    CHECK_FALSE(alone.endings.once({6, i}).failed);
+  }
+  for (std::uint32_t i = 0; i < 9; ++i) alone.hear(Alone::piece(1, {7, i}));
+  alone.lose(2, true);
+  for (std::uint32_t i = 0; i < 9; ++i) alone.hear(Alone::piece(1, {7, i}, 2));
+  CHECK(alone.counters().dropped == 0);
+}
+
 TEST_CASE("pieces of later groups have the same quota", "[cluster]") {
   MeshOptions options;
   options.early_bytes_max = 10'000;
@@ -296,6 +313,32 @@ TEST_CASE("pieces whose operation is never begun go after a time", "[cluster]") 
   CHECK(alone.heard.size() == 2);
   alone.begin();
   CHECK(alone.endings.once(key).error.code() == ErrorCode::timed_out);
+}
+
+TEST_CASE("an earlier deadline is not held up by a later one", "[cluster]") {
+  Alone alone;
+  alone.begin();
+  ReduceOptions soon;
+  soon.deadline_ns = 10'000'000;
+  alone.member().all_reduce({4, 0}, some_values(DType::float32, 10, 1, 0), soon, alone.sink());
+  alone.wait(20'000'000);
+  CHECK(alone.endings.count() == 1);
+  CHECK(alone.endings.once({4, 0}).error.code() == ErrorCode::timed_out);
+}
+
+TEST_CASE("each operation has a time of its own", "[cluster]") {
+  Alone alone;  // with a second for each
+  alone.hear(Alone::piece(1));
+  alone.wait(500'000'000);
+  alone.hear(Alone::piece(1, {4, 0}));
+  alone.begin({5, 0});
+  alone.wait(700'000'000);
+  CHECK(alone.endings.count() == 0);
+  alone.hear(Alone::piece(2, {4, 0}));
+  alone.begin({4, 0});
+  CHECK_FALSE(alone.endings.once({4, 0}).failed);
+  alone.wait(400'000'000);
+  CHECK(alone.endings.once({5, 0}).error.code() == ErrorCode::timed_out);
 }
 
 // Goal: what a rank is ahead of another is bounded for all operations together, and none waits for

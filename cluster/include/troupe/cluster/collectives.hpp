@@ -99,7 +99,7 @@ struct ReduceOptions {
 /// Ends      each with one `CollectiveDone`: the result, or `timed_out` after its deadline,
 ///           `stopped` when it was canceled here or there, `peer_down`, `fenced` when the group
 ///           changed, `shape_mismatch` or `dtype_mismatch` where ranks disagree, `wire_corrupt`,
-///           `overload`.
+///           `overload`, `out_of_memory`.
 /// Bits      depend on inputs and the number of shards: not on ranks, sizes of pieces, or arrival.
 /// Memory    inputs are kept by reference until the end, and longer where they are on the way: what
 ///           they lie in must not be written while a `Bytes` of it lives.
