@@ -55,14 +55,24 @@ void Console::say(std::string_view line) {
 
 void Console::draw(std::string_view text) {
   if (options_.quiet || !options_.terminal) return;
-  err_("\r");
-  err_(text);
-  err_("\x1b[K");  // clears what a longer line left behind
-  drawn_ = true;
+  // Back to the first of the lines that were drawn before.
+  const int before = drawn_lines_.exchange(0);
+  std::string out = before > 1 ? "\x1b[" + std::to_string(before - 1) + "A" : "";
+  int lines = 0;
+  for (std::size_t begin = 0; begin <= text.size(); ++lines) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    out += lines > 0 ? "\n\r" : "\r";
+    out += text.substr(begin, end - begin);
+    out += "\x1b[K";  // clears what a longer line left behind
+    begin = end + 1;
+  }
+  if (lines < before) out += "\x1b[J";  // and the lines that are not drawn any more
+  err_(out);
+  drawn_lines_ = lines;
 }
 
 void Console::end_drawing() {
-  if (drawn_.exchange(false)) err_("\n");
+  if (drawn_lines_.exchange(0) > 0) err_("\n");
 }
 
 void Console::complain(const Error& error) {

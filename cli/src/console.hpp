@@ -36,7 +36,8 @@ class Console {
   void print(std::string_view text) { out_(text); }
   /// A line about what goes on; not when quiet.
   void say(std::string_view line);
-  /// Draws text over what `draw` drew before, without ending the line. Only on a terminal.
+  /// Draws text, a line or several, over what `draw` drew before, without ending the last line.
+  /// Only on a terminal.
   void draw(std::string_view text);
   /// Ends what was drawn.
   void end_drawing();
@@ -48,7 +49,7 @@ class Console {
   Sink out_;
   Sink err_;
   Options options_;
-  std::atomic<bool> drawn_{false};  // the system logs from any thread
+  std::atomic<int> drawn_lines_{0};  // the system logs from any thread
 };
 
 }  // namespace troupe::cli

@@ -8,9 +8,12 @@
 #include <troupe/io/tree.hpp>
 #include <troupe/net/endpoint.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 #include <vector>
+#else
+#include <cstdlib>
 #endif
 
 namespace troupe::cli {
@@ -84,30 +87,31 @@ nn::Trainer& Together::trainer() noexcept { return state_->replica.trainer(); }
 
 bool Together::fit() { return state_->leader.lead(state_->replica); }
 
-std::string Together::report() const {
+std::string Together::report(std::size_t width) const {
   const std::vector<net::PeerStatus> peers = state_->network.peers();
   std::string text;
   for (const cluster::FollowerStatus& follower : state_->leader.followers()) {
-    text += (text.empty() ? "" : "\n") + net::to_string(follower.at) + " ";
-    if (!follower.joined) {
-      text += "away: " + (follower.reason.empty() ? "no answer yet" : follower.reason);
-      continue;
-    }
-    text += follower.node;
-    for (const net::PeerStatus& peer : peers) {
-      if (peer.node != follower.node || !peer.up) continue;
-      char line[160];
+    std::string line = "  " + (follower.node.empty() ? net::to_string(follower.at) : follower.node);
+    const auto peer = std::find_if(peers.begin(), peers.end(), [&](const net::PeerStatus& one) {
+      return one.up && one.node == follower.node;
+    });
+    if (!follower.joined || peer == peers.end()) {
+      line += "  away: " + (follower.reason.empty() ? "no answer yet" : follower.reason);
+    } else {
+      char numbers[160];
       std::snprintf(
-          line,
-          sizeof line,
-          ": RTT %.2f ms, %.1f MB sent, %.1f MB received, credit %.0f MB%s",
-          static_cast<double>(peer.round_trip_ns) * 1e-6,
-          static_cast<double>(peer.bytes_sent) * 1e-6,
-          static_cast<double>(peer.bytes_received) * 1e-6,
-          static_cast<double>(peer.credit_bytes) * 1e-6,
-          peer.resumes > 0 ? (", " + std::to_string(peer.resumes) + " resumes").c_str() : "");
-      text += line;
+          numbers,
+          sizeof numbers,
+          "  %.2f ms  %.1f MB out  %.1f MB in  credit %.0f MB%s",
+          static_cast<double>(peer->round_trip_ns) * 1e-6,
+          static_cast<double>(peer->bytes_sent) * 1e-6,
+          static_cast<double>(peer->bytes_received) * 1e-6,
+          static_cast<double>(peer->credit_bytes) * 1e-6,
+          peer->waiting_messages > 0 ? "  waits for credit" : "");
+      line += numbers;
     }
+    // A line that wraps is two, and the next drawing would begin in the wrong place.
+    text += "\n" + line.substr(0, width > 0 ? width - 1 : 0);
   }
   return text;
 }
@@ -121,7 +125,7 @@ Together::Together(const TrainOptions&, Session&, Console&, Parts, std::uint64_t
 Together::~Together() = default;
 nn::Trainer& Together::trainer() noexcept { std::abort(); }
 bool Together::fit() { return false; }
-std::string Together::report() const { return {}; }
+std::string Together::report(std::size_t) const { return {}; }
 #endif
 
 }  // namespace troupe::cli

@@ -8,6 +8,7 @@
 
 #include <troupe/nn/trainer.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
@@ -43,8 +44,8 @@ class Together {
   [[nodiscard]] nn::Trainer& trainer() noexcept;
   /// Trains; see `cluster::Leader::lead`. @returns whether all epochs are done.
   bool fit();
-  /// A line for each peer: what goes on there.
-  [[nodiscard]] std::string report() const;
+  /// A line for each peer, begun by '\n' and no wider than that: what goes on there.
+  [[nodiscard]] std::string report(std::size_t width) const;
 
  private:
   struct State;

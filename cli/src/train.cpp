@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -79,7 +80,7 @@ class Reporter final : public nn::Callback {
         static_cast<long long>(progress.epoch + 1),
         static_cast<long long>(progress.max_epochs));
     char line[512];
-    console_.draw(format_progress(
+    const std::string_view bar = format_progress(
         {.label = label,
          .done = progress.batch,
          .total = progress.batches,
@@ -87,7 +88,11 @@ class Reporter final : public nn::Callback {
          .before = progress.first_batch,
          .loss = progress.loss},
         console_.options().width,
-        line));
+        line);
+    if (below_)
+      console_.draw(std::string(bar) + below_(console_.options().width));
+    else
+      console_.draw(bar);
     if (last) console_.end_drawing();
   }
 
@@ -115,6 +120,9 @@ class Reporter final : public nn::Callback {
         std::to_string(trainer.step()));
   }
 
+  /// What is drawn below the progress line: lines of at most so many columns, each begun by '\n'.
+  void set_below(std::function<std::string(std::size_t width)> below) { below_ = std::move(below); }
+
   void save(nn::Trainer& trainer) {
     folder_.save(trainer, about_, kind_);
     saved_step_ = trainer.step();
@@ -133,6 +141,7 @@ class Reporter final : public nn::Callback {
   RunFolder& folder_;
   io::Tree about_;
   DataKind kind_;
+  std::function<std::string(std::size_t width)> below_;
   std::int64_t saved_step_ = 0;
   Redraw redraw_;
 };
@@ -427,6 +436,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         console,
         Together::Parts{config, &dataset, task, std::move(how), stop.get_token()},
         run);
+  if (together) reporter->set_below([&](std::size_t width) { return together->report(width); });
   const auto trainer = [&]() -> nn::Trainer& { return alone ? *alone : together->trainer(); };
   if (resuming) restore(trainer(), folder, kind, what, console);
   folder.write_config(config, facts);

@@ -37,7 +37,7 @@ class Exchanger {
 /// Errors   `shape_mismatch`, `dtype_mismatch`; those of the `Exchanger`.
 /// Source   sums of gradients; not differentiated.
 struct Exchange : OpDefaults {
-  static constexpr OpId id{993};
+  static constexpr OpId id{994};
   static constexpr std::string_view name = "exchange";
   static constexpr OpFamily family = OpFamily::exchange;
   static constexpr bool piecewise_constant = true;
