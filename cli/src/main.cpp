@@ -27,6 +27,8 @@ int run(const Command& command, Console& console) {
       [&]<class Options>(const Options& options) {
         if constexpr (requires { options.machine.quiet; }) console.set_quiet(options.machine.quiet);
         if constexpr (std::is_same_v<Options, TrainOptions>) {
+          if (options.launch && options.launch->rank > 0)
+            return peer(peer_options(options), console);
           return train(options, console);
         } else if constexpr (std::is_same_v<Options, EvalOptions>) {
           return eval(options, console);

@@ -234,8 +234,10 @@ std::string settle(TrainOptions& options) {
   const auto given = [&](const char* name) { return options.given.contains(name); };
   if (!given("model") && config.data.starts_with(text_prefix)) config.model = "gpt";
   if (!given("batch_size") && config.model == "gpt") config.batch_size = 8;
-  if (!options.peers.empty()) {
-    const auto processes = static_cast<std::int64_t>(options.peers.size()) + 1;
+  if (options.peers.empty()) options.launch = launch_from_environment();
+  if (!options.peers.empty() || options.launch) {
+    const auto processes = options.launch ? static_cast<std::int64_t>(options.launch->world)
+                                          : static_cast<std::int64_t>(options.peers.size()) + 1;
     if (!given("shards") && options.resume.empty()) config.shards = processes;
     if (options.resume.empty() && config.shards < processes)
       return std::to_string(config.shards) + " shards for " + std::to_string(processes) +

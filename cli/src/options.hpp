@@ -1,8 +1,10 @@
 #pragma once
 
+#include "launch.hpp"
 #include "run_config.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -38,6 +40,7 @@ struct TrainOptions {
   bool profile = false;
   std::string profile_page;        ///< a file; empty: profile.html in the run's folder
   std::vector<std::string> peers;  ///< where they listen; empty: this process alone
+  std::optional<Launch> launch;    ///< by a launcher, which named no peers
   ClusterOptions cluster;
   std::string on_loss = "continue";
   double join_seconds = 30;
@@ -47,6 +50,8 @@ struct PeerOptions {
   std::string listen;
   ClusterOptions cluster;
   MachineOptions machine;
+  std::optional<Launch> launch;  ///< of one run, whose leader this process looks for
+  double join_seconds = 30;
   double leader_seconds = 60;      ///< what a run came to is kept so long after its leader's end
   std::string rescue = "rescued";  ///< folder for what nobody came back for
 };

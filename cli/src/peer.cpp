@@ -11,6 +11,7 @@
 #include "session.hpp"
 
 #include <troupe/cluster/follower.hpp>
+#include <troupe/cluster/rendezvous.hpp>
 #include <troupe/core/clock.hpp>
 #include <troupe/net/endpoint.hpp>
 #include <troupe/tensor/scope.hpp>
@@ -128,12 +129,25 @@ int peer(const PeerOptions& options, Console& console) {
                  session.system().disk(), options.rescue, session.device());
              console.say("no leader came back; the run is saved: troupe train --resume " + folder);
            },
+       .on_finished =
+           [&] {
+             if (options.launch) stop.request_stop();
+           },
        .say = [&](const std::string& line) { console.say(line); }});
   console.say(
       "node '" + network.node() + "' listens at " + net::to_string(got) + " on " +
       std::string(session.device().name()) + ", " + std::to_string(session.system().threads()) +
       " threads" +
       (options.cluster.certs.empty() ? "; this machine only, for there are no certificates" : ""));
+  if (options.launch)
+    cluster::announce(
+        session.system(),
+        network,
+        net::parse_endpoint(options.launch->master).value(),
+        options.launch->rank,
+        options.launch->world,
+        got.port,
+        static_cast<std::int64_t>(options.join_seconds * 1e9));
   // A signal's handler cannot wake who waits; it is looked at ten times a second.
   std::jthread watch([&](const std::stop_token& ended) {
     while (!ended.stop_requested() && !Interrupt::requested())
@@ -150,5 +164,16 @@ int peer(const PeerOptions&, Console&) {
       .hint("build it with -DTROUPE_NET=ON");
 }
 #endif
+
+PeerOptions peer_options(const TrainOptions& options) {
+  PeerOptions peer;
+  // On every interface where certificates keep strangers out; else where rank 0 is on this machine.
+  peer.listen = options.cluster.certs.empty() ? "127.0.0.1:0" : "0.0.0.0:0";
+  peer.cluster = options.cluster;
+  peer.machine = options.machine;
+  peer.launch = options.launch;
+  peer.join_seconds = options.join_seconds;
+  return peer;
+}
 
 }  // namespace troupe::cli

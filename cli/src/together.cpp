@@ -5,6 +5,7 @@
 #include "replica.hpp"
 
 #include <troupe/cluster/leader.hpp>
+#include <troupe/cluster/rendezvous.hpp>
 #include <troupe/io/tree.hpp>
 #include <troupe/net/endpoint.hpp>
 
@@ -53,11 +54,15 @@ struct Together::State {
         leader(
             session.system(),
             network,
-            leader_options(options, console, parts),
+            leader_options(options, session.system(), network, console, parts),
             terms_of(parts, session.device(), run)) {}
 
   static cluster::LeaderOptions leader_options(
-      const TrainOptions& options, Console& console, const Parts& parts) {
+      const TrainOptions& options,
+      System& system,
+      net::Network& network,
+      Console& console,
+      const Parts& parts) {
     cluster::LeaderOptions leader{
         .followers = {},
         .shards = static_cast<std::uint32_t>(parts.config.shards),
@@ -67,6 +72,10 @@ struct Together::State {
         .say = [&console](const std::string& line) { console.say(line); }};
     for (const std::string& peer : options.peers)
       leader.followers.push_back(net::parse_endpoint(peer).value());
+    if (!options.launch) return leader;
+    network.listen(net::parse_endpoint(options.launch->master).value());
+    cluster::Rendezvous rendezvous(system, network, options.launch->world);
+    leader.followers = rendezvous.gather(leader.join_ns);
     return leader;
   }
 
@@ -86,6 +95,8 @@ Together::~Together() = default;
 nn::Trainer& Together::trainer() noexcept { return state_->replica.trainer(); }
 
 bool Together::fit() { return state_->leader.lead(state_->replica); }
+
+std::size_t Together::peers() const { return state_->leader.followers().size(); }
 
 std::string Together::report(std::size_t width) const {
   const std::vector<net::PeerStatus> peers = state_->network.peers();
@@ -125,6 +136,7 @@ Together::Together(const TrainOptions&, Session&, Console&, Parts, std::uint64_t
 Together::~Together() = default;
 nn::Trainer& Together::trainer() noexcept { std::abort(); }
 bool Together::fit() { return false; }
+std::size_t Together::peers() const { return 0; }
 std::string Together::report(std::size_t) const { return {}; }
 #endif
 

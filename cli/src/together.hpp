@@ -44,6 +44,7 @@ class Together {
   [[nodiscard]] nn::Trainer& trainer() noexcept;
   /// Trains; see `cluster::Leader::lead`. @returns whether all epochs are done.
   bool fit();
+  [[nodiscard]] std::size_t peers() const;
   /// A line for each peer, begun by '\n' and no wider than that: what goes on there.
   [[nodiscard]] std::string report(std::size_t width) const;
 

@@ -427,7 +427,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   while (run == 0) run = session.system().random().next() >> 1;  // JSON's integers have a sign
   std::optional<nn::Trainer> alone;
   std::optional<Together> together;
-  if (options.peers.empty())
+  if (options.peers.empty() && !options.launch)
     alone.emplace(task, std::move(how));
   else
     together.emplace(
@@ -448,7 +448,7 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       (kind == DataKind::text ? std::to_string(train_loader.samples() * config.context) + " bytes, "
                               : std::to_string(train_loader.samples()) + " images, ") +
       std::to_string(session.system().threads()) + " threads" +
-      (together ? ", with " + std::to_string(options.peers.size()) + " peers" : ""));
+      (together ? ", with " + std::to_string(together->peers()) + " peers" : ""));
 
   bool finished = false;
   try {

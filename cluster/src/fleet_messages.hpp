@@ -16,6 +16,43 @@ namespace troupe::cluster {
 /// Names that actors are published by.
 inline constexpr std::string_view follower_name = "cluster.follower";
 inline constexpr std::string_view mesh_name = "cluster.mesh";
+inline constexpr std::string_view rendezvous_name = "cluster.rendezvous";
+
+/// The answer to `Announce`.
+struct Announced {
+  static constexpr MessageId id{518};
+  static constexpr std::string_view name = "announced";
+
+  bool refused = false;
+  Error reason;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("refused", refused);
+    visit.field("reason", reason);
+  }
+};
+
+/// A process says to rank 0 which it is.
+struct Announce {
+  static constexpr MessageId id{519};
+  static constexpr std::string_view name = "announce";
+
+  std::string node;
+  std::uint32_t rank = 0;
+  std::uint32_t world = 0;
+  std::uint16_t port = 0;
+  Address<Announced> reply_to;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("node", node);
+    visit.field("rank", rank);
+    visit.field("world", world);
+    visit.field("port", port);
+    visit.field("reply_to", reply_to);
+  }
+};
 
 /// A follower takes part, or says why not.
 struct Joined {
@@ -150,7 +187,17 @@ struct Finish {
 
 using FollowerAddress = Address<Invite, Enter, StatePiece, AskState, Finish>;
 
-using FleetMessages =
-    MessageList<511, 529, Joined, Left, StatePiece, Invite, Enter, AskState, Finish>;
+using FleetMessages = MessageList<
+    511,
+    529,
+    Joined,
+    Left,
+    StatePiece,
+    Invite,
+    Enter,
+    AskState,
+    Finish,
+    Announce,
+    Announced>;
 
 }  // namespace troupe::cluster

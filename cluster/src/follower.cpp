@@ -233,6 +233,7 @@ void Follower::State::take_finish() {
     to = leader;
   }
   to.send(std::move(left));
+  if (options.on_finished) options.on_finished();
 }
 
 void Follower::State::take_view(const Enter& entering, Bytes bytes) {

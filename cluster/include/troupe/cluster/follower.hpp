@@ -19,6 +19,8 @@ struct FollowerOptions {
   std::function<std::unique_ptr<Run>(const RunTerms& terms)> make_run;
   /// Nobody has come back for this run: the last that it can do is to save.
   std::function<void(Run& run)> on_orphaned;
+  /// A run has ended as its leader wished.
+  std::function<void()> on_finished;
   /// Told in words what happens, for people.
   std::function<void(const std::string& line)> say;
 };
