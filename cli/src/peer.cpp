@@ -120,6 +120,8 @@ int peer(const PeerOptions& options, Console& console) {
       session.system(),
       network,
       {.leader_timeout_ns = static_cast<std::int64_t>(options.leader_seconds * 1e9),
+       .invite_timeout_ns =
+           options.launch ? static_cast<std::int64_t>(2 * options.join_seconds * 1e9) : 0,
        .make_run = [&](const cluster::RunTerms& terms) -> std::unique_ptr<cluster::Run> {
          return std::make_unique<PeerRun>(terms, session, console, stop.get_token());
        },

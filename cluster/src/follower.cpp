@@ -55,6 +55,7 @@ struct Follower::State {
   // The serving thread's.
   std::unique_ptr<Run> run;
   std::uint64_t run_id = 0;
+  bool invited = false;
 
   void take_invite(const Invite& invitation);
   void take_view(const Enter& entering, Bytes bytes);
@@ -155,7 +156,13 @@ void Follower::serve(std::stop_token stop) {
       const std::lock_guard lock(s.mutex);
       return s.leader_down && s.run != nullptr;
     };
-    s.system.wait_until([&] { return anything() || alone(); }, "a leader");
+    const auto waited_for = [&] { return anything() || alone(); };
+    if (s.options.invite_timeout_ns == 0 || s.invited) {
+      s.system.wait_until(waited_for, "a leader");
+    } else if (!wait_for(s.system, waited_for, s.options.invite_timeout_ns, "a leader")) {
+      throw Error(ErrorCode::timed_out, "no leader has invited '" + s.network.node() + "'")
+          .hint("look at what became of the process that leads");
+    }
     if (!anything() && alone()) {
       s.say(
           "the leader is gone: " + s.leader_reason.message() + "; keeping step " +
@@ -180,7 +187,10 @@ void Follower::serve(std::stop_token stop) {
       continue;
     }
     if (finish) s.take_finish();
-    if (invite) s.take_invite(*invite);
+    if (invite) {
+      s.invited = true;
+      s.take_invite(*invite);
+    }
     if (asked) {
       LeaderAddress leader;
       {

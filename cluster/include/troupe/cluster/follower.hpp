@@ -15,6 +15,8 @@ namespace troupe::cluster {
 struct FollowerOptions {
   /// After a leader's end, how long what a run came to is kept for one that goes on with it.
   std::int64_t leader_timeout_ns = 60'000'000'000;
+  /// For the first leader to come; 0: for ever.
+  std::int64_t invite_timeout_ns = 0;
   /// Makes a run of these terms; throws what the leader is told.
   std::function<std::unique_ptr<Run>(const RunTerms& terms)> make_run;
   /// Nobody has come back for this run: the last that it can do is to save.
@@ -34,7 +36,8 @@ class Follower {
   Follower(System& system, net::Network& network, FollowerOptions options);
   ~Follower();
 
-  /// Until a stop is asked for, and `System::notify_waiters` called.
+  /// Until a stop is asked for, and `System::notify_waiters` called. Throws `timed_out` when no
+  /// leader comes in the time for the first.
   void serve(std::stop_token stop);
 
   struct State;  ///< private to the module
