@@ -54,17 +54,21 @@ Context make_context(X509* authority, X509* certificate, EVP_PKEY* key, bool lis
   return context;
 }
 
-/// Why the authority does not stand for this certificate; empty if it does.
+/// Why others would not take this certificate, at either end of a connection; empty if they would.
 std::string why_not(X509* authority, X509* certificate) {
-  const Store store(X509_STORE_new());
-  const StoreContext context(X509_STORE_CTX_new());
-  must(
-      store && context && X509_STORE_add_cert(store.get(), authority) &&
-          X509_STORE_CTX_init(context.get(), store.get(), certificate, nullptr),
-      "check a certificate");
-  if (X509_verify_cert(context.get()) == 1) return {};
-  ERR_clear_error();
-  return X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()));
+  for (const int purpose : {X509_PURPOSE_SSL_CLIENT, X509_PURPOSE_SSL_SERVER}) {
+    const Store store(X509_STORE_new());
+    const StoreContext context(X509_STORE_CTX_new());
+    must(
+        store && context && X509_STORE_add_cert(store.get(), authority) &&
+            X509_STORE_CTX_init(context.get(), store.get(), certificate, nullptr) &&
+            X509_STORE_CTX_set_purpose(context.get(), purpose),
+        "check a certificate");
+    if (X509_verify_cert(context.get()) == 1) continue;
+    ERR_clear_error();
+    return X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()));
+  }
+  return {};
 }
 
 }  // namespace
