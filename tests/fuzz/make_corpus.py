@@ -134,6 +134,17 @@ def main():
     for key, content in frames.items():
         put("frame", key, content)
         put("session", key, b"\2" + content)
+        put("stranger", "reception-" + key, b"\3" + content)
+    # A greeting's first record, as far as it says that it is one; then what is no TLS at all.
+    put("stranger", "record", b"\0\x16\3\1\0\5\1\0\0\1\3")
+    put("stranger", "long-record", b"\0\x16\3\1\xff\xff" + bytes(2000))
+    put("stranger", "alert", b"\0\x15\3\3\0\2\2\x28")
+    put("stranger", "http", b"\0GET / HTTP/1.1\r\n\r\n")
+    put("stranger", "frame", b"\0" + frames["hello"])
+    for way, name in ((1, "stranger"), (2, "friend")):
+        put("stranger", name, bytes([way]))
+        for at in (0, 1, 40, 100, 200, 400, 800):
+            put("stranger", "%s-%d" % (name, at), struct.pack("<BHBHB", way, at, 1, at, 0x80))
     several = frames["message"] + frames["heartbeat"] + frame(3, sequence=2, payload=bytes(1000))
     put("frame", "several", several)
     put("session", "several", b"\0" + several)
