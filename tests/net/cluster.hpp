@@ -170,10 +170,10 @@ struct Node {
 
 /// Two nodes that are connected: `here` has dialed `there`. A thread runs `there`'s actors.
 struct Pair {
-  explicit Pair(bool secure = false)
+  explicit Pair(bool secure = false, const std::function<void(net::NetworkOptions&)>& change = {})
       : authority(secure ? net::make_authority("lab", 10).value() : net::Credentials()),
-        here("here", secure ? security_of(authority, "here") : nullptr),
-        there("there", secure ? security_of(authority, "there") : nullptr) {
+        here("here", secure ? security_of(authority, "here") : nullptr, {}, change),
+        there("there", secure ? security_of(authority, "there") : nullptr, {}, change) {
     at = there.network->listen({"127.0.0.1", 0});
     there.system.pending_outside(1);  // the test
     here.system.pending_outside(1);
