@@ -87,6 +87,7 @@ TEST_CASE("nothing is left of actors that come and go, here and there", "[net][p
   });
   CHECK(downs == made);
   CHECK(failed == broken);
+  CHECK(pair.here.logged("refused") + pair.there.logged("refused") == 0);
   pair.wait([&] { return pair.here.system.blocks_in_use() <= blocks_here; });
   pair.wait([&] { return pair.there.system.blocks_in_use() <= blocks_there; });
 }

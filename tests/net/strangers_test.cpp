@@ -1,15 +1,19 @@
 #include "cluster.hpp"
 
+#include <troupe/core/random.hpp>
 #include <troupe/net/security.hpp>
+#include <troupe/net/session.hpp>
 
 #include <arpa/inet.h>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -17,6 +21,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace troupe::testing {
@@ -140,6 +145,50 @@ TEST_CASE("who does not prove who he is is no peer", "[net][proof]") {
   CHECK_THROWS_AS(other.network->connect(at).get(), Error);
   CHECK(server.network->peers().empty());
   CHECK(server.log.empty());  // not even a word for a decoder to complain of
+}
+
+// A certificate is good for its own name alone: a node that proved who it is cannot greet as
+// another.
+TEST_CASE("a node cannot greet by another's name", "[net][proof]") {
+  const net::Credentials authority = net::make_authority("lab", 10).value();
+  Node server("there", security_of(authority, "there"));
+  const Endpoint at = server.network->listen({"127.0.0.1", 0});
+  const auto security = security_of(authority, "here");
+  const std::string name = GENERATE("here", "else");
+  CAPTURE(name);
+  const auto random = make_seeded_random(1);
+  net::Session session({}, {security->cluster(), name, 1}, "there", *random, 0);
+  REQUIRE(session.wish(0, 0) == net::Session::Wish::connect);
+  session.on_connected(0, "there", 0);
+  const auto hello = session.next_write(0, 0);
+  REQUIRE(hello);
+
+  net::SecureChannel channel(security, net::SecureChannel::Role::dials);
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(at.port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  const timeval patience{1, 0};
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  bool wrote = false;
+  std::array<std::byte, 4096> part{};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (std::chrono::steady_clock::now() < until) {
+    if (channel.greeted() && !std::exchange(wrote, true))
+      for (const auto span : hello->spans) REQUIRE(channel.write(span));
+    const auto out = channel.output();
+    if (!out.empty()) (void)::send(socket, out.data(), out.size(), MSG_NOSIGNAL);
+    channel.drop_output(out.size());
+    if (wrote && (!server.network->peers().empty() || server.logged("turned away") > 0)) break;
+    const ssize_t count = ::recv(socket, part.data(), part.size(), 0);
+    if (count > 0) REQUIRE(channel.feed(std::span(part).first(static_cast<std::size_t>(count))));
+  }
+  CHECK(wrote);
+  CHECK(server.network->peers().size() == (name == "here" ? 1 : 0));
+  CHECK(server.logged("'else' has the certificate of 'here'") == (name == "else" ? 1 : 0));
+  ::close(socket);
 }
 
 }  // namespace troupe::testing
