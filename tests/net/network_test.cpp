@@ -6,7 +6,7 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include <cstring>
+#include <algorithm>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -70,7 +70,7 @@ TEST_CASE("bytes of a message arrive as they were, of any size", "[net]") {
     });
     const Parcel& came = back.get();
     REQUIRE(came.bytes.size() == size);
-    CHECK(std::memcmp(came.bytes.span().data(), bytes.data(), size) == 0);
+    CHECK(std::ranges::equal(came.bytes.span(), bytes));
     CHECK(came.more.size() == size % 100);
   }
 }
