@@ -75,13 +75,16 @@ class CuttingProxy {
 
   [[nodiscard]] const net::Endpoint& at() const noexcept { return at_; }
 
+  /// What happens from now on: it does when this returns.
   void set(const Faults& faults) {
+    std::uint64_t wanted = 0;
     {
       const std::lock_guard lock(mutex_);
       faults_ = faults;
-      ++changes_;
+      wanted = ++changes_;
     }
     wake();
+    while (changes_made_ < wanted) std::this_thread::yield();
   }
   /// Cuts all connections there are. They are gone when it returns.
   void cut() {
@@ -229,7 +232,7 @@ class CuttingProxy {
       any = true;
       way.offset += static_cast<std::size_t>(sent);
       way.held -= static_cast<std::size_t>(sent);
-      way.allowance -= static_cast<double>(sent);
+      if (faults.bytes_per_s > 0) way.allowance -= static_cast<double>(sent);
       if (way.offset < piece.bytes.size()) continue;
       flips_ += piece.flipped;
       way.offset = 0;
@@ -241,14 +244,8 @@ class CuttingProxy {
   void run() {
     Time::time_point before = Time::now();
     std::vector<pollfd> polled;
+    Faults faults;
     while (!stopping_) {
-      Faults faults;
-      std::uint64_t changes = 0;
-      {
-        const std::lock_guard lock(mutex_);
-        faults = faults_;
-        changes = changes_;
-      }
       polled.assign({{wake_, POLLIN, 0}, {listener_, POLLIN, 0}});
       bool slow = false;  // something is to go out by the clock
       for (const Link& link : links_)
@@ -261,6 +258,13 @@ class CuttingProxy {
       (void)::poll(polled.data(), polled.size(), slow ? 1 : 50);
       std::uint64_t ignored = 0;
       (void)!::read(wake_, &ignored, sizeof ignored);
+      std::uint64_t changes = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        faults = faults_;
+        changes = changes_;
+      }
+      changes_made_ = changes;
 
       const Time::time_point now = Time::now();
       const double passed = std::chrono::duration<double>(now - before).count();
@@ -301,6 +305,7 @@ class CuttingProxy {
   Faults faults_;
   std::uint64_t changes_ = 0;
   std::list<Link> links_;
+  std::atomic<std::uint64_t> changes_made_{0};
   std::atomic<std::uint64_t> cuts_wanted_{0};
   std::atomic<std::uint64_t> cuts_made_{0};
   std::atomic<std::uint64_t> cuts_{0};

@@ -42,6 +42,8 @@ struct Ledger {
   std::atomic<std::uint64_t> wrong{0};
   std::atomic<std::uint64_t> marked{~std::uint64_t{0}};
   std::atomic<std::int64_t> marked_ns{0};
+  std::mutex mutex;
+  std::string reason;  // why the peer was given up at the far end
 };
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -65,6 +67,21 @@ class Clerk final : public Actor<Numbered> {
   Ledger& ledger_;
 };
 
+/// Remembers why a peer went.
+class Mourner final : public Actor<net::PeerUp, net::PeerDown> {
+ public:
+  explicit Mourner(Ledger& ledger) : ledger_(ledger) {}
+
+ private:
+  friend ActorAccess;
+  void on(const net::PeerUp&) {}
+  void on(const net::PeerDown& down) {
+    const std::lock_guard lock(ledger_.mutex);
+    ledger_.reason = down.reason.message();
+  }
+  Ledger& ledger_;
+};
+
 /// Two nodes, and the proxy between them.
 struct Through {
   Through(bool secure, std::uint64_t seed, const std::function<void(net::NetworkOptions&)>& change)
@@ -78,8 +95,10 @@ struct Through {
       there.system.wait_until([this] { return ended.load(); }, "the end of the test");
     });
     there.network->publish("clerk", there.system.spawn<Clerk>(ledger));
+    there.network->watch_peers(there.system.spawn<Mourner>(ledger));
     (void)here.network->connect(proxy.at()).get();
     clerk = here.network->find("there", "clerk").get().as<Numbered>();
+    monitor(clerk, here.system.spawn<Watcher>(downs));
   }
   ~Through() {
     proxy.set({});
@@ -106,13 +125,27 @@ struct Through {
   void wait(std::uint64_t left = 0) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (ledger.next + left < sent) {
-      if (std::chrono::steady_clock::now() > until)
-        throw std::runtime_error(
-            "message " + std::to_string(ledger.next) + " of " + std::to_string(sent) +
-            " does not come");
+      if (std::chrono::steady_clock::now() > until) fail_waiting();
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       look();
     }
+  }
+  [[noreturn]] void fail_waiting() {
+    const std::lock_guard lock(ledger.mutex);
+    throw std::runtime_error(
+        "message " + std::to_string(ledger.next) + " of " + std::to_string(sent) +
+        " does not come: " + (downs.empty() ? "" : downs[0].reason.message() + "; ") +
+        "there: " + ledger.reason + "; " + state_of(here) + state_of(there));
+  }
+  static std::string state_of(Node& node) {
+    std::string text = node.network->node() + ": ";
+    for (const net::PeerStatus& peer : node.network->peers())
+      text += (peer.up ? "up, " : "not up, ") + std::to_string(peer.resumes) + " resumes, " +
+              std::to_string(peer.waiting_messages) + " wait, " +
+              std::to_string(peer.credit_bytes) + " credit, last trouble: " + peer.trouble;
+    const std::lock_guard lock(node.mutex);
+    if (!node.log.empty()) text += "; log: " + node.log.back();
+    return text + ". ";
   }
 
   Ledger ledger;
@@ -120,6 +153,7 @@ struct Through {
   Node here;
   Node there;
   CuttingProxy proxy;
+  std::vector<Down> downs;
   Address<Numbered> clerk;
   std::uint64_t sent = 0;
   std::atomic<bool> ended{false};
@@ -246,6 +280,67 @@ TEST_CASE("every flipped bit ends its connection, and no message is wrong", "[ne
       secure ? "TLS" : "plain",
       static_cast<unsigned long long>(pair.proxy.flips()),
       static_cast<unsigned long long>(pair.sent));
+}
+
+// Half-open: nothing is closed, and nothing comes. Silence is what tells.
+TEST_CASE("connections that stand still are replaced, and nothing is lost", "[net][proof]") {
+  Through pair(GENERATE(false, true), 3, [](net::NetworkOptions& options) {
+    know_numbered(options);
+    options.session.heartbeat_ns = 50'000'000;
+    options.session.silence_ns = 300'000'000;
+    options.session.down_ns = 10'000'000'000;
+    options.session.orphan_ns = 10'000'000'000;
+  });
+  pair.send(100);
+  pair.wait();
+  Faults faults;
+  faults.freeze = true;
+  pair.proxy.set(faults);
+  pair.send(100);
+  std::this_thread::sleep_for(std::chrono::milliseconds(800));
+  CHECK(pair.ledger.next == 100);
+  pair.proxy.set({});
+  pair.send(100);
+  pair.wait();
+  CHECK(pair.ledger.wrong == 0);
+  CHECK(pair.here.network->peers().at(0).resumes > 0);
+}
+
+TEST_CASE("a slow and late network keeps the order", "[net][proof]") {
+  Through pair(GENERATE(false, true), 4, know_numbered);
+  Faults faults;
+  faults.delay_ns = 20'000'000;
+  faults.bytes_per_s = 100'000;
+  pair.proxy.set(faults);
+  const std::int64_t began_ns = now_ns();
+  pair.send(300);  // some 60 KB
+  pair.wait();
+  CHECK(pair.ledger.wrong == 0);
+  CHECK(now_ns() - began_ns > 300'000'000);
+  CHECK(pair.here.network->peers().at(0).resumes == 0);
+}
+
+// Promise 4: a network that lets a byte through from time to time is as good as none.
+TEST_CASE("a peer behind a network that drips is down within its time", "[net][proof]") {
+  Through pair(GENERATE(false, true), 5, know_numbered);
+  std::vector<Down>& downs = pair.downs;
+  pair.send(10);
+  pair.wait();
+  Faults faults;
+  faults.bytes_per_s = 1;
+  pair.proxy.set(faults);
+  pair.send(10);
+  const std::int64_t began_ns = now_ns();
+  while (downs.empty() && now_ns() - began_ns < 10'000'000'000) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    pair.look();
+  }
+  REQUIRE(downs.size() == 1);
+  CHECK(now_ns() - began_ns < 4'000'000'000);  // 3 s are promised; the machine may be busy
+  CHECK(downs[0].failed);
+  CHECK(
+      (downs[0].reason.code() == ErrorCode::peer_down ||
+       downs[0].reason.code() == ErrorCode::timed_out));
 }
 
 }  // namespace troupe::testing
