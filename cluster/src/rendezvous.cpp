@@ -118,14 +118,20 @@ void announce(
     std::uint16_t port,
     std::int64_t timeout_ns) {
   const std::int64_t until_ns = system.clock().now_ns() + timeout_ns;
+  const auto answer_of = [&]<class Reply>(Future<Reply> future) {
+    const auto ready = [&] { return future.ready(); };
+    if (!wait_for(system, ready, until_ns - system.clock().now_ns(), "rank 0"))
+      throw Error(ErrorCode::timed_out, "it does not answer");
+    return std::move(future.get());
+  };
   for (;;) {
     try {
-      const std::string leader = network.connect(master).get().node;
-      const net::Found found = network.find(leader, std::string(rendezvous_name)).get();
-      const auto usher = found.as<Announce>();
-      const Announced answer = ask<Announced>(usher, [&](Address<Announced> to) {
-                                 return Announce{network.node(), rank, world, port, std::move(to)};
-                               }).get();
+      const std::string leader = answer_of(network.connect(master)).node;
+      const net::Found found = answer_of(network.find(leader, std::string(rendezvous_name)));
+      const Announced answer =
+          answer_of(ask<Announced>(found.as<Announce>(), [&](Address<Announced> to) {
+            return Announce{network.node(), rank, world, port, std::move(to)};
+          }));
       if (answer.refused) throw answer.reason;
       return;
     } catch (const Error& error) {
