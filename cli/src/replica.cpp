@@ -4,6 +4,7 @@
 
 #include <troupe/io/checkpoint.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -34,6 +35,7 @@ bool Replica::train(const cluster::View& view) {
   options.shard_sum = view.shard_sum;
   options.stop = either.get_token();
   auto trainer = std::make_unique<nn::Trainer>(parts_.task, std::move(options));
+  const std::vector<nn::EpochMetrics> known = trainer_->metrics();
   trainer->restore(archive);
   trainer_ = std::move(trainer);
 
@@ -45,7 +47,31 @@ bool Replica::train(const cluster::View& view) {
   data::Loader train = loader(Part::train);
   if (!parts_.tests) return trainer_->fit(train);
   data::Loader test = loader(Part::test);
+  if (view.state.size() > 0) complete(archive, known, test);
   return trainer_->fit(train, &test);
+}
+
+void Replica::complete(
+    io::Archive& archive, const std::vector<nn::EpochMetrics>& known, data::Loader& test) {
+  io::Tree::List lines;
+  bool tested = false;
+  for (nn::EpochMetrics line : trainer_->metrics()) {
+    const auto at = static_cast<std::size_t>(line.epoch - 1);
+    if (std::isnan(line.test_loss) && at < known.size()) {
+      line = known[at];
+    } else if (std::isnan(line.test_loss) && line.step == trainer_->step()) {
+      const nn::Evaluation found = trainer_->evaluate(test);
+      line.test_loss = found.loss;
+      line.test_accuracy = found.accuracy;
+      tested = true;
+    }
+    lines.push_back(line.tree());
+  }
+  archive.meta["metrics"] = std::move(lines);
+  trainer_->restore(archive);
+  if (!tested) return;
+  for (const auto& callback : parts_.options.callbacks)
+    callback->on_epoch_end(*trainer_, trainer_->metrics().back());
 }
 
 Bytes Replica::state() {

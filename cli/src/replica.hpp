@@ -34,6 +34,11 @@ class Replica final : public cluster::Run {
   [[nodiscard]] nn::Trainer& trainer() noexcept { return *trainer_; }
 
  private:
+  /// Fills in what the others do not find out, the tests: from what this process knew, or by the
+  /// test that was still to be done.
+  void complete(
+      io::Archive& archive, const std::vector<nn::EpochMetrics>& known, data::Loader& test);
+
   Parts parts_;
   DataFacts facts_;
   std::unique_ptr<nn::Trainer> trainer_;
