@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
 #include <span>
 
 namespace troupe::cli {
@@ -147,6 +149,26 @@ std::string described(const DataFacts& facts) {
   if (const auto* known = std::get_if<TextFacts>(&facts))
     return "a text of " + std::to_string(known->bytes) + " bytes";
   return "images " + to_string(std::get<ImageFacts>(facts).image);
+}
+
+std::string contents_of(const Dataset& dataset) {
+  std::uint64_t hash = 0xCBF29CE484222325U;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes)
+      hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001B3U;
+  };
+  if (const auto* text = std::get_if<data::TextDataset>(&dataset)) {
+    for (const auto& part : {text->train, text->test}) add(std::as_bytes(std::span(part->bytes)));
+  } else {
+    const auto& opened = std::get<data::ImageDataset>(dataset);
+    for (const auto& part : {opened.train, opened.test}) {
+      add(part->images);
+      add(std::as_bytes(std::span(part->labels)));
+    }
+  }
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+  return digits;
 }
 
 data::Loader make_loader(

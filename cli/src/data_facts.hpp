@@ -61,6 +61,10 @@ void put_facts(io::Tree& tree, const DataFacts& facts);
 /// For people: "images [1, 28, 28]", "a text of 1204997 bytes".
 [[nodiscard]] std::string described(const DataFacts& facts);
 
+/// A number of all that is in a data set, for processes to see that theirs is the same: FNV-1a of
+/// 64 bits, as hexadecimal digits.
+[[nodiscard]] std::string contents_of(const Dataset& dataset);
+
 /// The part of a data set that is trained on, or the one that is tested on.
 enum class Part : std::uint8_t { train, test };
 

@@ -57,6 +57,7 @@ class PeerRun final : public cluster::Run {
     const DataFacts facts = facts_of(dataset_);
     io::Tree found = config.tree();
     put_facts(found, facts);
+    found["contents"] = contents_of(dataset_);
     if (!(found == described_.tree))
       throw Error(
           ErrorCode::peer_mismatch,
