@@ -93,10 +93,15 @@ std::uint64_t RunFolder::run_number() const {
   return lease.is_null() ? 0 : lease.at("run").as_uint();
 }
 
+std::uint64_t RunFolder::next_lease() const {
+  const io::Tree lease = read_lease();
+  return lease.is_null() ? 1 : lease.at("token").as_uint() + 1;
+}
+
 std::uint64_t RunFolder::take_lease(std::uint64_t fresh) {
   const io::Tree before = read_lease();
   const std::uint64_t run = before.is_null() ? fresh : before.at("run").as_uint();
-  lease_ = before.is_null() ? 1 : before.at("token").as_uint() + 1;
+  lease_ = next_lease();
   const io::Tree tree = io::Tree::Map{{"run", run}, {"token", lease_}};
   disk_->replace(path_ + "/lease.json", bytes_of(io::to_json(tree) + "\n")).value();
   return run;

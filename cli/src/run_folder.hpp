@@ -53,6 +53,8 @@ class RunFolder {
   /// Makes this process the one that may write here; one that was before finds out at its next
   /// save. @returns  the run's own number: `fresh`, or what it was given when it began.
   std::uint64_t take_lease(std::uint64_t fresh);
+  /// What `take_lease` would count up to.
+  [[nodiscard]] std::uint64_t next_lease() const;
   /// The run's own number; 0 before anybody took the lease.
   [[nodiscard]] std::uint64_t run_number() const;
 

@@ -31,7 +31,7 @@ cluster::RunTerms terms_of(const Together::Parts& parts, const Device& device, s
   io::Tree tree = parts.config.tree();
   put_facts(tree, facts_of(*parts.dataset));
   tree["contents"] = contents_of(*parts.dataset);
-  return {run, io::to_json(tree), numeric_profile(device)};
+  return {run, parts.term, io::to_json(tree), numeric_profile(device)};
 }
 
 }  // namespace

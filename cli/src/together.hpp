@@ -25,6 +25,7 @@ class Together {
     nn::Task task;
     nn::TrainerOptions options;  ///< but for shards and stop
     std::stop_token stop;
+    std::uint64_t term = 0;  ///< the lease that this process will have of the run's folder
   };
 
   /// Connects to the peers, and waits until all are there. Throws `invalid_argument` for what is no

@@ -434,7 +434,8 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         options,
         session,
         console,
-        Together::Parts{config, &dataset, task, std::move(how), stop.get_token()},
+        Together::Parts{
+            config, &dataset, task, std::move(how), stop.get_token(), folder.next_lease()},
         run);
   if (together) reporter->set_below([&](std::size_t width) { return together->report(width); });
   const auto trainer = [&]() -> nn::Trainer& { return alone ? *alone : together->trainer(); };

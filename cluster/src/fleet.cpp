@@ -34,6 +34,11 @@ const MessageType* find_message(MessageId id) noexcept {
   return CollectiveMessages::find(id);
 }
 
+bool is_of_the_view(ErrorCode code) noexcept {
+  return code == ErrorCode::peer_down || code == ErrorCode::fenced || code == ErrorCode::stopped ||
+         code == ErrorCode::peer_restarted || code == ErrorCode::actor_down;
+}
+
 bool wait_for(
     System& system,
     const std::function<bool()>& done,
@@ -46,11 +51,25 @@ bool wait_for(
   return done();
 }
 
-Group assemble(System& system, net::Network& network, const Enter& enter, const Mesh& mesh) {
-  const auto is_up = [&](const std::string& node) {
-    for (const net::PeerStatus& peer : network.peers())
-      if (peer.up && peer.node == node) return true;
-    return false;
+bool is_up(const net::Network& network, const std::string& node) {
+  for (const net::PeerStatus& peer : network.peers())
+    if (peer.up && peer.node == node) return true;
+  return false;
+}
+
+Group assemble(
+    System& system,
+    net::Network& network,
+    const Enter& enter,
+    const Mesh& mesh,
+    const std::function<bool()>& over) {
+  const auto check = [&] {
+    if (over()) throw Error(ErrorCode::fenced, "the view is over");
+  };
+  const auto answer_of = [&](auto future, std::string_view what) {
+    system.wait_until([&] { return future.ready() || over(); }, what);
+    check();
+    return std::move(future.get());
   };
   Group group;
   group.epoch = group_epoch(enter.epoch);
@@ -61,13 +80,14 @@ Group assemble(System& system, net::Network& network, const Enter& enter, const 
       group.members.push_back({network.node(), mesh.collectives.address()});
       continue;
     }
-    if (!is_up(member.node)) {
+    if (!is_up(network, member.node)) {
       // The lower rank dials; the leader has dialed all.
       if (enter.rank < rank && member.port != 0)
-        (void)network.connect({member.host, member.port}, member.node).get();
+        (void)answer_of(
+            network.connect({member.host, member.port}, member.node), "a connection to a peer");
       else if (!wait_for(
                    system,
-                   [&] { return is_up(member.node); },
+                   [&] { return is_up(network, member.node) || over(); },
                    assemble_timeout_ns,
                    "a connection of " + member.node))
         throw Error(
@@ -76,7 +96,9 @@ Group assemble(System& system, net::Network& network, const Enter& enter, const 
             .hint(
                 "each process must be able to reach each other at the address given to the leader");
     }
-    const net::Found found = network.find(member.node, std::string(mesh_name)).get();
+    check();
+    const net::Found found =
+        answer_of(network.find(member.node, std::string(mesh_name)), "a peer's end of the mesh");
     group.members.push_back({member.node, found.as<MeshPiece, MeshTaken, MeshAbort>()});
   }
   return group;

@@ -21,6 +21,12 @@ inline constexpr std::uint64_t bucket_bytes = 25U << 20;
 inline constexpr std::size_t state_piece_bytes = 4U << 20;
 inline constexpr std::int64_t assemble_timeout_ns = 15'000'000'000;
 inline constexpr std::int64_t farewell_ns = 5'000'000'000;
+/// Before a view that follows one without a step; times how many there were.
+inline constexpr std::int64_t view_pause_ns = 50'000'000;
+inline constexpr int views_in_vain_max = 12;
+
+/// Whether an error says that others are gone or have left, which another view mends.
+[[nodiscard]] bool is_of_the_view(ErrorCode code) noexcept;
 
 /// Waits until it is so, or the time is over. @returns whether it is so.
 bool wait_for(
@@ -29,11 +35,20 @@ bool wait_for(
     std::int64_t timeout_ns,
     std::string_view what);
 
+/// Whether messages go to this node and come from it, as far as is known.
+[[nodiscard]] bool is_up(const net::Network& network, const std::string& node);
+
 /// Connects to all members and finds their ends of the mesh.
 ///
-/// Errors  throws `timed_out` or what the network says, naming the member.
+/// @param over  the view is, as somebody in it is lost: those that are left must not wait for it
+/// Errors  throws `timed_out` or what the network says, naming the member; `fenced` once it is
+/// over.
 [[nodiscard]] Group assemble(
-    System& system, net::Network& network, const Enter& enter, const Mesh& mesh);
+    System& system,
+    net::Network& network,
+    const Enter& enter,
+    const Mesh& mesh,
+    const std::function<bool()>& over);
 
 /// Ends what is under way in the mesh: this process is alone from now on, until it enters the view
 /// of this epoch or a later one.
@@ -48,14 +63,14 @@ void leave(Mesh& mesh, std::uint32_t next_epoch, const std::string& node);
 
 /// Sends a state in pieces.
 template <class To>
-void send_state(const To& to, std::uint32_t epoch, const Bytes& state) {
+void send_state(const To& to, std::uint64_t term, std::uint32_t epoch, const Bytes& state) {
   const auto bytes = state.span();
   for (std::size_t at = 0; at == 0 || at < bytes.size();) {
     const std::size_t size = std::min(state_piece_bytes, bytes.size() - at);
     // All pieces keep the whole alive.
     const auto owner = std::make_shared<Bytes>(state);
     const bool last = at + size >= bytes.size();
-    to.send(StatePiece{epoch, last, Bytes(bytes.subspan(at, size), owner)});
+    to.send(StatePiece{term, epoch, last, Bytes(bytes.subspan(at, size), owner)});
     at += size;
     if (last) return;
   }

@@ -84,8 +84,9 @@ struct Left {
 
   std::string node;
   std::uint32_t epoch = 0;
-  bool done = false;    ///< the run is
-  bool parted = false;  ///< and nothing of it is kept
+  bool done = false;      ///< the run is
+  bool parted = false;    ///< and nothing of it is kept
+  bool replaced = false;  ///< it follows a later leader of the run
   bool failed = false;
   Error reason;
 
@@ -95,6 +96,7 @@ struct Left {
     visit.field("epoch", epoch);
     visit.field("done", done);
     visit.field("parted", parted);
+    visit.field("replaced", replaced);
     visit.field("failed", failed);
     visit.field("reason", reason);
   }
@@ -105,12 +107,14 @@ struct StatePiece {
   static constexpr MessageId id{513};
   static constexpr std::string_view name = "state_piece";
 
+  std::uint64_t term = 0;   ///< of the leader
   std::uint32_t epoch = 0;  ///< of the view that begins with it; 0: it was asked for
   bool last = false;
   Bytes data;
 
   template <class V>
   void fields(V& visit) {
+    visit.field("term", term);
     visit.field("epoch", epoch);
     visit.field("last", last);
     visit.field("data", data);
@@ -152,6 +156,7 @@ struct Enter {
     }
   };
   std::uint64_t run = 0;
+  std::uint64_t term = 0;
   std::uint32_t epoch = 0;
   std::uint32_t rank = 0;
   std::uint32_t shards = 0;
@@ -160,6 +165,7 @@ struct Enter {
   template <class V>
   void fields(V& visit) {
     visit.field("run", run);
+    visit.field("term", term);
     visit.field("epoch", epoch);
     visit.field("rank", rank);
     visit.field("shards", shards);
@@ -181,8 +187,14 @@ struct Finish {
   static constexpr MessageId id{517};
   static constexpr std::string_view name = "finish";
 
+  std::uint64_t term = 0;
+  bool done = false;  ///< the run is; else it was stopped, and steps under way come to nothing
+
   template <class V>
-  void fields(V&) {}
+  void fields(V& visit) {
+    visit.field("term", term);
+    visit.field("done", done);
+  }
 };
 
 using FollowerAddress = Address<Invite, Enter, StatePiece, AskState, Finish>;

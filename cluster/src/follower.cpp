@@ -47,6 +47,9 @@ struct Follower::State {
   bool leader_down = false;
   Error leader_reason;
   LeaderAddress leader;
+  std::uint64_t led_run = 0;
+  std::uint64_t led_term = 0;
+  bool led = false;  ///< it has a leader, as far as is known
   std::shared_ptr<MeshExchanger> exchanger;
   std::stop_source view_stop;
   std::uint32_t left_epoch = 0;
@@ -74,6 +77,28 @@ class FollowerActor final : public Actor<Invite, Enter, StatePiece, AskState, Fi
 
   void on(Invite&& invite) {
     const std::lock_guard lock(s_->mutex);
+    if (s_->led) {
+      const bool same = invite.terms.run == s_->led_run;
+      if (!same && !s_->leader_down)
+        return refuse(invite, Error(ErrorCode::overload, "it takes part in another run"));
+      if (same && invite.terms.term < s_->led_term)
+        return refuse(
+            invite,
+            Error(ErrorCode::fenced, "it follows a later leader of this run")
+                .hint("that one goes on with it; this one can end"));
+      if (same && invite.terms.term > s_->led_term) {
+        Left left;
+        left.node = s_->network.node();
+        left.replaced = true;
+        left.failed = true;
+        left.reason = Error(ErrorCode::fenced, "it follows a later leader of this run")
+                          .hint("that one goes on with it; this one can end");
+        s_->leader.send(std::move(left));
+      }
+    }
+    s_->led = true;
+    s_->led_run = invite.terms.run;
+    s_->led_term = invite.terms.term;
     if (s_->exchanger)
       s_->end_view(Error(ErrorCode::fenced, "another leader came"), s_->left_epoch + 1);
     // An earlier leader's end is of no interest any more.
@@ -85,15 +110,24 @@ class FollowerActor final : public Actor<Invite, Enter, StatePiece, AskState, Fi
     s_->invite = std::move(invite);
     system().notify_waiters();
   }
+  void refuse(const Invite& invite, Error reason) {
+    Joined joined;
+    joined.node = s_->network.node();
+    joined.run = invite.terms.run;
+    joined.refused = true;
+    joined.reason = std::move(reason);
+    invite.leader.send(std::move(joined));
+  }
   void on(Enter&& enter) {
     const std::lock_guard lock(s_->mutex);
+    if (enter.term != s_->led_term || enter.run != s_->led_run) return;
     s_->end_view(Error(ErrorCode::fenced, "the view has changed"), enter.epoch);
     s_->state.clear();
     s_->enter = std::move(enter);
   }
   void on(StatePiece&& piece) {
     const std::lock_guard lock(s_->mutex);
-    if (!s_->enter || piece.epoch != s_->enter->epoch) return;
+    if (!s_->enter || piece.term != s_->enter->term || piece.epoch != s_->enter->epoch) return;
     s_->state.add(piece);
     if (piece.last) system().notify_waiters();
   }
@@ -102,9 +136,13 @@ class FollowerActor final : public Actor<Invite, Enter, StatePiece, AskState, Fi
     s_->asked = true;
     system().notify_waiters();
   }
-  void on(Finish&&) {
+  void on(Finish&& finish) {
     const std::lock_guard lock(s_->mutex);
+    if (finish.term != s_->led_term) return;
+    if (!finish.done)
+      s_->end_view(Error(ErrorCode::fenced, "the run was stopped"), s_->left_epoch + 1);
     s_->finish = true;
+    s_->led = false;
     system().notify_waiters();
   }
   void on(Down&& down) {
@@ -197,7 +235,7 @@ void Follower::serve(std::stop_token stop) {
         const std::lock_guard lock(s.mutex);
         leader = s.leader;
       }
-      if (s.run) send_state(leader, 0, s.run->state());
+      if (s.run) send_state(leader, 0, 0, s.run->state());
     }
     if (enter) s.take_view(*enter, std::move(bytes));
   }
@@ -265,7 +303,7 @@ void Follower::State::take_view(const Enter& entering, Bytes bytes) {
       view_stop = std::stop_source();
       stop = view_stop.get_token();
     }
-    Group group = assemble(system, network, entering, *mesh);
+    Group group = assemble(system, network, entering, *mesh, [&] { return stop.stop_requested(); });
     {
       const std::lock_guard lock(mutex);
       if (left_epoch > entering.epoch || stop.stop_requested()) return;

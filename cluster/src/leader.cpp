@@ -58,7 +58,7 @@ struct Leader::State {
   [[nodiscard]] std::string those_away() const;
   void wait_until_known(const Error& why);
   Enter next_view();
-  void settle(const Enter& view);
+  void settle(const Enter& view, bool at_last);
 
   System& system;
   net::Network& network;
@@ -72,8 +72,9 @@ struct Leader::State {
   std::size_t ranks = 1;
   std::shared_ptr<MeshExchanger> exchanger;
   std::stop_source view_stop;
-  bool view_broken = false;  ///< one of it is gone, or has failed
-  bool left_view = true;     ///< this process has, and takes part in no exchange
+  std::optional<Error> fenced;  ///< another process leads the run by now
+  bool view_broken = false;     ///< one of it is gone, or has failed
+  bool left_view = true;        ///< this process has, and takes part in no exchange
 };
 
 namespace {
@@ -92,6 +93,8 @@ class Recruiter final
 
   void on(const Completed&) { connect(); }
   void connect() {
+    // One that is there is asked again: another conversation would end this one under way.
+    if (!node_.empty() && is_up(s_->network, node_)) return look();
     try {
       s_->network.connect(s_->slots[slot_].at).then(self());
     } catch (...) {
@@ -100,8 +103,11 @@ class Recruiter final
   }
   void on(const net::PeerUp& up) {
     node_ = up.node;
+    look();
+  }
+  void look() {
     try {
-      s_->network.find(up.node, std::string(follower_name)).then(self());
+      s_->network.find(node_, std::string(follower_name)).then(self());
     } catch (...) {
       away(current_error());
     }
@@ -115,12 +121,18 @@ class Recruiter final
   }
   void on(const Unanswered& unanswered) { away(unanswered.reason); }
   void on(Joined&& joined) {
+    // Busy, but perhaps not for long.
+    if (joined.refused && joined.reason.code() == ErrorCode::overload) {
+      watched_ = false;
+      return away(std::move(joined.reason));
+    }
     const std::lock_guard lock(s_->mutex);
     Slot& slot = s_->slots[slot_];
     slot.node = joined.node;
     if (joined.refused) {
       slot.refused = true;
       slot.reason = joined.reason;
+      if (joined.reason.code() == ErrorCode::fenced) fence(slot);
     } else {
       slot.joined = true;
       slot.epoch = joined.epoch;
@@ -132,9 +144,23 @@ class Recruiter final
     }
     system().notify_waiters();
   }
+  /// Behind the lock.
+  void fence(const Slot& slot) {
+    if (!s_->fenced)
+      s_->fenced =
+          Error(slot.reason.code(), "peer " + s_->name_of(slot) + ": " + slot.reason.message())
+              .hint(slot.reason.hint());
+    s_->end_view(*s_->fenced);
+  }
   void on(Left&& left) {
     const std::lock_guard lock(s_->mutex);
     Slot& slot = s_->slots[slot_];
+    if (left.replaced) {
+      slot.reason = left.reason;
+      fence(slot);
+      system().notify_waiters();
+      return;
+    }
     if (left.epoch != s_->epoch || !slot.in_view) return;
     const bool failed = left.failed;
     slot.left = std::move(left);
@@ -274,6 +300,7 @@ Enter Leader::State::next_view() {
   const std::lock_guard lock(mutex);
   Enter enter;
   enter.run = terms.run;
+  enter.term = terms.term;
   enter.shards = options.shards;
   enter.members.push_back({network.node(), "", 0});
   for (Slot& slot : slots) {
@@ -302,7 +329,8 @@ void Leader::State::wait_until_known(const Error& why) {
 }
 
 /// After a view: who is lost, and whether to go on.
-void Leader::State::settle(const Enter& view) {
+/// @param at_last  what another view would mend has not been mended by many
+void Leader::State::settle(const Enter& view, bool at_last) {
   std::string lost;
   std::size_t left = 1;
   std::optional<Error> fault;
@@ -310,9 +338,8 @@ void Leader::State::settle(const Enter& view) {
     const std::lock_guard lock(mutex);
     for (Slot& slot : slots) {
       if (!slot.in_view) continue;
-      const bool failed = slot.left && slot.left->failed &&
-                          slot.left->reason.code() != ErrorCode::fenced &&
-                          slot.left->reason.code() != ErrorCode::peer_down;
+      const bool failed =
+          slot.left && slot.left->failed && (at_last || !is_of_the_view(slot.left->reason.code()));
       if (failed && !fault)
         fault = Error(
                     slot.left->reason.code(),
@@ -391,7 +418,18 @@ bool Leader::lead(Run& run) {
     }
   }
   bool own = state.size() == 0;
+  std::int64_t begun_at = -1;
+  int in_vain = 0;
   for (;;) {
+    // Connections that others have yet to find broken: soon they do, or are said to be.
+    in_vain = run.step() > begun_at ? 0 : in_vain + 1;
+    begun_at = run.step();
+    if (in_vain > 1)
+      (void)wait_for(
+          s.system,
+          [&] { return s.options.stop.stop_requested(); },
+          in_vain * view_pause_ns,
+          "the peers' connections");
     Enter enter = s.next_view();
     // Everybody begins from the same; this process has it already, but for the first time.
     const Bytes begin = own ? run.state() : state;
@@ -408,13 +446,16 @@ bool Leader::lead(Run& run) {
     for (std::size_t i = 0; i < to.size(); ++i) {
       enter.rank = static_cast<std::uint32_t>(i) + 1;
       to[i].send(Enter(enter));
-      send_state(to[i], enter.epoch, begin);
+      send_state(to[i], enter.term, enter.epoch, begin);
     }
     enter.rank = 0;
     bool done = false;
     try {
       if (!to.empty()) {
-        Group group = assemble(s.system, s.network, enter, *s.mesh);
+        Group group = assemble(s.system, s.network, enter, *s.mesh, [&] {
+          const std::lock_guard lock(s.mutex);
+          return s.view_broken;
+        });
         const std::lock_guard lock(s.mutex);
         if (s.view_broken) throw Error(ErrorCode::fenced, "a process of the view is lost");
         const std::lock_guard guard(s.mesh->mutex);
@@ -423,10 +464,7 @@ bool Leader::lead(Run& run) {
       done = run.train(make_view(enter, exchanger, own ? Bytes() : state, changed));
     } catch (...) {
       const Error why = current_error();
-      const bool of_the_view =
-          why.code() == ErrorCode::peer_down || why.code() == ErrorCode::fenced ||
-          why.code() == ErrorCode::stopped || why.code() == ErrorCode::timed_out ||
-          why.code() == ErrorCode::peer_restarted || why.code() == ErrorCode::actor_down;
+      const bool of_the_view = is_of_the_view(why.code()) || why.code() == ErrorCode::timed_out;
       if (to.empty() || !of_the_view) throw;
       s.wait_until_known(why);
     }
@@ -436,13 +474,17 @@ bool Leader::lead(Run& run) {
       const std::lock_guard lock(s.mutex);
       if (!to.empty()) s.end_view(Error(ErrorCode::fenced, "the view has changed"));
     }
+    {
+      const std::lock_guard lock(s.mutex);
+      if (s.fenced && !done) throw Error(*s.fenced);
+    }
     if (done || s.options.stop.stop_requested()) {
       // So that they hear it from this process, and not that it is gone.
       {
         const std::lock_guard lock(s.mutex);
         for (State::Slot& slot : s.slots) slot.left.reset();
       }
-      for (const FollowerAddress& follower : to) follower.send(Finish{});
+      for (const FollowerAddress& follower : to) follower.send(Finish{s.terms.term, done});
       const auto all_left = [&] {
         const std::lock_guard lock(s.mutex);
         return std::all_of(s.slots.begin(), s.slots.end(), [](const State::Slot& slot) {
@@ -452,7 +494,7 @@ bool Leader::lead(Run& run) {
       (void)wait_for(s.system, all_left, farewell_ns, "the followers' farewell");
       return done;
     }
-    s.settle(enter);
+    s.settle(enter, in_vain >= views_in_vain_max);
     if (s.options.stop.stop_requested()) return false;
   }
 }

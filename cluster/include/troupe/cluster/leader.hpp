@@ -22,13 +22,13 @@ enum class OnLoss : std::uint8_t {
 };
 
 struct LeaderOptions {
-  std::vector<net::Endpoint> followers;  ///< where they listen
-  std::uint32_t shards = 0;              ///< logical ones; 0: one for each process
+  std::vector<net::Endpoint> followers{};  ///< where they listen
+  std::uint32_t shards = 0;                ///< logical ones; 0: one for each process
   OnLoss on_loss = OnLoss::go_on;
-  std::int64_t join_ns = 30'000'000'000;             ///< for all to be there at the beginning
-  std::int64_t retry_ns = 1'000'000'000;             ///< between tries to reach one that is away
-  std::stop_token stop;                              ///< people's, asked for between steps
-  std::function<void(const std::string& line)> say;  ///< told in words what happens
+  std::int64_t join_ns = 30'000'000'000;               ///< for all to be there at the beginning
+  std::int64_t retry_ns = 1'000'000'000;               ///< between tries to reach one that is away
+  std::stop_token stop{};                              ///< people's, asked for between steps
+  std::function<void(const std::string& line)> say{};  ///< told in words what happens
 };
 
 /// A follower, as the leader sees it.

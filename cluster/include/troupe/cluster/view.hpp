@@ -13,12 +13,14 @@ namespace troupe::cluster {
 /// What all processes of a run must agree on before they train together.
 struct RunTerms {
   std::uint64_t run = 0;        ///< drawn by the leader that began it; the same after a resume
+  std::uint64_t term = 0;       ///< of the leader: greater in each process that leads the run
   std::string config;           ///< what is trained on what, as the program that trains reads it
   std::string numeric_profile;  ///< what bits depend on besides; see `troupe doctor`
 
   template <class V>
   void fields(V& visit) {
     visit.field("run", run);
+    visit.field("term", term);
     visit.field("config", config);
     visit.field("numeric_profile", numeric_profile);
   }
