@@ -1,0 +1,184 @@
+#include "fleet.hpp"
+
+#include "fleet_world.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+#include <deque>
+
+namespace troupe::testing {
+namespace {
+
+using namespace cluster;
+using Followers = std::vector<std::unique_ptr<FollowerProcess>>;
+
+Followers start(std::size_t count, const FollowerSetup& setup) {
+  Followers followers;
+  for (std::size_t i = 0; i < count; ++i)
+    followers.push_back(
+        std::make_unique<FollowerProcess>("worker-" + std::to_string(i + 1), setup));
+  return followers;
+}
+
+/// Lets others come along.
+void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
+
+}  // namespace
+
+// Goal: promise 8, the bits depend on the number of shards alone.
+TEST_CASE("one, two, three and four processes come to the same bits", "[cluster]") {
+  constexpr std::int64_t steps = 30;
+  const std::string expected = bits_alone(steps, 4);
+  CHECK(expected != bits_alone(steps, 3));
+  const auto count = GENERATE(0U, 1U, 2U, 3U);
+  CAPTURE(count);
+  const Followers followers = start(count, {.steps = steps});
+  SmallRun run(steps);
+  LeaderProcess leader("leader", leading(followers, 4));
+  CHECK(leader.lead(run));
+  CHECK(run.bits() == expected);
+  CHECK(leader.leader().ranks() == count + 1);
+  for (const auto& follower : followers) {
+    CAPTURE(follower->said.all());
+    CHECK(follower->said.count("the run has ended, after step 30") == 1);
+  }
+}
+
+// Goal: a process that is lost costs no step, whenever it is lost and whoever takes its shards.
+TEST_CASE("a follower that vanishes in a step changes no bit", "[cluster]") {
+  constexpr std::int64_t steps = 40;
+  const auto lost_at = GENERATE(0, 1, 17, 39);
+  CAPTURE(lost_at);
+  Followers followers = start(1, {.steps = steps});
+  FollowerProcess* lost = nullptr;
+  followers.push_back(std::make_unique<FollowerProcess>(
+      "worker-2", FollowerSetup{.steps = steps, .before = [&](SmallRun& run) {
+                                  if (run.step() == lost_at) lost->vanish();
+                                }}));
+  lost = followers[1].get();
+  SmallRun run(steps);
+  LeaderProcess leader("leader", leading(followers, 5));
+  CHECK(leader.lead(run));
+  CAPTURE(leader.said.all());
+  CHECK(run.bits() == bits_alone(steps, 5));
+  CHECK(leader.said.count("lost 'worker-2' at " + net::to_string(lost->at())) == 1);
+  CHECK(leader.said.count("going on with 2 of 3 processes") == 1);
+  const std::vector<FollowerStatus> known = leader.leader().followers();
+  REQUIRE(known.size() == 2);
+  CHECK(known[0].joined);
+  CHECK_FALSE(known[1].joined);
+  CHECK_FALSE(known[1].reason.empty());
+}
+
+TEST_CASE("a follower that comes back takes part again and changes no bit", "[cluster]") {
+  constexpr std::int64_t steps = 60;
+  Followers followers = start(1, {.steps = steps});
+  FollowerProcess* lost = nullptr;
+  followers.push_back(std::make_unique<FollowerProcess>(
+      "worker-2", FollowerSetup{.steps = steps, .before = [&](SmallRun& run) {
+                                  if (run.step() == 10) lost->vanish();
+                                }}));
+  lost = followers[1].get();
+  LeaderOptions options = leading(followers, 4);
+  std::atomic<bool> taking_part{false};
+  std::unique_ptr<FollowerProcess> back;
+  // Comes while the others train; they do not end before it has had a part.
+  std::thread helper([&] {
+    while (!lost->vanished()) rest();
+    back = std::make_unique<FollowerProcess>(
+        "worker-2",
+        FollowerSetup{
+            .port = lost->at().port, .incarnation = 2, .steps = steps, .before = [&](SmallRun&) {
+              taking_part = true;
+            }});
+  });
+  LeaderProcess leader("leader", options);
+  SmallRun run(steps, [&](SmallRun& at) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    // Once a step, so that the view can change in between.
+    if (at.step() > 12 && !taking_part && std::chrono::steady_clock::now() < until) {
+      leader.node().system.run_ready();
+      leader.node().system.wait_until([n = 0]() mutable { return n++ > 0; }, "a look");
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  });
+  CHECK(leader.lead(run));
+  helper.join();
+  CAPTURE(leader.said.all(), back->said.all());
+  CHECK(taking_part);
+  CHECK(run.bits() == bits_alone(steps, 4));
+  CHECK(leader.leader().ranks() == 3);
+  CHECK(back->said.count("the run has ended, after step 60") == 1);
+}
+
+TEST_CASE("a wait ends when it is so, or after its time", "[cluster]") {
+  System system({.threads = 1});
+  CHECK(wait_for(
+      system, [] { return true; }, 1'000'000'000'000, "what is so"));
+  const auto began = std::chrono::steady_clock::now();
+  CHECK_FALSE(wait_for(
+      system, [] { return false; }, 20'000'000, "what never is"));
+  CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(20));
+  system.wait_until([&] { return system.actors_alive() == 0; }, "the alarms' end");
+}
+
+TEST_CASE("a state travels in pieces and is whole with the last", "[cluster]") {
+  struct To {
+    void send(StatePiece piece) const { pieces->push_back(std::move(piece)); }
+    std::deque<StatePiece>* pieces;
+  };
+  const auto bytes = GENERATE(
+      std::size_t{0},
+      std::size_t{1},
+      state_piece_bytes,
+      state_piece_bytes + 1,
+      2 * state_piece_bytes);
+  CAPTURE(bytes);
+  std::vector<std::byte> state(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) state[i] = static_cast<std::byte>(i * 7 + i / 251);
+  const auto owner = std::make_shared<std::vector<std::byte>>(state);
+  std::deque<StatePiece> pieces;
+  send_state(To{&pieces}, 3, 9, Bytes(*owner, owner));
+  CHECK(
+      pieces.size() ==
+      std::max<std::size_t>(1, (bytes + state_piece_bytes - 1) / state_piece_bytes));
+  StateGatherer gatherer;
+  for (const StatePiece& piece : pieces) {
+    CHECK(piece.term == 3);
+    CHECK(piece.epoch == 9);
+    CHECK_FALSE(gatherer.whole());
+    gatherer.add(piece);
+  }
+  REQUIRE(gatherer.whole());
+  const Bytes whole = gatherer.take();
+  CHECK(std::ranges::equal(whole.span(), state));
+  CHECK_FALSE(gatherer.whole());
+}
+
+TEST_CASE("a view's shards are neighbors, and all are carried once", "[cluster]") {
+  const auto ranks = GENERATE(1U, 2U, 3U, 5U);
+  CAPTURE(ranks);
+  std::int64_t next = 0;
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+    Enter enter;
+    enter.epoch = 4;
+    enter.rank = rank;
+    enter.shards = 7;
+    for (std::uint32_t i = 0; i < ranks; ++i)
+      enter.members.push_back({"node-" + std::to_string(i), "127.0.0.1", 7000});
+    const View view = make_view(enter, nullptr, {}, {});
+    CHECK(view.epoch == 4);
+    CHECK(view.rank == rank);
+    CHECK(view.nodes.size() == ranks);
+    CHECK(view.shards.of == 7);
+    CHECK(view.shards.first == next);
+    CHECK(view.shards.count >= 1);
+    next += view.shards.count;
+    CHECK((view.shard_sum != nullptr) == (ranks > 1));
+  }
+  CHECK(next == 7);
+}
+
+}  // namespace troupe::testing
