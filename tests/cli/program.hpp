@@ -24,11 +24,13 @@ struct Ended {
   long resident_kib_max = 0;
 };
 
-/// A run of the real program, in a folder, with both streams going to files there.
+/// A run of the real program, in a folder, with both streams going to files there, of this name
+/// where several run at one time.
 class Running {
  public:
-  Running(const Folder& folder, const std::vector<std::string>& arguments)
-      : out_(folder / "stdout"), err_(folder / "stderr") {
+  Running(
+      const Folder& folder, const std::vector<std::string>& arguments, const std::string& name = {})
+      : out_(folder / (name + "stdout")), err_(folder / (name + "stderr")) {
     std::vector<char*> words{const_cast<char*>(TROUPE_PROGRAM)};
     for (const std::string& argument : arguments)
       words.push_back(const_cast<char*>(argument.c_str()));
@@ -54,6 +56,12 @@ class Running {
 
   void send(int signal) const { ::kill(child_, signal); }
   [[nodiscard]] std::string err() const { return read_file(err_); }
+  /// Whether it has ended, by itself or not; `wait` tells how.
+  [[nodiscard]] bool ended() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == child_;
+  }
 
   Ended wait() {
     int status = 0;

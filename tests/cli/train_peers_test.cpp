@@ -1,0 +1,399 @@
+#include "training.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+// Drives real processes on this machine: what is tested is what people get who kill them.
+//
+// How often: TROUPE_TEST_KILLS and TROUPE_TEST_STOPS in the environment; tools/endurance sets them.
+namespace troupe::cli::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+long count_of(const char* variable, long otherwise) {
+  const char* const text = std::getenv(variable);
+  return text ? std::atol(text) : otherwise;
+}
+
+std::size_t times(const std::string& text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++count;
+  return count;
+}
+
+/// The same numbers each time; what they meet with in time is not.
+struct Draws {
+  std::uint64_t state = static_cast<std::uint64_t>(count_of("TROUPE_TEST_SEED", 1));
+  long operator()(long below) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<long>((state >> 33) % static_cast<std::uint64_t>(below));
+  }
+};
+
+/// A `troupe peer`, which may be killed and started again at the same port.
+class Peer {
+ public:
+  Peer(const Folder& folder, std::string name, Words more = {})
+      : folder_(folder), name_(std::move(name)), more_(std::move(more)) {
+    start();
+  }
+
+  void start() {
+    running_.reset();
+    running_ = std::make_unique<Running>(
+        folder_,
+        Words{"peer", "--listen", "127.0.0.1:" + port_, "--threads", "1"} + more_,
+        name_ + "-" + std::to_string(++lives_) + "-");
+    const std::string before = "listens at 127.0.0.1:";
+    REQUIRE(eventually([&] { return err().find(" on cpu") != std::string::npos; }));
+    const std::string said = err();
+    const std::size_t at = said.find(before) + before.size();
+    port_ = said.substr(at, said.find(' ', at) - at);
+  }
+  void kill() {
+    running_->send(SIGKILL);
+    REQUIRE(running_->wait().code == 128 + SIGKILL);
+  }
+  [[nodiscard]] Running& running() { return *running_; }
+  [[nodiscard]] std::string at() const { return "127.0.0.1:" + port_; }
+  [[nodiscard]] std::string err() const { return running_->err(); }
+  /// Views that it has had a part in.
+  [[nodiscard]] std::size_t views() const { return times(err(), "\nview "); }
+
+ private:
+  const Folder& folder_;
+  std::string name_;
+  Words more_;
+  std::string port_ = "0";
+  int lives_ = 0;
+  std::unique_ptr<Running> running_;
+};
+
+/// Peers, and a leader's words for them.
+struct Cluster : Fixture {
+  explicit Cluster(int count, const Words& more = {}) {
+    for (int i = 1; i <= count; ++i)
+      peers.push_back(std::make_unique<Peer>(folder, "peer" + std::to_string(i), more));
+  }
+  [[nodiscard]] Words led() const {
+    std::string list;
+    for (const auto& peer : peers) list += (list.empty() ? "" : ",") + peer->at();
+    return {"--peers", list, "--threads", "1"};
+  }
+  std::vector<std::unique_ptr<Peer>> peers;
+};
+
+const Words mlp = small_run + Words{"--model", "mlp"};
+Words epochs(int count) { return {"--epochs", std::to_string(count)}; }
+
+}  // namespace
+
+// Goal: promise 8 with real processes.
+TEST_CASE("four shards on one, two and four processes have the same bits", "[cli]") {
+  const Cluster cluster(3);
+  const auto model = GENERATE(as<std::string>{}, "mlp", "cnn");
+  const Words common =
+      small_run + Words{"--model", model, "--shards", "4", "--clip", "1"} + epochs(2);
+  REQUIRE(cluster(common + Words{"--threads", "1", "--out", "one"}).code == 0);
+  const std::string expected = cluster.bits("one");
+  for (const std::size_t count : {1U, 3U}) {
+    const std::string out = "with" + std::to_string(count);
+    std::string list = cluster.peers[0]->at();
+    for (std::size_t i = 1; i < count; ++i) list += "," + cluster.peers[i]->at();
+    const Ended ended = cluster(common + Words{"--threads", "1", "--peers", list, "--out", out});
+    CAPTURE(model, count, ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(cluster.bits(out) == expected);
+  }
+}
+
+// Goal: promise 2. Method: kills of a random one of three processes at random times; whoever was
+// killed is started again, a leader with --resume.
+TEST_CASE("kills cost no bit, and training goes on at once", "[cli]") {
+  const long kills = count_of("TROUPE_TEST_KILLS", 6);
+  Cluster cluster(2);
+  const Words common = mlp + epochs(5);
+  REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  const std::string expected = cluster.bits("whole");
+
+  Draws draws;
+  long killed = 0;
+  long leaders = 0;
+  long runs = 0;
+  double longest = 0;
+  while (killed < kills) {
+    const std::string out = "run" + std::to_string(++runs);
+    const Words first = common + cluster.led() + Words{"--out", out};
+    const Words again = Words{"train", "--resume", out} + cluster.led();
+    const auto begin = [&](const Words& words) {
+      return std::make_unique<Running>(
+          cluster.folder, words, "leader" + std::to_string(killed) + "-");
+    };
+    std::size_t seen = cluster.peers[0]->views();
+    auto leader = begin(first);
+    REQUIRE(eventually([&] { return cluster.peers[0]->views() > seen; }));
+    while (killed < kills) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50 + draws(600)));
+      if (leader->ended()) break;
+      const long victim = draws(3);
+      Peer& witness = *cluster.peers[victim == 1 ? 1 : 0];
+      const std::size_t views = witness.views();
+      ++killed;
+      CAPTURE(runs, killed, victim, leader->err(), witness.err());
+      Clock::time_point began;
+      if (victim == 0) {
+        ++leaders;
+        leader->send(SIGKILL);
+        if (leader->wait().code == 0) break;  // it was faster
+        began = Clock::now();
+        leader = begin(again);
+      } else {
+        Peer& peer = *cluster.peers[static_cast<std::size_t>(victim - 1)];
+        began = Clock::now();
+        peer.kill();
+        peer.start();
+      }
+      REQUIRE(eventually([&] { return witness.views() > views || leader->ended(); }));
+      longest = std::max(longest, seconds_since(began));
+    }
+    const Ended ended = leader->wait();
+    CAPTURE(runs, killed, ended.err, cluster.peers[0]->err(), cluster.peers[1]->err());
+    REQUIRE(ended.code == 0);
+    REQUIRE(cluster.bits(out) == expected);
+    std::filesystem::remove_all(cluster.folder / out);
+  }
+  std::printf(
+      "kills: %ld of processes, %ld of them leaders, in %ld runs; training again after at most "
+      "%.2f s\n",
+      killed,
+      leaders,
+      runs,
+      longest);
+  CHECK(longest < 5);
+}
+
+// Goal: a process that hangs is named and costs no bit; when it wakes up it is of no harm.
+TEST_CASE("a stopped peer is named within 3 s, and training goes on", "[cli]") {
+  Cluster cluster(2);
+  const Words common = mlp + epochs(12);
+  REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  Running leader(cluster.folder, common + cluster.led() + Words{"--out", "run"});
+  REQUIRE(eventually([&] { return cluster.peers[1]->views() == 1; }));
+  Peer& stopped = *cluster.peers[1];
+  stopped.running().send(SIGSTOP);
+  const Clock::time_point began = Clock::now();
+  REQUIRE(eventually([&] { return times(leader.err(), "lost 'peer-") == 1; }));
+  const double named_after = seconds_since(began);
+  CAPTURE(leader.err());
+  CHECK(leader.err().find("' at " + stopped.at() + ": ") != std::string::npos);
+  CHECK(named_after < 4);  // 3 s of silence and what is between two looks
+  REQUIRE(eventually([&] { return cluster.peers[0]->views() == 2; }));
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  stopped.running().send(SIGCONT);
+  const Ended ended = leader.wait();
+  CAPTURE(ended.err, stopped.err());
+  REQUIRE(ended.code == 0);
+  CHECK(cluster.bits("run") == cluster.bits("whole"));
+  std::printf("stopped peer: named after %.2f s\n", named_after);
+}
+
+// Goal: promise 10. Method: a second leader for the same run while the first is stopped, which then
+// wakes up; and one while it trains.
+TEST_CASE("of two leaders of one run the first writes nothing more", "[cli]") {
+  const long stops = count_of("TROUPE_TEST_STOPS", 2);
+  Cluster cluster(2);
+  const Words common = mlp + epochs(5);
+  REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  const std::string expected = cluster.bits("whole");
+  Draws draws;
+  for (long i = 0; i < stops; ++i) {
+    const std::string out = "run" + std::to_string(i);
+    const bool asleep = i % 2 == 0;
+    Running first(cluster.folder, common + cluster.led() + Words{"--out", out}, "first-");
+    REQUIRE(
+        eventually([&] { return !read_file(cluster.folder / (out + "/metrics.jsonl")).empty(); }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(draws(200)));
+    if (asleep) first.send(SIGSTOP);
+    Running second(cluster.folder, Words{"train", "--resume", out} + cluster.led(), "second-");
+    if (asleep) {
+      REQUIRE(eventually([&] { return times(second.err(), "\nepoch ") > 0 || second.ended(); }));
+      first.send(SIGCONT);
+    }
+    const Ended old = first.wait();
+    const Ended fresh = second.wait();
+    CAPTURE(i, old.err, fresh.err, cluster.peers[0]->err());
+    CHECK(old.code == 1);
+    CHECK(times(old.err, "error: ") == 1);
+    // Of its peers or of the folder, whichever it looks at first.
+    CHECK(
+        times(old.err, "another process trains in " + out) +
+            times(old.err, "it follows a later leader of this run") ==
+        1);
+    REQUIRE(fresh.code == 0);
+    REQUIRE(cluster.bits(out) == expected);
+    std::filesystem::remove_all(cluster.folder / out);
+  }
+}
+
+TEST_CASE("with certificates a killed leader's run is resumed", "[cli]") {
+  Fixture troupe;
+  REQUIRE(troupe({"certs", "init", "--cluster", "lab"}).code == 0);
+  for (const std::string node : {"boss", "w1", "w2"})
+    REQUIRE(troupe({"certs", "issue", node, "--host", "127.0.0.1"}).code == 0);
+  Peer one(troupe.folder, "w1", {"--certs", "certs", "--node", "w1"});
+  Peer two(troupe.folder, "w2", {"--certs", "certs", "--node", "w2"});
+  const Words led = {
+      "--peers", one.at() + "," + two.at(), "--certs", "certs", "--node", "boss", "--threads", "1"};
+  const Words common = mlp + epochs(4);
+  REQUIRE(troupe(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  {
+    Running leader(troupe.folder, common + led + Words{"--out", "run"});
+    REQUIRE(eventually([&] { return !read_file(troupe.folder / "run/metrics.jsonl").empty(); }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    leader.send(SIGKILL);
+    REQUIRE(leader.wait().code == 128 + SIGKILL);
+  }
+  const Ended ended = troupe(Words{"train", "--resume", "run"} + led);
+  CAPTURE(ended.err, one.err());
+  REQUIRE(ended.code == 0);
+  CHECK(times(ended.err, "going on from its state") == 1);
+  CHECK(times(one.err(), "keeping step ") == 1);
+  CHECK(troupe.bits("run") == troupe.bits("whole"));
+
+  // Somebody without one of this cluster's is not let in.
+  const Ended plain =
+      troupe(common + Words{"--peers", one.at(), "--join-timeout", "2", "--out", "plain"});
+  CAPTURE(plain.err);
+  CHECK(plain.code == 1);
+  CHECK_FALSE(std::filesystem::exists(troupe.folder / "plain"));
+}
+
+TEST_CASE("a run that no leader comes back for is saved by its peer", "[cli]") {
+  Cluster cluster(1, {"--leader-timeout", "0.3", "--rescue", "rescued"});
+  const Words common = mlp + epochs(4);
+  REQUIRE(cluster(common + Words{"--shards", "2", "--threads", "1", "--out", "whole"}).code == 0);
+  {
+    Running leader(cluster.folder, common + cluster.led() + Words{"--out", "run"});
+    REQUIRE(eventually([&] { return !read_file(cluster.folder / "run/metrics.jsonl").empty(); }));
+    leader.send(SIGKILL);
+    (void)leader.wait();
+  }
+  const std::string before = "the run is saved: troupe train --resume ";
+  REQUIRE(eventually([&] { return times(cluster.peers[0]->err(), before) == 1; }));
+  const std::string said = cluster.peers[0]->err();
+  const std::size_t at = said.find(before) + before.size();
+  const std::string saved = said.substr(at, said.find('\n', at) - at);
+  const Ended ended = cluster({"train", "--resume", saved, "--threads", "1"});
+  CAPTURE(said, ended.err);
+  REQUIRE(ended.code == 0);
+  // The weights; a peer does not test, so it knows nothing of how tests went before.
+  CHECK(
+      read_file(cluster.folder / (saved + "/model.safetensors")) ==
+      read_file(cluster.folder / "whole/model.safetensors"));
+}
+
+TEST_CASE("Ctrl-C at the leader saves, and at a peer ends it", "[cli]") {
+  Cluster cluster(2);
+  const Words common = mlp + epochs(5);
+  REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  Running leader(cluster.folder, common + cluster.led() + Words{"--out", "run"});
+  REQUIRE(eventually([&] { return !read_file(cluster.folder / "run/metrics.jsonl").empty(); }));
+  cluster.peers[1]->running().send(SIGINT);
+  CHECK(cluster.peers[1]->running().wait().code == 130);
+  REQUIRE(eventually([&] { return times(leader.err(), "going on with 2 of 3") == 1; }));
+  leader.send(SIGINT);
+  const Ended cut = leader.wait();
+  CAPTURE(cut.err);
+  REQUIRE(cut.code == 130);
+  CHECK(times(cut.err, "troupe train --resume run") == 1);
+  cluster.peers[1]->start();
+  const Ended ended = cluster(Words{"train", "--resume", "run"} + cluster.led());
+  CAPTURE(ended.err);
+  REQUIRE(ended.code == 0);
+  CHECK(cluster.bits("run") == cluster.bits("whole"));
+}
+
+TEST_CASE("what cannot be led is refused with a way on", "[cli]") {
+  const Cluster cluster(2);
+  const Peer& one = *cluster.peers[0];
+  const Words common = mlp + epochs(1) + Words{"--threads", "1", "--out", "bad"};
+  check_error(
+      cluster(common + Words{"--peers", one.at() + "," + one.at()}),
+      1,
+      "peer " + one.at() + " is given twice",
+      "name each process once");
+  check_error(
+      cluster(common + Words{"--peers", "127.0.0.1:1", "--join-timeout", "1"}),
+      1,
+      "1 of 2 processes are here after 1 s; missing: 127.0.0.1:1: ",
+      "troupe peer --listen");
+  check_error(
+      cluster(common + Words{"--peers", "nowhere.invalid:7000", "--join-timeout", "1"}),
+      1,
+      "'nowhere.invalid' does not resolve",
+      "troupe peer --listen");
+  const Ended few = cluster(common + Words{"--shards", "1", "--peers", one.at()});
+  CAPTURE(few.err);
+  CHECK(few.code == 2);
+  CHECK(times(few.err, "1 shards for 2 processes") == 1);
+
+  // Other data at the peer, of the same size.
+  const Folder elsewhere("elsewhere");
+  write_idx_folder(elsewhere / "data", 600, 100);
+  std::string labels = read_file(elsewhere / "data/train-labels-idx1-ubyte");
+  REQUIRE(labels.size() > 100);
+  labels[50] = static_cast<char>((labels[50] + 1) % 4);
+  write_file(elsewhere / "data/train-labels-idx1-ubyte", labels);
+  const Peer other(elsewhere, "other");
+  const Ended mismatch = cluster(common + Words{"--peers", one.at() + "," + other.at()});
+  check_error(
+      mismatch, 1, "the data at idx:data are not those of the leader", "copy the leader's files");
+  CHECK(times(mismatch.err, "' at " + other.at()) == 1);
+  // Nothing was begun, and the one that could have taken part is free again.
+  CHECK_FALSE(std::filesystem::exists(cluster.folder / "bad"));
+  CHECK(cluster(common + Words{"--peers", one.at()}).code == 0);
+}
+
+TEST_CASE("what cannot be a peer is refused with a way on", "[cli]") {
+  const Cluster cluster(1);
+  const Folder& folder = cluster.folder;
+  const auto peer = [&](const Words& words) {
+    return Running(folder, Words{"peer", "--threads", "1"} + words, "bad-").wait();
+  };
+  check_error(
+      peer({"--listen", cluster.peers[0]->at()}),
+      1,
+      "cannot listen at " + cluster.peers[0]->at(),
+      "port");
+  check_error(peer({"--listen", "0.0.0.0:0"}), 1, "others could reach it", "troupe certs init");
+  check_error(peer({"--listen", "nowhere.invalid:0"}), 1, "nowhere.invalid", "");
+  check_error(
+      peer({"--listen", "127.0.0.1:0", "--certs", "certs", "--node", "w1"}),
+      1,
+      "certs/w1.crt: cannot open",
+      "troupe certs init");
+  REQUIRE(cluster({"certs", "init", "--cluster", "lab"}).code == 0);
+  check_error(
+      peer({"--listen", "127.0.0.1:0", "--certs", "certs"}),
+      1,
+      "--certs without --node",
+      "--node NAME takes NAME.crt");
+  check_error(
+      peer({"--listen", "127.0.0.1:0", "--certs", "certs", "--node", "nobody"}),
+      1,
+      "certs/nobody.crt",
+      "troupe certs issue");
+}
+
+}  // namespace troupe::cli::test
