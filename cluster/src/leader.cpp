@@ -444,6 +444,7 @@ bool Leader::lead(Run& run) {
       changed = s.view_stop.get_token();
     }
     for (std::size_t i = 0; i < to.size(); ++i) {
+      if (!to[i]) continue;  // lost since; the view is over already
       enter.rank = static_cast<std::uint32_t>(i) + 1;
       to[i].send(Enter(enter));
       send_state(to[i], enter.term, enter.epoch, begin);
@@ -484,7 +485,8 @@ bool Leader::lead(Run& run) {
         const std::lock_guard lock(s.mutex);
         for (State::Slot& slot : s.slots) slot.left.reset();
       }
-      for (const FollowerAddress& follower : to) follower.send(Finish{s.terms.term, done});
+      for (const FollowerAddress& follower : to)
+        if (follower) follower.send(Finish{s.terms.term, done});
       const auto all_left = [&] {
         const std::lock_guard lock(s.mutex);
         return std::all_of(s.slots.begin(), s.slots.end(), [](const State::Slot& slot) {
