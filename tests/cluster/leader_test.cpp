@@ -132,6 +132,40 @@ TEST_CASE("with fewer than half of a view left, nobody goes on", "[cluster]") {
   CHECK(run.bits() == bits_alone(7, 4));
 }
 
+// Goal: the leader hears of losses at any moment. Method: one that comes while it makes the state
+// that the view begins with.
+TEST_CASE("a follower that is lost before a view's first message is passed over", "[cluster]") {
+  constexpr std::int64_t steps = 20;
+  Followers followers;
+  for (const std::string name : {"worker-1", "worker-2"})
+    followers.push_back(std::make_unique<FollowerProcess>(name, FollowerSetup{.steps = steps}));
+  LeaderProcess leader("leader", leading(followers));
+
+  class Losing final : public Run {
+   public:
+    explicit Losing(std::function<void()> lose) : lose_(std::move(lose)) {}
+    bool train(const View& view) override { return run_.train(view); }
+    Bytes state() override {
+      if (lose_) std::exchange(lose_, {})();
+      return run_.state();
+    }
+    std::int64_t step() const override { return run_.step(); }
+    std::string bits() { return run_.bits(); }
+
+   private:
+    std::function<void()> lose_;
+    SmallRun run_{steps};
+  };
+  Losing run([&] {
+    followers[0]->node().network->stop();
+    leader.node().system.wait_until(
+        [&] { return !leader.leader().followers()[0].joined; }, "a loss");
+  });
+  CHECK(leader.lead(run));
+  CHECK(run.bits() == bits_alone(steps, 3));
+  CHECK(leader.said.count("going on with 2 of 3 processes") == 1);
+}
+
 TEST_CASE("exactly half goes on, for the leader holds the run", "[cluster]") {
   constexpr std::int64_t steps = 30;
   Lost lost("worker-1", steps, 7);
