@@ -18,13 +18,13 @@ struct FollowerOptions {
   /// For the first leader to come; 0: for ever.
   std::int64_t invite_timeout_ns = 0;
   /// Makes a run of these terms; throws what the leader is told.
-  std::function<std::unique_ptr<Run>(const RunTerms& terms)> make_run;
+  std::function<std::unique_ptr<Run>(const RunTerms& terms)> make_run{};
   /// Nobody has come back for this run: the last that it can do is to save.
-  std::function<void(Run& run)> on_orphaned;
+  std::function<void(Run& run)> on_orphaned{};
   /// A run has ended as its leader wished.
-  std::function<void()> on_finished;
+  std::function<void()> on_finished{};
   /// Told in words what happens, for people.
-  std::function<void(const std::string& line)> say;
+  std::function<void(const std::string& line)> say{};
 };
 
 /// Lets leaders train in this process, one after another. The calling thread trains.
