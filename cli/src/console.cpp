@@ -57,7 +57,9 @@ void Console::draw(std::string_view text) {
   if (options_.quiet || !options_.terminal) return;
   // Back to the first of the lines that were drawn before.
   const int before = drawn_lines_.exchange(0);
-  std::string out = before > 1 ? "\x1b[" + std::to_string(before - 1) + "A" : "";
+  std::string& out = drawing_;
+  out.clear();
+  if (before > 1) out.append("\x1b[").append(std::to_string(before - 1)).append("A");
   int lines = 0;
   for (std::size_t begin = 0; begin <= text.size(); ++lines) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

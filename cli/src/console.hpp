@@ -49,6 +49,7 @@ class Console {
   Sink out_;
   Sink err_;
   Options options_;
+  std::string drawing_;              // kept, so that a steady step takes no memory for it
   std::atomic<int> drawn_lines_{0};  // the system logs from any thread
 };
 
