@@ -1,5 +1,4 @@
 #include <troupe/cluster/collectives.hpp>
-#include <troupe/cluster/reduction_tree.hpp>
 
 #include <string>
 #include <utility>
@@ -93,7 +92,7 @@ void Collectives::reduce(
         .op(name_of(kind))
         .hint("take one for each rank or more, up to " + std::to_string(shards_max));
   const std::size_t subtrees =
-      whole_subtrees(call.shards, leaves_of(rank(), ranks(), call.shards)).size();
+      nn::whole_subtrees(call.shards, shards_of(rank(), ranks(), call.shards)).size();
   if (inputs.size() != subtrees)
     throw Error(
         ErrorCode::invalid_argument,

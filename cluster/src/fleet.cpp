@@ -1,7 +1,6 @@
 #include "fleet.hpp"
 
 #include <troupe/cluster/messages.hpp>
-#include <troupe/cluster/reduction_tree.hpp>
 #include <troupe/core/clock.hpp>
 #include <troupe/core/completion.hpp>
 
@@ -118,12 +117,12 @@ View make_view(
     Bytes state,
     std::stop_token stop) {
   const auto ranks = static_cast<std::uint32_t>(enter.members.size());
-  const Leaves mine = leaves_of(enter.rank, ranks, enter.shards);
+  const nn::ShardRange mine = shards_of(enter.rank, ranks, enter.shards);
   View view;
   view.epoch = enter.epoch;
   view.rank = enter.rank;
   for (const Enter::Member& member : enter.members) view.nodes.push_back(member.node);
-  view.shards = {.of = enter.shards, .first = mine.low, .count = mine.size()};
+  view.shards = {.of = enter.shards, .first = mine.begin, .count = mine.size()};
   if (ranks > 1) view.shard_sum = make_shard_sum(std::move(exchanger), view.shards, bucket_bytes);
   view.state = std::move(state);
   view.stop = std::move(stop);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <troupe/cluster/reduction_tree.hpp>
+#include <troupe/nn/shards.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -32,7 +32,7 @@ class ReductionPlan {
   }
 
  private:
-  std::uint32_t add(Leaves node, const std::vector<Leaves>& contributed);
+  std::uint32_t add(nn::ShardRange node, const std::vector<nn::ShardRange>& contributed);
 
   std::vector<Node> nodes_;           // what ranks contribute, from left to right, then sums
   std::vector<std::uint32_t> first_;  // of each rank's; one more at the end

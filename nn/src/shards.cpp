@@ -6,23 +6,27 @@ namespace troupe::nn {
 
 namespace {
 
-void collect(ShardRange range, ShardRange here, std::vector<ShardRange>& found) {
-  if (range.end <= here.begin || range.begin >= here.end) return;
-  if (range.begin >= here.begin && range.end <= here.end) {
+void collect(ShardRange range, ShardRange carried, std::vector<ShardRange>& found) {
+  if (range.end <= carried.begin || range.begin >= carried.end) return;
+  if (range.begin >= carried.begin && range.end <= carried.end) {
     found.push_back(range);
     return;
   }
   const auto [first, second] = range.halves();
-  collect(first, here, found);
-  collect(second, here, found);
+  collect(first, carried, found);
+  collect(second, carried, found);
 }
 
 }  // namespace
 
-std::vector<ShardRange> ranges_here(const Shards& shards) {
+std::vector<ShardRange> whole_subtrees(std::int64_t of, ShardRange carried) {
   std::vector<ShardRange> found;
-  collect({0, shards.of}, {shards.first, shards.end()}, found);
+  collect({0, of}, carried, found);
   return found;
+}
+
+std::vector<ShardRange> ranges_here(const Shards& shards) {
+  return whole_subtrees(shards.of, {shards.first, shards.end()});
 }
 
 std::vector<Tensor> sum_of_range(

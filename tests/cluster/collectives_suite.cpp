@@ -2,8 +2,6 @@
 
 #include "reference.hpp"
 
-#include <troupe/cluster/reduction_tree.hpp>
-
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>

@@ -1,7 +1,6 @@
 #include "support/engine.hpp"
 
 #include <troupe/cluster/exchanger.hpp>
-#include <troupe/cluster/reduction_tree.hpp>
 #include <troupe/tensor/tensor.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -65,12 +64,12 @@ TEST_CASE("ranks come to the sums of all shards, in buckets of any size", "[clus
   std::vector<nn::ShardSum> sums;
   std::vector<std::vector<std::vector<Tensor>>> carried(count);
   for (std::uint32_t rank = 0; rank < count; ++rank) {
-    const Leaves mine = leaves_of(rank, count, shards);
-    for (std::uint32_t shard = mine.low; shard < mine.high; ++shard)
+    const nn::ShardRange mine = shards_of(rank, count, shards);
+    for (std::int64_t shard = mine.begin; shard < mine.end; ++shard)
       carried[rank].push_back(given(shard));
     sums.push_back(make_shard_sum(
         ranks.exchangers[rank],
-        {.of = shards, .first = mine.low, .count = mine.size()},
+        {.of = shards, .first = mine.begin, .count = mine.size()},
         bucket_bytes));
   }
   // Twice, for steps must not be taken for one another.

@@ -1,21 +1,30 @@
 #include "reduction_plan.hpp"
 
+#include <troupe/cluster/collectives.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
+#include <optional>
 #include <string>
 
 namespace troupe::testing {
 
 using namespace cluster;
+using nn::ShardRange;
+using nn::whole_subtrees;
 
 namespace {
 
 /// A subtree as it is summed, such as "((0+1)+2)".
-std::string written(Leaves node) {
-  return tree_sum(
+std::string written(ShardRange node) {
+  return nn::sum_by_tree(
       node,
-      [](std::uint32_t leaf) { return std::to_string(leaf); },
-      [](std::string left, std::string right) { return "(" + left + "+" + right + ")"; });
+      [](ShardRange part) {
+        return part.size() == 1 ? std::optional(std::to_string(part.begin)) : std::nullopt;
+      },
+      [](const std::string& left, const std::string& right) {
+        return "(" + left + "+" + right + ")";
+      });
 }
 
 std::string written(
@@ -39,20 +48,20 @@ TEST_CASE("the tree halves its leaves, and the left half takes the odd one", "[c
 TEST_CASE("ranks carry neighbors, each at least one, and all are carried", "[cluster]") {
   for (std::uint32_t leaves = 1; leaves <= 40; ++leaves)
     for (std::uint32_t ranks = 1; ranks <= leaves; ++ranks) {
-      std::uint32_t next = 0;
+      std::int64_t next = 0;
       for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        const Leaves carried = leaves_of(rank, ranks, leaves);
-        CHECK(carried.low == next);
+        const ShardRange carried = shards_of(rank, ranks, leaves);
+        CHECK(carried.begin == next);
         CHECK(carried.size() >= leaves / ranks);
         CHECK(carried.size() <= (leaves + ranks - 1) / ranks);
-        next = carried.high;
+        next = carried.end;
       }
       CHECK(next == leaves);
     }
 }
 
 TEST_CASE("a carrier adds up the largest subtrees that it holds whole", "[cluster]") {
-  using List = std::vector<Leaves>;
+  using List = std::vector<ShardRange>;
   CHECK(whole_subtrees(4, {0, 4}) == List{{0, 4}});
   CHECK(whole_subtrees(4, {2, 4}) == List{{2, 4}});
   CHECK(whole_subtrees(4, {1, 3}) == List{{1, 2}, {2, 3}});
@@ -68,7 +77,7 @@ TEST_CASE("what ranks contribute meets as in the whole tree", "[cluster]") {
       const ReductionPlan plan(ranks, shards);
       std::vector<std::string> contributed;
       for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        const auto nodes = whole_subtrees(shards, leaves_of(rank, ranks, shards));
+        const auto nodes = whole_subtrees(shards, shards_of(rank, ranks, shards));
         REQUIRE(plan.contributions(rank) == nodes.size());
         for (std::uint32_t i = 0; i < nodes.size(); ++i) {
           REQUIRE(plan.contribution(rank, i) == contributed.size());

@@ -1,6 +1,6 @@
 #include "reference.hpp"
 
-#include <troupe/cluster/reduction_tree.hpp>
+#include <troupe/cluster/collectives.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -127,9 +127,14 @@ std::vector<Bytes> subtrees_of(
     const std::vector<Bytes>& shards) {
   const auto leaves = static_cast<std::uint32_t>(shards.size());
   std::vector<Bytes> sums;
-  for (const cluster::Leaves node :
-       cluster::whole_subtrees(leaves, cluster::leaves_of(rank, ranks, leaves)))
-    sums.push_back(Bytes::copy_of(serial_tree(dtype, reduction, shards, node.low, node.high)));
+  for (const nn::ShardRange node :
+       nn::whole_subtrees(leaves, cluster::shards_of(rank, ranks, leaves)))
+    sums.push_back(Bytes::copy_of(serial_tree(
+        dtype,
+        reduction,
+        shards,
+        static_cast<std::uint32_t>(node.begin),
+        static_cast<std::uint32_t>(node.end))));
   return sums;
 }
 

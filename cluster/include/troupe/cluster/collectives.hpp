@@ -3,6 +3,7 @@
 #include <troupe/core/address.hpp>
 #include <troupe/core/bytes.hpp>
 #include <troupe/core/error.hpp>
+#include <troupe/nn/shards.hpp>
 #include <troupe/tensor/dtype.hpp>
 
 #include <compare>
@@ -111,9 +112,9 @@ class Collectives {
   [[nodiscard]] virtual std::uint32_t rank() const noexcept = 0;
   [[nodiscard]] virtual std::uint32_t ranks() const noexcept = 0;
 
-  /// Every rank gets the sum of all shards. `inputs` are this rank's whole subtrees, each summed by
-  /// `tree_sum`: `whole_subtrees(shards, leaves_of(rank, ranks, shards))`, from left to right; one,
-  /// as a rule. All of one size, on all ranks.
+  /// Every rank gets the sum of all shards. `inputs` are this rank's whole subtrees of the tree of
+  /// `nn/shards.hpp`, each summed by it: `nn::whole_subtrees(shards, shards_of(rank, ranks,
+  /// shards))`, from left to right; one, as a rule. All of one size, on all ranks.
   void all_reduce(
       CollectiveKey key,
       std::vector<Bytes> inputs,
@@ -181,6 +182,14 @@ struct Stretch {
   const std::uint64_t more = elements % parts;  // the first ones have one more
   const std::uint64_t begin = part * each + (part < more ? part : more);
   return {begin * element_bytes, (each + (part < more ? 1 : 0)) * element_bytes};
+}
+
+/// The shards that `rank` of `ranks` carries, of as many as there are ranks or more: neighbors, and
+/// at least one.
+[[nodiscard]] constexpr nn::ShardRange shards_of(
+    std::uint32_t rank, std::uint32_t ranks, std::uint32_t shards) noexcept {
+  const auto bound = [&](std::int64_t r) { return r * shards / ranks; };
+  return {bound(rank), bound(std::int64_t{rank} + 1)};
 }
 
 }  // namespace troupe::cluster

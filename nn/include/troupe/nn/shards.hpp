@@ -41,8 +41,10 @@ template <class Known, class Add>
   return add(std::move(left), sum_by_tree(second, known, add));
 }
 
-/// The largest ranges of the tree over all shards that lie within those carried here, in ascending
-/// order: what may be added up here, before anything is known of the others.
+/// The largest ranges of the tree over `of` shards that lie within those that one carries, in
+/// ascending order: what it may add up by itself. One, as a rule; at most 2·log₂(of).
+[[nodiscard]] std::vector<ShardRange> whole_subtrees(std::int64_t of, ShardRange carried);
+/// Those of the shards that are carried here.
 [[nodiscard]] std::vector<ShardRange> ranges_here(const Shards& shards);
 
 /// Adds up what shards give to a step. Is given a list of tensors for each shard that is carried
