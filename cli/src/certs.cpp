@@ -61,16 +61,14 @@ void write_pair(const std::string& stem, const net::Credentials& credentials) {
   }
 }
 
-std::string read(Disk& disk, const std::string& path) {
+}  // namespace
+
+std::string read_pem(Disk& disk, const std::string& path, std::string_view hint) {
   constexpr std::uint64_t bytes_max = 1U << 20;
   auto bytes = disk.read_all(path, bytes_max);
-  if (!bytes)
-    throw Error(bytes.error())
-        .hint("'troupe certs init' makes an authority; --dir names its folder");
+  if (!bytes) throw Error(bytes.error()).hint(hint);
   return {reinterpret_cast<const char*>(bytes.value().data()), bytes.value().size()};
 }
-
-}  // namespace
 
 int certs(const CertsOptions& options, Console& console) {
   const std::unique_ptr<Disk> disk = make_real_disk();
@@ -86,7 +84,10 @@ int certs(const CertsOptions& options, Console& console) {
   if (options.node == "authority")
     throw Error(ErrorCode::invalid_argument, "a node cannot be called 'authority'")
         .hint("its files would be the authority's");
-  const net::Credentials by{read(*disk, authority + ".crt"), read(*disk, authority + ".key")};
+  const auto read = [&](const std::string& path) {
+    return read_pem(*disk, path, "'troupe certs init' makes an authority; --dir names its folder");
+  };
+  const net::Credentials by{read(authority + ".crt"), read(authority + ".key")};
   const std::string stem = options.dir + "/" + options.node;
   write_pair(stem, net::issue(by, options.node, options.hosts, options.days).value());
   console.say(stem + ".crt, " + stem + ".key  for node " + options.node + " alone");

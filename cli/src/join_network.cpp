@@ -1,5 +1,7 @@
 #include "join_network.hpp"
 
+#include "certs.hpp"
+
 #include <troupe/cluster/messages.hpp>
 #include <troupe/core/disk.hpp>
 #include <troupe/core/random.hpp>
@@ -11,15 +13,6 @@
 namespace troupe::cli {
 
 namespace {
-
-std::string read_text(Disk& disk, const std::string& path) {
-  constexpr std::uint64_t bytes_max = 1U << 20;
-  auto bytes = disk.read_all(path, bytes_max);
-  if (!bytes)
-    throw Error(bytes.error())
-        .hint("'troupe certs init' and 'troupe certs issue NODE' make these files");
-  return {reinterpret_cast<const char*>(bytes.value().data()), bytes.value().size()};
-}
 
 /// Counts a node's lives beside its certificate: the others must tell them apart.
 std::uint64_t next_life(Disk& disk, const std::string& path) {
@@ -46,10 +39,14 @@ net::Network& join_network(System& system, const ClusterOptions& options, const 
           .hint("--node NAME takes NAME.crt and NAME.key in " + options.certs);
     Disk& disk = system.disk();
     const std::string stem = options.certs + "/" + options.node;
-    network.security = net::Security::make(
-                           read_text(disk, options.certs + "/authority.crt"),
-                           {read_text(disk, stem + ".crt"), read_text(disk, stem + ".key")})
-                           .value();
+    const auto read = [&](const std::string& path) {
+      return read_pem(
+          disk, path, "'troupe certs init' and 'troupe certs issue NODE' make these files");
+    };
+    network.security =
+        net::Security::make(
+            read(options.certs + "/authority.crt"), {read(stem + ".crt"), read(stem + ".key")})
+            .value();
     network.incarnation = next_life(disk, stem + ".life");
   } else if (network.node.empty()) {
     // A name that no other process has, so its lives need not be counted.

@@ -153,6 +153,10 @@ nn::Task make_task(const RunConfig& config, const DataFacts& facts, std::int64_t
   return task;
 }
 
+std::int64_t steps_of(const RunConfig& config, std::int64_t batches) {
+  return (batches + config.accumulate - 1) / config.accumulate;
+}
+
 nn::TrainerOptions trainer_options(const RunConfig& config, std::int64_t batches) {
   return {
       .max_epochs = config.epochs,

@@ -27,6 +27,8 @@ namespace troupe::cli {
 /// 4 GiB of them, and as much again for each state of the optimizer.
 inline constexpr std::int64_t parameters_max = std::int64_t{1} << 30;
 
+/// Steps of an epoch of so many batches.
+[[nodiscard]] std::int64_t steps_of(const RunConfig& config, std::int64_t batches);
 /// How a config has its model trained.
 ///
 /// @param batches  of one epoch: a step takes what an epoch has left

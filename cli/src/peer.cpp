@@ -55,10 +55,7 @@ class PeerRun final : public cluster::Run {
     const RunConfig& config = described_.config;
     dataset_ = open_data(session.system().disk(), config.data, config.context, console);
     const DataFacts facts = facts_of(dataset_);
-    io::Tree found = config.tree();
-    put_facts(found, facts);
-    found["contents"] = contents_of(dataset_);
-    if (!(found == described_.tree))
+    if (!(Replica::describe(config, dataset_) == described_.tree))
       throw Error(
           ErrorCode::peer_mismatch,
           "the data at " + config.data + " are not those of the leader: " + described(facts) +
@@ -72,12 +69,11 @@ class PeerRun final : public cluster::Run {
         facts,
         config.context,
         loader_options(config, true));
-    const std::int64_t steps = (loader.batches() + config.accumulate - 1) / config.accumulate;
     replica_ = std::make_unique<Replica>(Replica::Parts{
         .config = config,
         .dataset = &dataset_,
         .device = &session.device(),
-        .task = make_task(config, facts, steps),
+        .task = make_task(config, facts, steps_of(config, loader.batches())),
         .options = trainer_options(config, loader.batches()),
         .stop = std::move(stop)});
   }
@@ -92,9 +88,7 @@ class PeerRun final : public cluster::Run {
     const DataFacts facts = facts_of(dataset_);
     run.write_config(described_.config, facts);
     (void)run.take_lease(terms_.run);
-    io::Tree about = io::Tree::Map{{"config", described_.config.tree()}};
-    put_facts(about, facts);
-    about["numeric_profile"] = numeric_profile(device);
+    const io::Tree about = about_run(described_.config, facts, device);
     run.save(replica_->trainer(), about, kind_of(facts));
     return run.path();
   }

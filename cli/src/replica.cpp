@@ -11,6 +11,13 @@
 
 namespace troupe::cli {
 
+io::Tree Replica::describe(const RunConfig& config, const Dataset& dataset) {
+  io::Tree tree = config.tree();
+  put_facts(tree, facts_of(dataset));
+  tree["contents"] = contents_of(dataset);
+  return tree;
+}
+
 Replica::Replica(Parts parts) : parts_(std::move(parts)), facts_(facts_of(*parts_.dataset)) {
   trainer_ = std::make_unique<nn::Trainer>(parts_.task, parts_.options);
 }

@@ -26,6 +26,9 @@ class Replica final : public cluster::Run {
     bool tests = false;          ///< after each epoch: the leader alone
   };
 
+  /// What all processes of a run must have alike: the config, and what the data are.
+  [[nodiscard]] static io::Tree describe(const RunConfig& config, const Dataset& dataset);
+
   explicit Replica(Parts parts);
 
   bool train(const cluster::View& view) override;

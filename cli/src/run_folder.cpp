@@ -1,5 +1,7 @@
 #include "run_folder.hpp"
 
+#include "session.hpp"
+
 #include <troupe/io/safetensors.hpp>
 
 #include <algorithm>
@@ -36,6 +38,13 @@ bool holds(Disk& disk, const std::string& path, const std::vector<io::HostTensor
 }  // namespace
 
 double bits_per_byte(double loss) noexcept { return loss / std::numbers::ln2; }
+
+io::Tree about_run(const RunConfig& config, const DataFacts& facts, const Device& device) {
+  io::Tree tree = io::Tree::Map{{"config", config.tree()}};
+  put_facts(tree, facts);
+  tree["numeric_profile"] = numeric_profile(device);
+  return tree;
+}
 
 io::Tree metrics_line(const nn::EpochMetrics& epoch, DataKind kind) {
   if (kind == DataKind::images) return epoch.tree();

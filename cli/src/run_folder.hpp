@@ -20,6 +20,10 @@ struct Resumed {
   std::vector<std::string> notices;
 };
 
+/// What a resumed run must have in common with the saved one, for its bits to go on.
+[[nodiscard]] io::Tree about_run(
+    const RunConfig& config, const DataFacts& facts, const Device& device);
+
 /// A line of metrics.jsonl. Of a text it has bits per byte in the place of accuracies, and counts
 /// bytes.
 [[nodiscard]] io::Tree metrics_line(const nn::EpochMetrics& epoch, DataKind kind);

@@ -28,10 +28,8 @@ cluster::OnLoss on_loss_of(const std::string& word) {
 }
 
 cluster::RunTerms terms_of(const Together::Parts& parts, const Device& device, std::uint64_t run) {
-  io::Tree tree = parts.config.tree();
-  put_facts(tree, facts_of(*parts.dataset));
-  tree["contents"] = contents_of(*parts.dataset);
-  return {run, parts.term, io::to_json(tree), numeric_profile(device)};
+  const io::Tree what = Replica::describe(parts.config, *parts.dataset);
+  return {run, parts.term, io::to_json(what), numeric_profile(device)};
 }
 
 }  // namespace

@@ -277,14 +277,6 @@ void check_profile(const TrainOptions& options, const Device& device) {
         .hint("run it with --device cpu to see where the time goes there");
 }
 
-/// What a resumed run must have in common with the saved one, for its bits to go on.
-io::Tree about(const RunConfig& config, const DataFacts& facts, const Device& device) {
-  io::Tree tree = io::Tree::Map{{"config", config.tree()}};
-  put_facts(tree, facts);
-  tree["numeric_profile"] = numeric_profile(device);
-  return tree;
-}
-
 /// The config of the run in `folder`, with what the command line may change. Throws `file_mismatch`
 /// listing what it may not.
 RunConfig resumed_config(const TrainOptions& options, const RunConfig& saved) {
@@ -392,11 +384,11 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   };
   data::Loader train_loader = loader(Part::train);
   data::Loader test_loader = loader(Part::test);
-  const std::int64_t steps = (train_loader.batches() + config.accumulate - 1) / config.accumulate;
+  const std::int64_t steps = steps_of(config, train_loader.batches());
 
   const Interrupt interrupt(console.options().quiet);
   std::stop_source stop;
-  const io::Tree what = about(config, facts, session.device());
+  const io::Tree what = about_run(config, facts, session.device());
   const auto reporter =
       std::make_shared<Reporter>(console, session.system().clock(), stop, folder, what, kind);
   nn::TrainerOptions how = trainer_options(config, train_loader.batches());

@@ -64,16 +64,14 @@ void leave(Mesh& mesh, std::uint32_t next_epoch, const std::string& node);
 /// Sends a state in pieces.
 template <class To>
 void send_state(const To& to, std::uint64_t term, std::uint32_t epoch, const Bytes& state) {
-  const auto bytes = state.span();
-  for (std::size_t at = 0; at == 0 || at < bytes.size();) {
-    const std::size_t size = std::min(state_piece_bytes, bytes.size() - at);
-    // All pieces keep the whole alive.
-    const auto owner = std::make_shared<Bytes>(state);
-    const bool last = at + size >= bytes.size();
-    to.send(StatePiece{term, epoch, last, Bytes(bytes.subspan(at, size), owner)});
-    at += size;
-    if (last) return;
-  }
+  // All pieces keep the whole alive.
+  const auto whole = std::make_shared<const Bytes>(state);
+  std::span<const std::byte> left = state.span();
+  do {
+    const auto piece = left.first(std::min(state_piece_bytes, left.size()));
+    left = left.subspan(piece.size());
+    to.send(StatePiece{term, epoch, left.empty(), Bytes(piece, whole)});
+  } while (!left.empty());
 }
 
 /// Puts pieces together as they come.

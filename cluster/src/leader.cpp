@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <utility>
 
 namespace troupe::cluster {
@@ -432,7 +431,8 @@ bool Leader::lead(Run& run) {
           "the peers' connections");
     Enter enter = s.next_view();
     // Everybody begins from the same; this process has it already, but for the first time.
-    const Bytes begin = own ? run.state() : state;
+    Bytes begin = state;
+    if (own) begin = enter.members.size() > 1 ? run.state() : Bytes();
     std::vector<FollowerAddress> to;
     std::shared_ptr<MeshExchanger> exchanger;
     std::stop_token changed;

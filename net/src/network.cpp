@@ -132,15 +132,9 @@ std::shared_ptr<ConnectionEvents> Network::State::on_accepted(
   return std::make_shared<Doorman>(shared_from_this(), connection);
 }
 
-std::shared_ptr<Peering> Network::State::find_up(const std::string& node) const {
-  const auto found = std::find_if(peerings.begin(), peerings.end(), [&](const auto& peering) {
-    return peering->up() && peering->node() == node;
-  });
-  return found == peerings.end() ? nullptr : *found;
-}
-
 std::shared_ptr<Peering> Network::State::must_find_up(const std::string& node) const {
-  if (auto found = find_up(node)) return found;
+  for (const auto& peering : peerings)
+    if (peering->up() && peering->node() == node) return peering;
   throw Error(ErrorCode::peer_down, "there is no peer '" + node + "'")
       .hint("Network::connect finds one; peers() lists those there are");
 }

@@ -19,7 +19,6 @@ struct Network::State final : std::enable_shared_from_this<Network::State> {
   void arm(std::int64_t at_ns);
   void on_alarm();
   std::shared_ptr<ConnectionEvents> on_accepted(const std::shared_ptr<Connection>& connection);
-  [[nodiscard]] std::shared_ptr<Peering> find_up(const std::string& node) const;
   [[nodiscard]] std::shared_ptr<Peering> must_find_up(const std::string& node) const;
   /// Who hears of a connection that said this hello; or why it is not welcome.
   [[nodiscard]] Result<std::shared_ptr<ConnectionEvents>> receive(

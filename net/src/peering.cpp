@@ -75,7 +75,6 @@ class Peering::LaneEvents final : public ConnectionEvents {
 Peering::Peering(Network::State& network, const Endpoint& at, const std::string& node)
     : network_(network),
       at_(at),
-      node_asked_(node),
       session_(std::make_unique<Session>(
           network.options.session, network.self, node, network.system.random(), network.now_ns())),
       lanes_(session_->lanes()),

@@ -12,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -128,11 +127,9 @@ class Peering final : public std::enable_shared_from_this<Peering> {
       std::unique_lock<std::mutex>& lock, const Delivery& delivery, MessageId id, Garbage& garbage);
   void deliver(const Delivery& delivery, MessageId id);
   void refused(const std::string& what);
-  void answer(const Address<Found>& to, const std::string& name, Address<> actor, const Error* why);
 
   Network::State& network_;
   std::optional<Endpoint> at_;
-  std::string node_asked_;
   std::unique_ptr<Session> session_;
   std::vector<Lane> lanes_;
   std::string remote_;
