@@ -67,6 +67,8 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
     try {
       const ReduceOptions how{.dtype = total_->dtype(), .shards = owner_->shards_};
       const std::lock_guard lock(owner_->mesh_->mutex);
+      // Who closes it then has the mesh leave the group; alone, a process would sum its own shards.
+      owner_->check_open();
       owner_->mesh_->collectives.all_reduce(key_, std::move(inputs_), how, self());
     } catch (...) {
       end(current_error());
@@ -113,7 +115,6 @@ Ticket MeshExchanger::exchange(
   CollectiveKey key;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) throw *closed_;
     if (calls_.size() <= number) calls_.resize(number + 1);
     key = {calls_[number]++, number};
   }
@@ -147,6 +148,11 @@ Ticket MeshExchanger::exchange(
 void MeshExchanger::close(Error reason) {
   const std::lock_guard lock(mutex_);
   if (!closed_) closed_ = std::move(reason);
+}
+
+void MeshExchanger::check_open() const {
+  const std::lock_guard lock(mutex_);
+  if (closed_) throw Error(*closed_);
 }
 
 MeshExchanger::Counters MeshExchanger::counters() const {

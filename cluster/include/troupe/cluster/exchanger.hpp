@@ -29,7 +29,7 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
 
   [[nodiscard]] Ticket exchange(
       std::uint32_t number, std::span<const Value> inputs, const Value& total) override;
-  /// The view is over: what is begun from now on fails.
+  /// The view is over: what the mesh has not been given by now fails.
   void close(Error reason);
   /// Bytes that were summed, and the time from an exchange's beginning to its end.
   struct Counters {
@@ -41,6 +41,7 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
 
  private:
   friend class Exchanging;
+  void check_open() const;
 
   System& system_;
   std::shared_ptr<Mesh> mesh_;
