@@ -189,16 +189,18 @@ TEST_CASE("a stopped peer is named within 3 s, and training goes on", "[cli]") {
   const Words common = mlp + epochs(12);
   REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
   Running leader(cluster.folder, common + cluster.led() + Words{"--out", "run"});
-  REQUIRE(eventually([&] { return cluster.peers[1]->views() == 1; }));
+  // Both: one that is not in the first view yet would have the second as its only one.
+  for (const auto& peer : cluster.peers) REQUIRE(eventually([&] { return peer->views() == 1; }));
   Peer& stopped = *cluster.peers[1];
   stopped.running().send(SIGSTOP);
   const Clock::time_point began = Clock::now();
   REQUIRE(eventually([&] { return times(leader.err(), "lost 'peer-") == 1; }));
   const double named_after = seconds_since(began);
-  CAPTURE(leader.err());
   CHECK(leader.err().find("' at " + stopped.at() + ": ") != std::string::npos);
   CHECK(named_after < 4);  // 3 s of silence and what is between two looks
-  REQUIRE(eventually([&] { return cluster.peers[0]->views() == 2; }));
+  const bool went_on = eventually([&] { return cluster.peers[0]->views() > 1; });
+  INFO(leader.err());
+  REQUIRE(went_on);
   std::this_thread::sleep_for(std::chrono::seconds(3));
   stopped.running().send(SIGCONT);
   const Ended ended = leader.wait();
