@@ -8,6 +8,10 @@
 
 namespace troupe::cli {
 
+std::string counted(std::size_t count, std::string_view what) {
+  return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+}
+
 namespace {
 
 /// Writes past buffers, which would allocate. What cannot be written is given up.

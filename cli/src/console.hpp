@@ -10,6 +10,9 @@
 
 namespace troupe::cli {
 
+/// "1 thread", "2 threads"
+[[nodiscard]] std::string counted(std::size_t count, std::string_view what);
+
 /// Where the program's words go: results to standard output, all else to standard error.
 ///
 /// Threads   the main one; say() from any.

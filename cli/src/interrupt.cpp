@@ -12,6 +12,7 @@ namespace {
 // A handler can reach nothing but what is static.
 volatile std::sig_atomic_t interrupts = 0;  // NOLINT: see above
 volatile std::sig_atomic_t silent = 0;      // NOLINT: see above
+std::string_view texts[2];                  // NOLINT: see above; set before the handler
 
 void say(std::string_view text) {
   // Nothing else of the kind is allowed in a handler; if it fails there is nobody to tell.
@@ -21,10 +22,10 @@ void say(std::string_view text) {
 void on_signal(int) {
   interrupts = interrupts + 1;
   if (interrupts > 1) {
-    say("\nended without saving; the last checkpoint is whole\n");
+    say(texts[1]);
     ::_exit(Interrupt::exit_code);
   }
-  if (!silent) say("\nstopping after this step and saving; once more ends at once\n");
+  if (!silent) say(texts[0]);
 }
 
 void set_handler(void (*handler)(int)) {
@@ -37,7 +38,9 @@ void set_handler(void (*handler)(int)) {
 
 }  // namespace
 
-Interrupt::Interrupt(bool quiet) {
+Interrupt::Interrupt(bool quiet, std::string_view first, std::string_view second) {
+  texts[0] = first;
+  texts[1] = second;
   silent = quiet;
   interrupts = 0;
   set_handler(&on_signal);

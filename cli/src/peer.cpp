@@ -109,7 +109,10 @@ int peer(const PeerOptions& options, Console& console) {
   net::Network& network = join_network(session.system(), options.cluster, "peer");
   const net::Endpoint got = network.listen(at);
 
-  const Interrupt interrupt(console.options().quiet);
+  const Interrupt interrupt(
+      console.options().quiet,
+      "\nleaving after this step; once more ends at once\n",
+      "\nended at once; the run goes on without this process\n");
   std::stop_source stop;
   cluster::Follower follower(
       session.system(),
@@ -133,8 +136,7 @@ int peer(const PeerOptions& options, Console& console) {
        .say = [&](const std::string& line) { console.say(line); }});
   console.say(
       "node '" + network.node() + "' listens at " + net::to_string(got) + " on " +
-      std::string(session.device().name()) + ", " + std::to_string(session.system().threads()) +
-      " threads" +
+      std::string(session.device().name()) + ", " + counted(session.system().threads(), "thread") +
       (options.cluster.certs.empty() ? "; this machine only, for there are no certificates" : ""));
   if (options.launch)
     cluster::announce(

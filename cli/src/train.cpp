@@ -386,7 +386,10 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
   data::Loader test_loader = loader(Part::test);
   const std::int64_t steps = steps_of(config, train_loader.batches());
 
-  const Interrupt interrupt(console.options().quiet);
+  const Interrupt interrupt(
+      console.options().quiet,
+      "\nstopping after this step and saving; once more ends at once\n",
+      "\nended without saving; the last checkpoint is whole\n");
   std::stop_source stop;
   const io::Tree what = about_run(config, facts, session.device());
   const auto reporter =
@@ -440,8 +443,8 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
       " of " + std::to_string(task.model.parameter_count()) + " parameters on " +
       (kind == DataKind::text ? std::to_string(train_loader.samples() * config.context) + " bytes, "
                               : std::to_string(train_loader.samples()) + " images, ") +
-      std::to_string(session.system().threads()) + " threads" +
-      (together ? ", with " + std::to_string(together->peers()) + " peers" : ""));
+      counted(session.system().threads(), "thread") +
+      (together ? ", with " + counted(together->peers(), "peer") : ""));
 
   bool finished = false;
   try {

@@ -26,6 +26,12 @@ TEST_CASE("results go to standard output, all else to standard error", "[cli]") 
   CHECK(fixture.err == "training\n");
 }
 
+TEST_CASE("one of a thing is not called many", "[cli]") {
+  CHECK(counted(0, "peer") == "0 peers");
+  CHECK(counted(1, "peer") == "1 peer");
+  CHECK(counted(2, "peer") == "2 peers");
+}
+
 TEST_CASE("quiet leaves errors and results", "[cli]") {
   Fixture fixture({.quiet = true, .terminal = true});
   fixture.console.print("0.9\n");

@@ -10,12 +10,12 @@ namespace troupe::cli {
 // train_test.cpp.
 TEST_CASE("the first Ctrl-C is noted and nothing more", "[cli]") {
   {
-    const Interrupt interrupt(true);
+    const Interrupt interrupt(true, "first", "second");
     CHECK_FALSE(Interrupt::requested());
     std::raise(SIGINT);
     CHECK(Interrupt::requested());
   }
-  const Interrupt anew(true);
+  const Interrupt anew(true, "first", "second");
   CHECK_FALSE(Interrupt::requested());
 }
 

@@ -210,6 +210,17 @@ TEST_CASE("a stopped peer is named within 3 s, and training goes on", "[cli]") {
   std::printf("stopped peer: named after %.2f s\n", named_after);
 }
 
+TEST_CASE("a peer that is asked to end says so, and that nothing is lost", "[cli]") {
+  Fixture fixture;
+  Peer peer(fixture.folder, "peer");
+  peer.running().send(SIGINT);
+  const Ended ended = peer.running().wait();
+  CAPTURE(ended.err);
+  CHECK(ended.code == 130);
+  CHECK(ended.err.find("\nleaving after this step; once more ends at once\n") != std::string::npos);
+  CHECK(ended.err.find(" on cpu, 1 thread;") != std::string::npos);
+}
+
 // Goal: promise 10. Method: a second leader for the same run while the first is stopped, which then
 // wakes up; and one while it trains.
 TEST_CASE("of two leaders of one run the first writes nothing more", "[cli]") {
