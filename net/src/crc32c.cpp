@@ -3,9 +3,11 @@
 #include "little_endian.hpp"
 
 #include <array>
+#include <bit>
+#include <vector>
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace troupe::net {
@@ -32,69 +34,87 @@ constexpr Tables make_tables() {
 constexpr Tables tables = make_tables();
 
 #if defined(__x86_64__)
-/// What `zeros` bytes of zero make of a checksum, byte by byte of the checksum.
-using Shift = std::array<std::array<std::uint32_t, 256>, 4>;
+// All of these are without the inversions before and behind.
 
-constexpr Shift make_shift(std::size_t zeros) {
-  // Column i is what becomes of bit i: first over one byte, then twice as far each time.
-  std::array<std::uint32_t, 32> columns{};
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    const std::uint32_t crc = std::uint32_t{1} << i;
-    columns[i] = crc >> 8 ^ tables[0][crc & 255];
-  }
-  const auto times = [&columns](std::uint32_t crc) {
-    std::uint32_t product = 0;
-    for (std::size_t i = 0; crc != 0; ++i, crc >>= 1)
-      if (crc & 1) product ^= columns[i];
-    return product;
-  };
-  for (std::size_t bytes = 1; bytes < zeros; bytes *= 2) {
-    std::array<std::uint32_t, 32> twice{};
-    for (std::size_t i = 0; i < columns.size(); ++i) twice[i] = times(columns[i]);
-    columns = twice;
-  }
-  Shift shift{};
-  for (std::size_t place = 0; place < shift.size(); ++place)
-    for (std::uint32_t byte = 0; byte < 256; ++byte) shift[place][byte] = times(byte << 8 * place);
-  return shift;
-}
-
-/// A power of two: an instruction's result takes three cycles, so three strips of a piece go side
-/// by side, and this is how long each is.
-constexpr std::size_t strip_bytes = 1024;
-constexpr Shift over_strip = make_shift(strip_bytes);
-
-std::uint64_t shift_over_strip(std::uint64_t crc) noexcept {
-  return over_strip[0][crc & 255] ^ over_strip[1][crc >> 8 & 255] ^ over_strip[2][crc >> 16 & 255] ^
-         over_strip[3][crc >> 24 & 255];
-}
-
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(
+__attribute__((target("sse4.2"))) std::uint32_t by_instruction(
     std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
-  std::uint64_t wide = ~crc;
+  std::uint64_t wide = crc;
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
-  for (; left >= 3 * strip_bytes; at += 3 * strip_bytes, left -= 3 * strip_bytes) {
-    std::uint64_t second = 0;
-    std::uint64_t third = 0;
-    for (std::size_t i = 0; i < strip_bytes; i += 8) {
-      wide = _mm_crc32_u64(wide, get_number<std::uint64_t>(at + i));
-      second = _mm_crc32_u64(second, get_number<std::uint64_t>(at + strip_bytes + i));
-      third = _mm_crc32_u64(third, get_number<std::uint64_t>(at + 2 * strip_bytes + i));
-    }
-    wide = shift_over_strip(shift_over_strip(wide) ^ second) ^ third;
-  }
   for (; left >= 8; at += 8, left -= 8) wide = _mm_crc32_u64(wide, get_number<std::uint64_t>(at));
   auto narrow = static_cast<std::uint32_t>(wide);
   for (; left > 0; ++at, --left) narrow = _mm_crc32_u8(narrow, static_cast<std::uint8_t>(*at));
-  return ~narrow;
+  return narrow;
+}
+
+// The instruction takes three cycles for eight bytes, on some processors without overlap.
+// Multiplying without carries goes faster: as a polynomial, the 16 bytes that stand `bits` before
+// others leave the same remainder as x^bits times them put on top of those. So a block at the
+// beginning is folded onto the next one, and so on, and at the end one block is left that leaves
+// the remainder of all, which the instruction makes. (Gopal et al., "Fast CRC Computation for
+// Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009.)
+
+/// x^n mod the polynomial, the lowest power in the highest bit, moved on by the one place that a
+/// product of numbers in that order is short of.
+constexpr std::uint64_t power_of_x(unsigned n) {
+  std::uint32_t crc = 0x80000000U;
+  for (unsigned i = 0; i < n; ++i) crc = crc >> 1 ^ (crc & 1 ? tables[0][128] : 0);
+  return std::uint64_t{crc} << 1;
+}
+
+/// What the two halves of 16 bytes are multiplied by to be moved on by so many bits. A half stands
+/// for 32 places more or less than that, for the product of 64 and 32 bits ends in the middle.
+template <unsigned bits>
+constexpr std::array<std::uint64_t, 2> folding{power_of_x(bits + 32), power_of_x(bits - 32)};
+
+__attribute__((target("sse4.2,pclmul"))) std::uint32_t by_folding(
+    std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
+  constexpr std::size_t block = 64;
+  if (bytes.size() < 2 * block) return by_instruction(bytes, crc);
+  const auto* at = reinterpret_cast<const __m128i*>(bytes.data());
+  __m128i sums[4];
+  for (int i = 0; i < 4; ++i) sums[i] = _mm_loadu_si128(at + i);
+  sums[0] = _mm_xor_si128(sums[0], _mm_cvtsi32_si128(static_cast<int>(crc)));
+  const auto by = std::bit_cast<__m128i>(folding<8 * block>);
+  std::size_t left = bytes.size() - block;
+  for (at += 4; left >= block; at += 4, left -= block)
+    for (int i = 0; i < 4; ++i)
+      sums[i] = _mm_xor_si128(
+          _mm_xor_si128(
+              _mm_clmulepi64_si128(sums[i], by, 0x00), _mm_clmulepi64_si128(sums[i], by, 0x11)),
+          _mm_loadu_si128(at + i));
+  std::array<std::byte, block> folded;
+  for (int i = 0; i < 4; ++i)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(folded.data()) + i, sums[i]);
+  return by_instruction(bytes.last(left), by_instruction(folded, 0));
+}
+
+/// The same, four times as much at once.
+__attribute__((target("sse4.2,avx512f,vpclmulqdq"))) std::uint32_t by_wide_folding(
+    std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
+  constexpr std::size_t block = 256;
+  if (bytes.size() < 2 * block) return by_instruction(bytes, crc);
+  const std::byte* at = bytes.data();
+  __m512i sums[4];
+  for (int i = 0; i < 4; ++i) sums[i] = _mm512_loadu_si512(at + 64 * i);
+  const __m128i before = _mm_cvtsi32_si128(static_cast<int>(crc));
+  sums[0] = _mm512_xor_si512(sums[0], _mm512_zextsi128_si512(before));
+  const __m512i by = _mm512_broadcast_i32x4(std::bit_cast<__m128i>(folding<8 * block>));
+  std::size_t left = bytes.size() - block;
+  for (at += block; left >= block; at += block, left -= block)
+    for (int i = 0; i < 4; ++i)
+      sums[i] = _mm512_ternarylogic_epi64(
+          _mm512_clmulepi64_epi128(sums[i], by, 0x00),
+          _mm512_clmulepi64_epi128(sums[i], by, 0x11),
+          _mm512_loadu_si512(at + 64 * i),
+          0x96);  // a ^ b ^ c
+  std::array<std::byte, block> folded;
+  for (int i = 0; i < 4; ++i) _mm512_storeu_si512(folded.data() + 64 * i, sums[i]);
+  return by_instruction(bytes.last(left), by_instruction(folded, 0));
 }
 #endif
 
-}  // namespace
-
-std::uint32_t crc32c_by_tables(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
-  crc = ~crc;
+std::uint32_t by_tables(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 8; at += 8, left -= 8) {
@@ -104,14 +124,37 @@ std::uint32_t crc32c_by_tables(std::span<const std::byte> bytes, std::uint32_t c
   }
   for (; left > 0; ++at, --left)
     crc = crc >> 8 ^ tables[0][(crc ^ static_cast<std::uint32_t>(*at)) & 255];
-  return ~crc;
+  return crc;
+}
+
+template <Crc32c bare>
+std::uint32_t inverted(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
+  return ~bare(bytes, ~crc);
+}
+
+std::vector<Crc32c> find_ways() {
+  std::vector<Crc32c> ways;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("sse4.2")) {
+    if (__builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx512f"))
+      ways.push_back(inverted<by_wide_folding>);
+    if (__builtin_cpu_supports("pclmul")) ways.push_back(inverted<by_folding>);
+    ways.push_back(inverted<by_instruction>);
+  }
+#endif
+  ways.push_back(inverted<by_tables>);
+  return ways;
+}
+
+}  // namespace
+
+std::span<const Crc32c> crc32c_ways() noexcept {
+  static const std::vector<Crc32c> ways = find_ways();
+  return ways;
 }
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2")) return crc32c_by_instruction(bytes, crc);
-#endif
-  return crc32c_by_tables(bytes, crc);
+  return crc32c_ways().front()(bytes, crc);
 }
 
 }  // namespace troupe::net
