@@ -1,11 +1,11 @@
 #pragma once
 
-#include "buffers.hpp"
 #include "mesh_operation.hpp"
 #include "reduction_plan.hpp"
 
 #include <troupe/cluster/mesh_collectives.hpp>
 #include <troupe/core/actor.hpp>
+#include <troupe/core/buffers.hpp>
 #include <troupe/core/monitor.hpp>
 
 #include <cstddef>

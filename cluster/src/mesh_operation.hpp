@@ -1,9 +1,9 @@
 #pragma once
 
-#include "buffers.hpp"
 #include "reduction_plan.hpp"
 
 #include <troupe/cluster/mesh_collectives.hpp>
+#include <troupe/core/buffers.hpp>
 #include <troupe/core/result.hpp>
 
 #include <cstddef>

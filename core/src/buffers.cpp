@@ -1,9 +1,9 @@
-#include "buffers.hpp"
+#include <troupe/core/buffers.hpp>
 
 #include <new>
 #include <utility>
 
-namespace troupe::cluster {
+namespace troupe {
 
 namespace {
 
@@ -63,4 +63,4 @@ std::size_t Buffers::kept_bytes() const {
   return kept_bytes_;
 }
 
-}  // namespace troupe::cluster
+}  // namespace troupe

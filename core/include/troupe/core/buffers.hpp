@@ -6,11 +6,12 @@
 #include <mutex>
 #include <vector>
 
-namespace troupe::cluster {
+namespace troupe {
 
-/// Memory for results. The kernel clears fresh memory page by page, which takes as long as summing
-/// into it, and the C library gives back even little of it, to ask for it again at once. So a
-/// buffer that nobody holds any more is used again.
+/// Memory for bytes that messages carry. The kernel clears fresh memory page by page, which takes
+/// as long as writing it, and the C library gives back even little of it, to ask for it again at
+/// once. So a buffer that nobody holds any more is used again, the last one first: it may be in the
+/// cache still.
 ///
 /// Threads   any; a buffer comes back on the thread that drops it last.
 /// Bound     keeps `kept_bytes_max` at most, in 256 buffers.
@@ -39,4 +40,4 @@ class Buffers : public std::enable_shared_from_this<Buffers> {
   std::size_t kept_bytes_ = 0;
 };
 
-}  // namespace troupe::cluster
+}  // namespace troupe

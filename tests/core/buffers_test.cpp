@@ -1,4 +1,4 @@
-#include "buffers.hpp"
+#include <troupe/core/buffers.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -8,9 +8,7 @@
 
 namespace troupe::testing {
 
-using cluster::Buffers;
-
-TEST_CASE("memory that nobody holds any more is used again", "[cluster]") {
+TEST_CASE("memory that nobody holds any more is used again", "[core]") {
   const auto buffers = std::make_shared<Buffers>(1U << 20);
   auto first = buffers->take(200'000);
   CHECK(reinterpret_cast<std::uintptr_t>(first.get()) % 64 == 0);
@@ -24,7 +22,7 @@ TEST_CASE("memory that nobody holds any more is used again", "[cluster]") {
   CHECK(buffers->take(150'000).get() == where);
 }
 
-TEST_CASE("memory is not kept for what is far smaller, nor is little of it", "[cluster]") {
+TEST_CASE("memory is not kept for what is far smaller, nor is little of it", "[core]") {
   const auto buffers = std::make_shared<Buffers>(1U << 20);
   auto large = buffers->take(900'000);
   const std::byte* const where = large.get();
@@ -35,7 +33,7 @@ TEST_CASE("memory is not kept for what is far smaller, nor is little of it", "[c
   CHECK(buffers->kept_bytes() <= 1'000'000);
 }
 
-TEST_CASE("kept memory has a bound, and the longest unused goes first", "[cluster]") {
+TEST_CASE("kept memory has a bound, and the longest unused goes first", "[core]") {
   const auto buffers = std::make_shared<Buffers>(500'000);
   std::vector<std::shared_ptr<std::byte>> all;
   for (int i = 0; i < 4; ++i) all.push_back(buffers->take(200'000));
@@ -50,7 +48,7 @@ TEST_CASE("kept memory has a bound, and the longest unused goes first", "[cluste
   CHECK(buffers->kept_bytes() == 256 * 1200);
 }
 
-TEST_CASE("memory may outlive what it came from, and go on another thread", "[cluster]") {
+TEST_CASE("memory may outlive what it came from, and go on another thread", "[core]") {
   auto buffers = std::make_shared<Buffers>(1U << 20);
   auto memory = buffers->take(100'000);
   auto other = buffers->take(100'000);
