@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::uint32_t magic = 0x46505254;  // "TRPF"
 constexpr std::size_t checksum_at = header_bytes - 4;
-constexpr std::align_val_t payload_alignment{64};
 
 Error corrupt(std::size_t at, const std::string& reason) {
   return {ErrorCode::wire_corrupt, "frame: at byte " + std::to_string(at) + ": " + reason};
@@ -153,11 +152,12 @@ Result<std::size_t> FrameReader::read(std::span<const std::byte> bytes) {
   while (used < bytes.size() && filled_ < whole) {
     const std::uint64_t until = filled_ < head ? head : whole;
     const std::size_t count = std::min<std::size_t>(until - filled_, bytes.size() - used);
-    if (!skipping_)
-      std::copy_n(
-          bytes.data() + used,
-          count,
-          filled_ < head ? head_.data() + filled_ : payload_.get() + (filled_ - head));
+    if (!skipping_) {
+      std::byte* const to =
+          filled_ < head ? head_.data() + filled_ : payload_.get() + (filled_ - head);
+      // It is there already if it was read into `room()`.
+      if (to != bytes.data() + used) std::copy_n(bytes.data() + used, count, to);
+    }
     used += count;
     filled_ += count;
     if (skipping_ || filled_ < head) continue;
@@ -184,10 +184,13 @@ Result<void> FrameReader::end_head() {
 }
 
 void FrameReader::begin_payload() {
-  if (header_.payload_length == 0) return;
-  const auto release = [](std::byte* block) { ::operator delete(block, payload_alignment); };
-  payload_.reset(
-      static_cast<std::byte*>(::operator new(header_.payload_length, payload_alignment)), release);
+  if (header_.payload_length > 0) payload_ = buffers_->take(header_.payload_length);
+}
+
+Room FrameReader::room() const {
+  if (state_ != State::body || !payload_) return {};
+  const std::uint64_t arrived = filled_ - head_bytes(header_);
+  return {{payload_.get() + arrived, header_.payload_length - arrived}, payload_};
 }
 
 /// Piece by piece as they come, while they are in the processor's cache.

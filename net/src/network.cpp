@@ -54,6 +54,7 @@ class Doorman final : public ConnectionEvents {
     inside_ = std::move(events).value();
     inside_->on_bytes({});
   }
+  Room room() override { return inside_ ? inside_->room() : Room{}; }
   void on_written() override {
     if (inside_) inside_->on_written();
   }

@@ -47,6 +47,12 @@ class Peering::LaneEvents final : public ConnectionEvents {
   void on_bytes(std::span<const std::byte> bytes) override {
     act([&](Peering& peering) { peering.on_bytes(lane_, connection_, bytes); });
   }
+  Room room() override {
+    const auto peering = peering_.lock();
+    if (!peering) return {};
+    const std::lock_guard lock(network_->mutex);
+    return peering->room(lane_, connection_);
+  }
   void on_written() override {
     act([this](Peering& peering) { peering.on_written(lane_, connection_); });
   }
@@ -275,6 +281,11 @@ void Peering::on_bytes(
     unsigned lane, const Connection* connection, std::span<const std::byte> bytes) {
   if (bytes.empty() || lanes_[lane].connection.get() != connection) return;
   session_->on_bytes(lane, bytes, network_.now_ns());
+}
+
+Room Peering::room(unsigned lane, const Connection* connection) const {
+  if (over_ || lanes_[lane].connection.get() != connection) return {};
+  return session_->room(lane);
 }
 
 void Peering::on_written(unsigned lane, const Connection* connection) {

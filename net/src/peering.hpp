@@ -87,6 +87,7 @@ class Peering final : public std::enable_shared_from_this<Peering> {
       const Hello& hello, const std::shared_ptr<Connection>& connection);
   void on_connected(unsigned lane, const Connection* connection);
   void on_bytes(unsigned lane, const Connection* connection, std::span<const std::byte> bytes);
+  [[nodiscard]] Room room(unsigned lane, const Connection* connection) const;
   void on_written(unsigned lane, const Connection* connection);
   void on_closed(unsigned lane, const Connection* connection, bool refused, const Error& why);
   void on_timer();

@@ -23,6 +23,7 @@ constexpr std::size_t batch_control_max = 4 + lanes_max;
 // So many bytes of a frame that is not whole yet tell that the peer lives as well as a frame does;
 // fewer may drip.
 constexpr std::size_t lively_bytes = 64U << 10;
+constexpr std::size_t kept_bytes_max = 16U << 20;
 
 void check(const SessionOptions& options) {
   const auto wrong = [](const std::string& what) {
@@ -49,9 +50,10 @@ Id128 draw_id(Random& random) {
 struct Session::Lane {
   enum class Link : std::uint8_t { closed, connecting, greeting, live };
 
-  Lane(const SessionOptions& options, std::int64_t now_ns)
+  Lane(const SessionOptions& options, const std::shared_ptr<Buffers>& buffers, std::int64_t now_ns)
       : out(options.window_bytes),
         in(options.credit_messages, options.credit_bytes, options.ack_delay_ns),
+        reader(buffers),
         connect_at_ns(now_ns),
         heard_ns(now_ns),
         chatter_ns(now_ns),
@@ -108,9 +110,11 @@ Session::Session(
       id_(id),
       random_(random),
       began_ns_(now_ns),
-      peer_message_bytes_max_(std::numeric_limits<std::uint32_t>::max()) {
+      peer_message_bytes_max_(std::numeric_limits<std::uint32_t>::max()),
+      buffers_(std::make_shared<Buffers>(kept_bytes_max)) {
   check(options);
-  for (unsigned i = 0; i < lanes; ++i) lanes_.push_back(std::make_unique<Lane>(options, now_ns));
+  for (unsigned i = 0; i < lanes; ++i)
+    lanes_.push_back(std::make_unique<Lane>(options, buffers_, now_ns));
 }
 
 Session::Session(
@@ -392,6 +396,8 @@ void Session::on_bytes(unsigned lane, std::span<const std::byte> bytes, std::int
     if (!sound) fault(lane, std::move(sound).error(), now_ns);
   }
 }
+
+Room Session::room(unsigned lane) const { return lanes_.at(lane)->reader.room(); }
 
 /// Looks at a header before anything is kept for its body.
 Result<void> Session::decide(unsigned lane, std::int64_t now_ns) {

@@ -31,7 +31,9 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using Failure = boost::system::error_code;
 
-constexpr std::size_t read_bytes = 256U << 10;
+// What does not go where it stays is copied, so it is not much: some hundred small messages.
+constexpr std::size_t read_bytes = 16U << 10;
+constexpr std::size_t read_sealed_bytes = 256U << 10;
 constexpr std::size_t reads_in_a_row = 8;  // then others have their turn
 constexpr std::size_t spans_at_once = 64;
 constexpr std::size_t sealed_bytes = 256U << 10;  // encrypted, and not yet sent
@@ -74,6 +76,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   void wait_to_read();
   void readable();
   [[nodiscard]] Result<bool> read_once();
+  [[nodiscard]] Result<std::size_t> receive(
+      std::span<std::byte> first, std::span<std::byte> second);
   [[nodiscard]] Result<void> open_sealed(std::span<const std::byte> bytes);
   [[nodiscard]] bool flush();
   [[nodiscard]] bool flush_plain();
@@ -155,8 +159,8 @@ class Tcp final : public Transport {
   std::list<Stranger> strangers_;  // the oldest first
   std::mutex listeners_mutex_;
   std::list<Listener> listeners_;
-  std::vector<std::byte> raw_ = std::vector<std::byte>(read_bytes);
   std::vector<std::byte> plain_ = std::vector<std::byte>(read_bytes);
+  std::vector<std::byte> sealed_ = std::vector<std::byte>(read_sealed_bytes);
   std::thread thread_;
 };
 
@@ -269,22 +273,40 @@ void TcpConnection::readable() {
 
 /// @returns whether there may be more to read.
 Result<bool> TcpConnection::read_once() {
-  ssize_t count = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return false;
-    count = ::recv(socket_.native_handle(), owner_.raw_.data(), owner_.raw_.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
-    if (count < 0) return broken(errno);
+  if (channel_) {
+    const auto count = receive({}, owner_.sealed_);
+    if (!count) return count.error();
+    if (count.value() == 0) return false;
+    if (auto opened = open_sealed(std::span(owner_.sealed_).first(count.value())); !opened)
+      return opened.error();
+    return count.value() == owner_.sealed_.size();
   }
+  // A payload's rest goes where it stays, and what comes behind it into the same call.
+  const Room room = events_ ? events_->room() : Room{};
+  const auto count = receive(room.bytes, owner_.plain_);
+  if (!count) return count.error();
+  const std::size_t placed = std::min(count.value(), room.bytes.size());
+  if (placed > 0) events_->on_bytes(room.bytes.first(placed));
+  if (count.value() > placed)
+    events_->on_bytes(std::span(owner_.plain_).first(count.value() - placed));
+  return count.value() == room.bytes.size() + owner_.plain_.size();
+}
+
+/// Reads into one stretch and then another. @returns how many bytes came; 0: none for now.
+Result<std::size_t> TcpConnection::receive(
+    std::span<std::byte> first, std::span<std::byte> second) {
+  std::array<iovec, 2> parts{
+      iovec{first.data(), first.size()}, iovec{second.data(), second.size()}};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  const std::lock_guard lock(mutex_);
+  if (closed_) return std::size_t{0};
+  const ssize_t count = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
+  if (count > 0) return static_cast<std::size_t>(count);
   if (count == 0) return broken("the other end closed it");
-  const auto bytes = std::span(owner_.raw_).first(static_cast<std::size_t>(count));
-  if (!channel_) {
-    events_->on_bytes(bytes);
-  } else if (auto opened = open_sealed(bytes); !opened) {
-    return opened.error();
-  }
-  return bytes.size() == owner_.raw_.size();
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
+  return broken(errno);
 }
 
 Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
@@ -302,17 +324,23 @@ Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
   if (!channel_->greeted()) return {};
   if (!was_greeted) greeted();
   for (;;) {
+    const Room room = events_ ? events_->room() : Room{};
+    const std::span<std::byte> to = room.bytes.empty() ? owner_.plain_ : room.bytes;
     std::size_t count = 0;
     {
       const std::lock_guard lock(mutex_);
       if (closed_) return {};
-      auto read = channel_->read(owner_.plain_);
-      if (!read) return read.error();
-      if (channel_->ended()) return broken("the other end closed it");
-      count = read.value();
+      // A call opens one record, which is far less than a large message.
+      while (count < to.size()) {
+        auto read = channel_->read(to.subspan(count));
+        if (!read) return read.error();
+        if (read.value() == 0) break;
+        count += read.value();
+      }
+      if (count == 0 && channel_->ended()) return broken("the other end closed it");
     }
     if (count == 0) return {};
-    events_->on_bytes(std::span(owner_.plain_).first(count));
+    events_->on_bytes(to.first(count));
   }
 }
 

@@ -279,6 +279,52 @@ TEST_CASE("a skipped frame passes by and the next one is read", "[net]") {
   CHECK(reader.take().meta.size() == 2);
 }
 
+// Goal: what is read into the reader's room stays there, and the room outlives the frame.
+// Method: two frames of which only what is not payload comes from elsewhere; a third is given up.
+TEST_CASE("a payload that is read into its room is not copied", "[net]") {
+  const std::size_t size = checked_block_bytes + 1000;
+  const auto bytes = whole_frame(spelled_out(), 9, size);
+  const std::size_t front = bytes.size() - size;
+  FrameReader reader(std::make_shared<Buffers>(4U << 20));
+  const auto read_front = [&] {
+    CHECK(reader.room().bytes.empty());
+    REQUIRE(reader.read(std::span(bytes).first(header_bytes)).ok());
+    CHECK(reader.room().bytes.empty());
+    reader.accept();
+    CHECK(reader.room().bytes.empty());
+    REQUIRE(reader.read(std::span(bytes).subspan(header_bytes, front - header_bytes + 5)).ok());
+    CHECK(reader.room().bytes.size() == size - 5);
+  };
+  const auto read_piece = [&](std::size_t piece) {
+    const auto room = reader.room().bytes;
+    const auto from = std::span(bytes).last(room.size()).first(std::min(piece, room.size()));
+    std::copy(from.begin(), from.end(), room.begin());
+    CHECK(reader.read(room.first(from.size())).value() == from.size());
+  };
+  const std::byte* first = nullptr;
+  for (int i = 0; i < 2; ++i) {
+    read_front();
+    const std::byte* const where = reader.room().bytes.data() - 5;
+    if (i == 0) first = where;
+    CHECK(where == first);  // nobody holds the one before
+    while (reader.state() == State::body) read_piece(300'000);
+    const Frame frame = reader.take();
+    CHECK(frame.payload.span().data() == where);
+    CHECK(std::equal(
+        bytes.begin() + static_cast<std::ptrdiff_t>(front),
+        bytes.end(),
+        frame.payload.span().begin()));
+  }
+  read_front();
+  const Room room = reader.room();
+  reader.reset();
+  std::fill(room.bytes.begin(), room.bytes.end(), std::byte{1});
+  read_front();
+  CHECK(reader.room().bytes.data() != room.bytes.data());  // it may still be written to
+  read_piece(size);
+  CHECK(reader.state() == State::done);
+}
+
 TEST_CASE("a reader begins anew after a reset", "[net]") {
   const auto bytes = whole_frame(spelled_out(), 9, 30);
   FrameReader reader;

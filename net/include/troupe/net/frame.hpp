@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/core/buffers.hpp>
 #include <troupe/core/bytes.hpp>
 #include <troupe/core/result.hpp>
 
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace troupe::net {
@@ -86,6 +88,12 @@ inline constexpr std::uint32_t checked_block_bytes = 1U << 20;
 [[nodiscard]] Bytes encode_body_head(
     std::span<const std::byte> meta, std::span<const std::byte> payload);
 
+/// Where bytes may be read to, so that they come to lie where they stay; and what keeps it alive.
+struct Room {
+  std::span<std::byte> bytes;
+  std::shared_ptr<const void> owner;
+};
+
 struct Frame {
   FrameHeader header;
   bool skipped = false;  ///< the body passed by: there are neither meta nor payload
@@ -96,8 +104,8 @@ struct Frame {
 /// Takes a connection's bytes, in pieces of any size, apart into frames.
 ///
 /// Memory    64 bytes until `accept()`, which the owner calls when header, credit and quota allow
-///           the frame; then what the header says. The payload's place comes once the meta bytes
-///           have proved whole.
+///           the frame; then what the header says. The payload's place, one of `buffers`, comes
+///           once the meta bytes have proved whole.
 /// Errors    those of `decode_header`; `wire_corrupt` for a body that fails its checksum;
 ///           `out_of_memory`. After an error only `reset()` makes sense.
 class FrameReader {
@@ -109,8 +117,14 @@ class FrameReader {
     done,    ///< a frame is whole: `take()`
   };
 
+  explicit FrameReader(std::shared_ptr<Buffers> buffers = std::make_shared<Buffers>(0))
+      : buffers_(std::move(buffers)) {}
+
   /// Uses bytes up to the next `decide` or `done`. @returns how many.
   Result<std::size_t> read(std::span<const std::byte> bytes);
+  /// Where the payload goes on, while there is one under way, and what keeps that memory, also
+  /// after `reset()`. Bytes that `read` is given from its beginning are not copied.
+  [[nodiscard]] Room room() const;
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] const FrameHeader& header() const noexcept { return header_; }
 
@@ -118,13 +132,14 @@ class FrameReader {
   /// Lets the body pass by, without keeping or checking it.
   void skip() noexcept;
   [[nodiscard]] Frame take();
-  void reset() noexcept { *this = FrameReader(); }
+  void reset() noexcept { *this = FrameReader(std::move(buffers_)); }
 
  private:
   [[nodiscard]] Result<void> end_head();
   [[nodiscard]] Result<void> check_blocks();
   void begin_payload();
 
+  std::shared_ptr<Buffers> buffers_;
   State state_ = State::header;
   bool skipping_ = false;
   std::array<std::byte, header_bytes> raw_{};

@@ -109,7 +109,7 @@ struct LaneStatus {
 ///
 /// Threads   one at a time.
 /// Memory    for each lane the credit given and the window, at most; payloads are counted, not
-///           copied.
+///           copied. 16 MiB for payloads that nobody holds any more.
 /// Never     drops a message: without credit `offer` says so, and `CreditCame` says when.
 /// Errors    `Over` has `peer_down`, `peer_restarted`, `timed_out`, `wire_corrupt`, `overload`,
 ///           `stopped`, or what the peer refused for.
@@ -171,6 +171,8 @@ class Session {
   /// nothing may be told any more.
   void on_accepted(const Hello& hello, std::int64_t now_ns);
   void on_bytes(unsigned lane, std::span<const std::byte> bytes, std::int64_t now_ns);
+  /// Where the next of them are best put: see `FrameReader::room`. Empty between payloads.
+  [[nodiscard]] Room room(unsigned lane) const;
   /// The connection broke, or did not come about; `refused`: nobody listens there.
   void on_closed(unsigned lane, bool refused, std::int64_t now_ns);
   /// What to write now; null when there is nothing, or the last is not written yet. The owner keeps
@@ -242,6 +244,7 @@ class Session {
   std::uint32_t peer_message_bytes_max_;
   std::uint32_t epoch_ = 0;
   std::uint32_t peer_epoch_told_ = 0;
+  std::shared_ptr<Buffers> buffers_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::deque<SessionEvent> events_;  // bounded: each kind is told once until something changes
   bool opened_ = false;

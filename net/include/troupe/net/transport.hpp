@@ -3,6 +3,7 @@
 #include <troupe/core/error.hpp>
 #include <troupe/core/result.hpp>
 #include <troupe/net/endpoint.hpp>
+#include <troupe/net/frame.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,9 @@ class ConnectionEvents {
   /// Both ends may write. Of a connection that was dialed.
   virtual void on_connected() = 0;
   virtual void on_bytes(std::span<const std::byte> bytes) = 0;
+  /// Where the next bytes are best put. If `on_bytes` is told of them there, nobody copies them.
+  /// Empty: it does not matter where.
+  [[nodiscard]] virtual Room room() { return {}; }
   virtual void on_written() = 0;
   /// The last call. `refused`: nobody listens there.
   virtual void on_closed(bool refused, const Error& why) = 0;
