@@ -406,6 +406,7 @@ void Scheduler::wait_until(bool (*done)(void*), void* context, std::string_view 
   CallerGuard guard(system_);
   Seat& seat = *seat_of_this_thread();
   seat.trace_tick.store(0, std::memory_order_relaxed);
+  if (policy_ && policy_->wait(done, context, what)) return;
   while (!done(context)) {
     if (policy_) {
       if (!run_one_by_policy() && !system_.advance_clock() && !done(context)) report_stall(what);

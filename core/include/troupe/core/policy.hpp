@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace troupe {
 
@@ -21,6 +22,14 @@ class Policy {
 
   /// Messages that one activation of an actor may handle before another is picked; at least 1.
   virtual unsigned turn_messages() noexcept = 0;
+
+  /// Waits in place of `System::wait_until`, for a policy that has this system's turns run from
+  /// outside, in their order among those of other systems. What it throws ends the wait.
+  /// @returns whether it did wait, until `done(context)`; false: the caller is to run turns itself
+  virtual bool wait(bool (*done)(void* context), void* context, std::string_view what) {
+    (void)done, (void)context, (void)what;
+    return false;
+  }
 };
 
 }  // namespace troupe

@@ -56,6 +56,12 @@ class World {
   void run_for(std::int64_t duration_ns, std::uint64_t steps_max = 10'000'000);
 
  private:
+  friend class Cluster;
+  static bool advance_clock(System& system) { return system.advance_clock(); }
+  [[nodiscard]] static std::int64_t next_timer_ns(const System& system) noexcept {
+    return system.next_timer_ns();
+  }
+
   std::uint64_t seed_;
   SeededPolicy policy_;
   std::unique_ptr<Clock> clock_;
