@@ -3,7 +3,6 @@
 #include <troupe/net/tcp.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace troupe::net {
@@ -15,7 +14,7 @@ constexpr std::int64_t sweep_ns = 250'000'000;
 /// A process that ends closes its connections; one that lives opens others within milliseconds.
 constexpr std::int64_t orphan_ns = 200'000'000;
 /// How long peers are given to hear that this process ends.
-constexpr auto farewell = std::chrono::milliseconds(500);
+constexpr std::int64_t farewell_ns = 500'000'000;
 
 Id128 cluster_of(const NetworkOptions& options) {
   if (options.security) return options.security->cluster();
@@ -345,7 +344,7 @@ void Network::stop() noexcept {
       peering->session().close();
       peering->pump();
     }
-    (void)s.all_over.wait_for(lock, farewell, [&] { return s.peerings.empty(); });
+    (void)s.transport->wait(lock, s.all_over, farewell_ns, [&] { return s.peerings.empty(); });
   }
   s.transport->stop();
   {

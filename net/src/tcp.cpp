@@ -129,6 +129,13 @@ class Tcp final : public Transport {
   Result<Endpoint> listen(const Endpoint& at, Accept accept) override;
   void set_alarm(std::int64_t at_ns) override;
   void post(std::function<void()> function) override { asio::post(io_, std::move(function)); }
+  bool wait(
+      std::unique_lock<std::mutex>& lock,
+      std::condition_variable& changed,
+      std::int64_t timeout_ns,
+      const std::function<bool()>& done) override {
+    return changed.wait_for(lock, std::chrono::nanoseconds(timeout_ns), done);
+  }
   void stop() noexcept override;
 
   void welcome(const TcpConnection& connection) noexcept;

@@ -5,10 +5,12 @@
 #include <troupe/net/endpoint.hpp>
 #include <troupe/net/frame.hpp>
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 
@@ -54,7 +56,8 @@ class ConnectionEvents {
 };
 
 /// One of the six interfaces between Troupe and the outside world: connections, and one alarm. The
-/// real one is TCP (`make_tcp_transport`); the simulated one loses, delays and cuts by seed.
+/// real one is TCP (`make_tcp_transport`); the simulated one (`sim::Links`) delays, cuts and loses
+/// by seed.
 ///
 /// Threads   any.
 class Transport {
@@ -80,6 +83,14 @@ class Transport {
   virtual void set_alarm(std::int64_t at_ns) = 0;
   /// Calls a function on the transport's thread, soon.
   virtual void post(std::function<void()> function) = 0;
+  /// Waits for what the transport's events bring about, letting go of the lock: until it is so, for
+  /// which `changed` is notified, or for so long. Not on the transport's own thread.
+  /// @returns whether it is so
+  virtual bool wait(
+      std::unique_lock<std::mutex>& lock,
+      std::condition_variable& changed,
+      std::int64_t timeout_ns,
+      const std::function<bool()>& done) = 0;
   /// Ends all; nothing is told any more. Not on the transport's own thread.
   virtual void stop() noexcept = 0;
 };
