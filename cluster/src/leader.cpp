@@ -55,6 +55,7 @@ struct Leader::State {
                              : "'" + slot.node + "' at " + net::to_string(slot.at);
   }
   [[nodiscard]] std::string those_away() const;
+  [[nodiscard]] Bytes latest_state(const Run& run);
   void wait_until_known(const Error& why);
   Enter next_view();
   void settle(const Enter& view, bool at_last);
@@ -294,6 +295,36 @@ void Leader::gather() {
       .hint("start the others with 'troupe peer --listen HOST:PORT'");
 }
 
+/// A follower may know of steps that this process, started again, does not. Empty: none does.
+Bytes Leader::State::latest_state(const Run& run) {
+  for (;;) {
+    Slot* ahead = nullptr;
+    {
+      const std::lock_guard lock(mutex);
+      std::int64_t step = run.step();
+      for (Slot& slot : slots)
+        if (slot.joined && slot.held_step > step) {
+          step = slot.held_step;
+          ahead = &slot;
+        }
+      if (!ahead) return {};
+      ahead->state.clear();
+      say("peer " + name_of(*ahead) + " has step " + std::to_string(step) + ", the checkpoint " +
+          std::to_string(run.step()) + ": going on from its state");
+      ahead->follower.send(AskState{});
+    }
+    const auto whole = [&] {
+      const std::lock_guard lock(mutex);
+      return ahead->state.whole() || !ahead->joined;
+    };
+    if (!wait_for(system, whole, options.join_ns, "a follower's state"))
+      throw Error(ErrorCode::timed_out, "a follower does not send the state that it has");
+    const std::lock_guard lock(mutex);
+    if (ahead->state.whole()) return ahead->state.take();
+    // It is lost; another may have as much.
+  }
+}
+
 /// The next view, of all that are there; the epoch is counted on.
 Enter Leader::State::next_view() {
   const std::lock_guard lock(mutex);
@@ -383,39 +414,7 @@ void Leader::State::settle(const Enter& view, bool at_last) {
 
 bool Leader::lead(Run& run) {
   State& s = *state_;
-  // A follower may know of steps that this process, started again, does not.
-  Bytes state;
-  {
-    FollowerAddress ahead;
-    std::size_t which = 0;
-    {
-      const std::lock_guard lock(s.mutex);
-      std::int64_t step = run.step();
-      for (std::size_t i = 0; i < s.slots.size(); ++i)
-        if (s.slots[i].joined && s.slots[i].held_step > step) {
-          step = s.slots[i].held_step;
-          ahead = s.slots[i].follower;
-          which = i;
-        }
-      if (ahead) {
-        s.slots[which].state.clear();
-        s.say(
-            "peer " + s.name_of(s.slots[which]) + " has step " + std::to_string(step) +
-            ", the checkpoint " + std::to_string(run.step()) + ": going on from its state");
-      }
-    }
-    if (ahead) {
-      ahead.send(AskState{});
-      const auto whole = [&] {
-        const std::lock_guard lock(s.mutex);
-        return s.slots[which].state.whole() || !s.slots[which].joined;
-      };
-      if (!wait_for(s.system, whole, s.options.join_ns, "a follower's state"))
-        throw Error(ErrorCode::timed_out, "a follower does not send the state that it has");
-      const std::lock_guard lock(s.mutex);
-      if (s.slots[which].state.whole()) state = s.slots[which].state.take();
-    }
-  }
+  const Bytes state = s.latest_state(run);
   bool own = state.size() == 0;
   std::int64_t begun_at = -1;
   int in_vain = 0;
