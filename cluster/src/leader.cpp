@@ -461,14 +461,15 @@ bool Leader::lead(Run& run) {
         const std::lock_guard guard(s.mesh->mutex);
         s.mesh->collectives.enter(std::move(group));
       }
-      done = run.train(make_view(enter, exchanger, own ? Bytes() : state, changed));
+      // Only now it is this process's: a view that ends before has given it to nobody here.
+      const Bytes given = std::exchange(own, true) ? Bytes() : state;
+      done = run.train(make_view(enter, exchanger, given, changed));
     } catch (...) {
       const Error why = current_error();
       const bool of_the_view = is_of_the_view(why.code()) || why.code() == ErrorCode::timed_out;
       if (to.empty() || !of_the_view) throw;
       s.wait_until_known(why);
     }
-    own = true;
     {
       // Nobody waits for this process's part in a step that it does not begin.
       const std::lock_guard lock(s.mutex);
