@@ -400,12 +400,14 @@ void Leader::State::settle(const Enter& view, bool at_last) {
     system.wait_until(
         [&] {
           const std::lock_guard lock(mutex);
-          return options.stop.stop_requested() ||
+          return options.stop.stop_requested() || fenced ||
                  std::all_of(slots.begin(), slots.end(), [](const Slot& slot) {
                    return slot.joined || !slot.in_view;
                  });
         },
         "a lost peer");
+    const std::lock_guard lock(mutex);
+    if (fenced) throw Error(*fenced);
   } else {
     say("going on with " + std::to_string(left) + " of " + std::to_string(slots.size() + 1) +
         " processes");
