@@ -27,6 +27,7 @@ struct Leader::State {
     Error reason;
     FollowerAddress follower;
     Address<> recruiter;
+    bool counts = false;  ///< it had a part in the last view that did a step
     // Of the view at the moment.
     bool in_view = false;
     std::optional<Left> left;
@@ -55,10 +56,11 @@ struct Leader::State {
                              : "'" + slot.node + "' at " + net::to_string(slot.at);
   }
   [[nodiscard]] std::string those_away() const;
+  void check_majority() const;
   [[nodiscard]] Bytes latest_state(const Run& run);
   void wait_until_known(const Error& why);
   Enter next_view();
-  void settle(const Enter& view, bool at_last);
+  void settle(bool at_last);
 
   System& system;
   net::Network& network;
@@ -295,6 +297,28 @@ void Leader::gather() {
       .hint("start the others with 'troupe peer --listen HOST:PORT'");
 }
 
+/// Behind the lock: whether enough are left of the last view that did a step. Those since then did
+/// none, and each was of fewer: to count from them would be to go on with ever less.
+void Leader::State::check_majority() const {
+  std::size_t of = 1;
+  std::size_t left = 1;
+  std::string lost;
+  for (const Slot& slot : slots) {
+    if (!slot.counts) continue;
+    ++of;
+    if (slot.joined)
+      ++left;
+    else
+      lost += (lost.empty() ? "" : "; ") + name_of(slot) + ": " + slot.reason.message();
+  }
+  if (2 * left < of)
+    throw Error(
+        ErrorCode::peer_down,
+        std::to_string(left) + " of " + std::to_string(of) +
+            " processes are left, fewer than half; lost: " + lost)
+        .hint("go on with --resume once they can be reached again");
+}
+
 /// A follower may know of steps that this process, started again, does not. Empty: none does.
 Bytes Leader::State::latest_state(const Run& run) {
   for (;;) {
@@ -328,6 +352,7 @@ Bytes Leader::State::latest_state(const Run& run) {
 /// The next view, of all that are there; the epoch is counted on.
 Enter Leader::State::next_view() {
   const std::lock_guard lock(mutex);
+  check_majority();
   Enter enter;
   enter.run = terms.run;
   enter.term = terms.term;
@@ -360,7 +385,7 @@ void Leader::State::wait_until_known(const Error& why) {
 
 /// After a view: who is lost, and whether to go on.
 /// @param at_last  what another view would mend has not been mended by many
-void Leader::State::settle(const Enter& view, bool at_last) {
+void Leader::State::settle(bool at_last) {
   std::string lost;
   std::size_t left = 1;
   std::optional<Error> fault;
@@ -386,12 +411,10 @@ void Leader::State::settle(const Enter& view, bool at_last) {
   if (fault) throw std::move(*fault);
   if (lost.empty()) return;
   say("lost " + lost);
-  if (2 * left < view.members.size())
-    throw Error(
-        ErrorCode::peer_down,
-        std::to_string(left) + " of " + std::to_string(view.members.size()) +
-            " processes are left, fewer than half; lost: " + lost)
-        .hint("go on with --resume once they can be reached again");
+  {
+    const std::lock_guard lock(mutex);
+    check_majority();
+  }
   if (options.on_loss == OnLoss::stop)
     throw Error(ErrorCode::peer_down, "a peer is lost, and --on-loss says stop: " + lost)
         .hint("go on with --resume");
@@ -416,6 +439,10 @@ void Leader::State::settle(const Enter& view, bool at_last) {
 
 bool Leader::lead(Run& run) {
   State& s = *state_;
+  {
+    const std::lock_guard lock(s.mutex);
+    for (State::Slot& slot : s.slots) slot.counts = slot.joined;
+  }
   const Bytes state = s.latest_state(run);
   bool own = state.size() == 0;
   std::int64_t begun_at = -1;
@@ -452,6 +479,7 @@ bool Leader::lead(Run& run) {
     }
     enter.rank = 0;
     bool done = false;
+    const bool had_own = own;
     try {
       if (!to.empty()) {
         Group group = assemble(s.system, s.network, enter, *s.mesh, [&] {
@@ -471,6 +499,10 @@ bool Leader::lead(Run& run) {
       const bool of_the_view = is_of_the_view(why.code()) || why.code() == ErrorCode::timed_out;
       if (to.empty() || !of_the_view) throw;
       s.wait_until_known(why);
+    }
+    if (had_own && run.step() > begun_at) {
+      const std::lock_guard lock(s.mutex);
+      for (State::Slot& slot : s.slots) slot.counts = slot.in_view;
     }
     {
       // Nobody waits for this process's part in a step that it does not begin.
@@ -498,7 +530,7 @@ bool Leader::lead(Run& run) {
       (void)wait_for(s.system, all_left, farewell_ns, "the followers' farewell");
       return done;
     }
-    s.settle(enter, in_vain >= views_in_vain_max);
+    s.settle(in_vain >= views_in_vain_max);
     if (s.options.stop.stop_requested()) return false;
   }
 }

@@ -46,7 +46,7 @@ struct FollowerStatus {
 /// step on.
 ///
 /// Threads   one.
-/// Majority  goes on with at least half of the last view: the leader holds the run.
+/// Majority  goes on with at least half of the last view that did a step: the leader holds the run.
 class Leader {
  public:
   /// Throws `invalid_argument` for fewer shards than processes, and for an endpoint given twice.
