@@ -18,6 +18,7 @@ Capture* Capture::current() noexcept {
 }
 
 void Capture::add(
+    Device& device,
     const OpRef& op,
     std::span<const Tensor* const> inputs,
     std::span<const Meta> metas,
@@ -33,7 +34,7 @@ void Capture::add(
           .op(op->info().name)
           .at(where.file, where.line)
           .hint("pass it as an input, make it a Parameter, or detach() it");
-  Record* record = Record::make_captured(*device_, op, inputs, metas, requires_grad, where);
+  Record* record = Record::make_captured(device, op, inputs, metas, requires_grad, where);
   order_.push_back(Ref<Record>::share(record));
   Scope& scope = Scope::current();
   if (op->info().random) calls_.push_back(scope.random().call() - random_.call());
@@ -44,19 +45,19 @@ void Capture::add(
   outputs[0] = Tensor::adopt(record, 0);
 }
 
-Tensor Capture::make_leaf(const Meta& meta, Ref<ActorCell> sink, Where where) {
+Tensor Capture::make_leaf(Device& device, const Meta& meta, Ref<ActorCell> sink, Where where) {
   return Tensor::adopt(
-      Record::make_captured_leaf(*device_, make_op(Identity{}), meta, std::move(sink), where), 0);
+      Record::make_captured_leaf(device, make_op(Identity{}), meta, std::move(sink), where), 0);
 }
 
 Tensor Capture::input(const Meta& meta, Where where) {
-  inputs_.push_back(make_leaf(meta, nullptr, where));
+  inputs_.push_back(make_leaf(*device_, meta, nullptr, where));
   return inputs_.back();
 }
 
 Tensor Capture::scalars(ScalarSource source, std::size_t count) {
   const Meta meta{DType::float64, {static_cast<std::int64_t>(count)}};
-  scalars_.emplace_back(make_leaf(meta, nullptr, Where{}), std::move(source));
+  scalars_.emplace_back(make_leaf(*device_, meta, nullptr, Where{}), std::move(source));
   return scalars_.back().first;
 }
 
@@ -66,7 +67,10 @@ Capture::Used& Capture::used(const Parameter& parameter) {
     Used used;
     used.parameter = parameter;
     used.leaf = make_leaf(
-        parameter.meta(), parameter.requires_grad() ? parameter.cell() : nullptr, Where{});
+        parameter.device(),
+        parameter.meta(),
+        parameter.requires_grad() ? parameter.cell() : nullptr,
+        Where{});
     used.current.push_back(used.leaf);
     used_.push_back(std::move(used));
   }
@@ -163,13 +167,13 @@ void Capture::apply(
   if (!used.gradient) return;
   used.gradient_left = false;
   while (used.states.size() < states) {
-    used.states.push_back(make_leaf(parameter.meta(), nullptr, Where{}));
+    used.states.push_back(make_leaf(parameter.device(), parameter.meta(), nullptr, Where{}));
     used.current.push_back(used.states.back());
   }
   std::vector<Tensor> inputs = used.current;
   inputs.push_back(used.gradient);
-  inputs.push_back(scalars);
   const NoGrad no_grad;
+  inputs.push_back(to(scalars, parameter.device(), where));
   apply_donating(rule, inputs, used.current, where);
   used.written = true;
 }

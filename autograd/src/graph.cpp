@@ -2,20 +2,31 @@
 #include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
 namespace troupe {
 
-Graph::Cell Graph::add_cell(const Meta& meta) {
+Graph::Cell Graph::add_cell(const Meta& meta, Device& device) {
   metas.push_back(meta);
+  devices.push_back(&device);
   return static_cast<Cell>(metas.size() - 1);
 }
 
+std::vector<Device*> Graph::used_devices() const {
+  std::vector<Device*> used;
+  for (const Op& op : ops)
+    if (std::find(used.begin(), used.end(), &device_of(op)) == used.end())
+      used.push_back(&device_of(op));
+  return used;
+}
+
 Graph::Graph(Capture& capture, std::span<const Tensor> returned) {
+  plan.device = capture.device_;
   std::unordered_map<const Record*, Cell> first_cell;
   const auto enter = [&](const Tensor& leaf) {
-    const Cell cell = add_cell(leaf.meta());
+    const Cell cell = add_cell(leaf.meta(), leaf.record()->device());
     first_cell.emplace(leaf.record(), cell);
     return cell;
   };
@@ -24,7 +35,8 @@ Graph::Graph(Capture& capture, std::span<const Tensor> returned) {
     if (found != first_cell.end()) return found->second + output;
     // A live tensor: bound for all steps.
     const auto first = static_cast<Cell>(metas.size());
-    for (std::size_t k = 0; k < record->output_count(); ++k) (void)add_cell(record->output(k));
+    for (std::size_t k = 0; k < record->output_count(); ++k)
+      (void)add_cell(record->output(k), record->device());
     first_cell.emplace(record, first);
     for (std::uint32_t k = 0; k < record->output_count(); ++k)
       constants.emplace_back(first + k, Tensor::share(record, k).value());
@@ -58,7 +70,7 @@ Graph::Graph(Capture& capture, std::span<const Tensor> returned) {
     const auto first = static_cast<Cell>(metas.size());
     first_cell.emplace(record.get(), first);
     for (std::size_t k = 0; k < record->output_count(); ++k)
-      op.outputs.push_back(add_cell(record->output(k)));
+      op.outputs.push_back(add_cell(record->output(k), record->device()));
     op.late = info.donates >= 0;
     if (op.late && (info.id >= first_user_op || !is_computable(record->output(0).dtype)))
       late_in_place = false;

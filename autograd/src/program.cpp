@@ -78,18 +78,16 @@ Program Program::capture(
     graph.emplace(capture, returned);
   }
   for (const Graph::Op& op : graph->ops)
-    if (!shared->device->supports(op.info()))
+    if (const Device& device = graph->device_of(op); !device.supports(op.info()))
       throw Error(
           ErrorCode::unsupported,
-          std::string(shared->device->name()) + " has no kernel for an op that was captured")
+          std::string(device.name()) + " has no kernel for an op that was captured")
           .op(op.info().name)
           .at(op.nodes.front().where.file, op.nodes.front().where.line);
   // What nothing depends on holds no memory, and is looked at for no NaN, either way.
-  if (options.passes.contains(Pass::dead_code))
-    run_passes(*graph, Passes::until(Pass::dead_code), *shared->device);
+  if (options.passes.contains(Pass::dead_code)) run_passes(*graph, Passes::until(Pass::dead_code));
   auto plain = std::make_shared<const Tables>(*graph);
-  run_passes(
-      *graph, options.passes.without(Pass::dead_code), *shared->device, options.memory_bytes);
+  run_passes(*graph, options.passes.without(Pass::dead_code), options.memory_bytes);
   shared->peak_bytes = graph->plan.bytes > 0 ? graph->plan.bytes : Lifetimes(*graph).peak().bytes;
   shared->compiled = std::make_shared<const Tables>(*std::move(graph));
   shared->requests = std::make_shared<RequestPool>(
@@ -156,9 +154,10 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
           .hint("CompiledFunction captures anew for each signature");
   }
   for (const Graph::Held& held : graph.held)
-    if (&held.parameter.device() != shared_->device)
+    if (const Device& captured = *graph.devices[held.first_cell];
+        &held.parameter.device() != &captured)
       throw elsewhere(
-          *shared_->device,
+          captured,
           held.parameter.device(),
           "a parameter " + troupe::to_string(held.parameter.meta()) + " has moved to ",
           where)
@@ -178,8 +177,8 @@ void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, Whe
   }
   request->outputs.clear();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    Awaiting awaiting =
-        make_awaiting(*shared_->device, graph.metas[graph.outputs[i]], nullptr, 0, where);
+    const Graph::Cell cell = graph.outputs[i];
+    Awaiting awaiting = make_awaiting(*graph.devices[cell], graph.metas[cell], nullptr, 0, where);
     outputs[i] = std::move(awaiting.tensor);
     request->outputs.push_back(std::move(awaiting.cell));
   }
@@ -204,12 +203,13 @@ std::size_t Program::op_count() const noexcept { return shared_->compiled->ops.s
 std::uint64_t Program::peak_bytes() const noexcept { return shared_->peak_bytes; }
 const Graph& Program::graph() const noexcept { return shared_->compiled->graph; }
 void Program::measure(bool on) {
-  if (on && !shared_->device->reads_at_once())
-    throw Error(
-        ErrorCode::unsupported,
-        "ops are measured one by one, which " + std::string(shared_->device->name()) +
-            " does not offer: it runs them behind the caller")
-        .hint("measure on the device \"cpu\"");
+  for (const Device* device : shared_->compiled->graph.used_devices())
+    if (on && !device->reads_at_once())
+      throw Error(
+          ErrorCode::unsupported,
+          "ops are measured one by one, which " + std::string(device->name()) +
+              " does not offer: it runs them behind the caller")
+          .hint("measure on the device \"cpu\"");
   shared_->measuring = on;
 }
 ProgramProfile Program::profile() const {

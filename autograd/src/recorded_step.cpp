@@ -11,7 +11,8 @@ namespace troupe {
 std::unique_ptr<RecordedStep> RecordedStep::record(
     Device& device, const Tables& tables, std::span<const Value> lent) {
   for (const Tables::Op& op : tables.ops)
-    if (op.op->info().family == OpFamily::transfer || op.op->info().family == OpFamily::exchange)
+    if (op.device != &device || op.op->info().family == OpFamily::transfer ||
+        op.op->info().family == OpFamily::exchange)
       return nullptr;
   std::size_t count = 0;
   for (const auto& [cell, source] : tables.graph.scalars)

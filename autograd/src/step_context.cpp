@@ -354,7 +354,7 @@ Ticket StepContext::run(const Tables::Op& op, std::span<Value> inputs, std::span
     if (is_free(last.value)) outputs[0] = std::move(last.value);
   }
   return launch_op(
-      program_.device,
+      *op.device,
       *op.op,
       inputs,
       tables_->metas_of(op),

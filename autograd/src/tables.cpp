@@ -8,6 +8,7 @@ Tables::Tables(Graph given) : graph(std::move(given)) {
   for (const Graph::Op& from : graph.ops) {
     Op op;
     op.op = from.op;
+    op.device = &graph.device_of(from);
     op.first_input = static_cast<std::uint32_t>(operands.size());
     op.input_count = static_cast<std::uint32_t>(from.inputs.size());
     operands.insert(operands.end(), from.inputs.begin(), from.inputs.end());

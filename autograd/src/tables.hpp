@@ -21,6 +21,7 @@ class Tables {
   static constexpr std::uint32_t not_kept = ~std::uint32_t{0};
   struct Op {
     OpRef op;
+    Device* device;                            // that runs it
     std::uint32_t first_input, input_count;    // in `operands`
     std::uint32_t first_output, output_count;  // in `results` and `result_metas`
     std::uint64_t random;                      // as `Graph::Op::random`

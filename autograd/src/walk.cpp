@@ -190,6 +190,7 @@ std::vector<Tensor> symbolic_backward(
         record->is_leaf() ? "parameter" : record->op()->info().name,
         traps_nan(system)};
     const InTurn in_turn(turn);
+    const OnDevice there(record->device());
     std::vector<Arrived>& came = arrived[record];
     std::stable_sort(came.begin(), came.end(), [](const Arrived& a, const Arrived& b) {
       return a.ordinal < b.ordinal;

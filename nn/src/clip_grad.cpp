@@ -12,6 +12,7 @@
 #include <troupe/tensor/ops/sqrt.hpp>
 #include <troupe/tensor/ops/square.hpp>
 #include <troupe/tensor/ops/sum.hpp>
+#include <troupe/tensor/record.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <cmath>
@@ -34,13 +35,18 @@ Tensor power_sum(const std::vector<std::pair<Parameter, Tensor>>& gradients, dou
   Tensor total;
   for (const auto& [parameter, gradient] : gradients) {
     // In the parameters' order, whatever order the gradients came in.
-    if (std::isinf(norm_type)) {
-      const Tensor largest = gradient.elements() ? amax(abs(gradient)) : sum(gradient);
-      total = total ? maximum(total, largest) : largest;
-    } else {
-      const Tensor part = sum(norm_type == 2 ? square(gradient) : pow(abs(gradient), norm_type));
-      total = total ? total + part : part;
+    const bool infinite = std::isinf(norm_type);
+    Tensor part;
+    if (infinite)
+      part = gradient.elements() ? amax(abs(gradient)) : sum(gradient);
+    else
+      part = sum(norm_type == 2 ? square(gradient) : pow(abs(gradient), norm_type));
+    if (!total) {
+      total = part;
+      continue;
     }
+    part = to(part, total.record()->device());
+    total = infinite ? maximum(total, part) : total + part;
   }
   return total;
 }
@@ -68,7 +74,8 @@ Tensor clip_grad_norm_(
   // As PyTorch: always multiplied, by 1 where nothing is to be cut, so that nobody waits for the
   // norm.
   const Tensor factor = clamp(max_norm / (norm + 1e-6), 0, 1);
-  for (auto& [parameter, gradient] : gradients) Parameter(parameter).set_grad(gradient * factor);
+  for (auto& [parameter, gradient] : gradients)
+    Parameter(parameter).set_grad(gradient * to(factor, parameter.device()));
   return norm;
 }
 

@@ -28,11 +28,11 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-/// The value as a parameter takes it; null when there is no such conversion.
+/// The value as a parameter takes it, where it takes it; null when there is no such conversion.
 Tensor converted(const Tensor& value, const Parameter& parameter) {
-  if (value.dtype() == parameter.dtype()) return value;
+  if (value.dtype() == parameter.dtype()) return to(value, parameter.device());
   if (!is_floating(value.dtype()) || !is_floating(parameter.dtype())) return {};
-  return cast(value, parameter.dtype());
+  return to(cast(value, parameter.dtype()), parameter.device());
 }
 
 }  // namespace
@@ -206,11 +206,41 @@ void Module::requires_grad_(bool requires_grad) const {
 void Module::to(Device& device) const {
   for (Parameter& parameter : parameters()) parameter.to(device);
   for (Parameter& buffer : buffers()) buffer.to(device);
+  set_placement(nullptr);
 }
 
 void Module::to_empty(Device& device) const {
   for (Parameter& parameter : parameters()) parameter.to_empty(device);
   for (Parameter& buffer : buffers()) buffer.to_empty(device);
+  set_placement(nullptr);
+}
+
+Device* Module::placement() const noexcept { return state_->placement; }
+
+void Module::set_placement(Device* device) const {
+  walk(state_, "", [&](const std::string&, const std::shared_ptr<State>& state) {
+    state->placement = device;
+  });
+}
+
+void place(const Module& module, Device& device) {
+  module.to(device);
+  module.set_placement(&device);
+}
+
+void place(const Module& module, std::string_view device) {
+  const std::vector<Parameter> parameters = module.parameters();
+  System& system = parameters.empty() ? Scope::current().system() : parameters[0].device().system();
+  place(module, Devices::of(system).get(device));
+}
+
+Module::Call::Call(const Module& module, const Operand& input) : input_(input) {
+  Device* const device = module.placement();
+  if (!device) return;
+  there_.emplace(*device);
+  if (input.is_number() || !input.tensor()) return;  // for the layer to refuse
+  moved_ = troupe::to(input.tensor(), *device, input.where());
+  input_ = Operand(moved_, input.where());
 }
 
 void Module::apply(const std::function<void(Module&)>& visit) const {

@@ -23,6 +23,7 @@ struct Module::State {
   std::vector<Entry> buffers;
   std::vector<std::pair<std::string, std::shared_ptr<State>>> children;
   bool training = true;
+  Device* placement = nullptr;
   Shape* watch = nullptr;  // where note_output puts what it is told; null: nobody watches
 };
 

@@ -242,7 +242,7 @@ void Optimizer::load_state_dict(const OptimizerState& state) {
         if (check(
                 tensor->meta() == parameter.meta(),
                 full + " is " + to_string(tensor->meta()) + " for " + to_string(parameter.meta())))
-          loaded.push_back(*tensor);
+          loaded.push_back(to(*tensor, parameter.device()));
       }
       // None at all: saved before the parameter's first update.
       check(

@@ -160,16 +160,11 @@ struct Commit {
 /// Sets the NaN trap, and takes it back.
 class NanTrap {
  public:
-  NanTrap(Engine& engine, bool on)
+  NanTrap(Engine& engine, bool on, const Module& model)
       : engine_(engine), before_(engine.trap_nan.exchange(on || engine.trap_nan)) {
-    const Device& device = Scope::current().device();
-    if (!engine.trap_nan || device.reads_at_once()) return;
-    engine.trap_nan = before_;
-    throw Error(
-        ErrorCode::unsupported,
-        "detect_nan looks at every value as it is made, which " + std::string(device.name()) +
-            " does not offer")
-        .hint("look for the NaN on the device \"cpu\"");
+    if (!engine.trap_nan) return;
+    check(Scope::current().device());
+    for (const Parameter& parameter : model.parameters()) check(parameter.device());
   }
   ~NanTrap() {
     engine_.trap_nan = before_;
@@ -179,6 +174,16 @@ class NanTrap {
   NanTrap& operator=(const NanTrap&) = delete;
 
  private:
+  void check(const Device& device) {
+    if (device.reads_at_once()) return;
+    engine_.trap_nan = before_;
+    throw Error(
+        ErrorCode::unsupported,
+        "detect_nan looks at every value as it is made, which " + std::string(device.name()) +
+            " does not offer")
+        .hint("look for the NaN on the device \"cpu\"");
+  }
+
   Engine& engine_;
   bool before_;
 };
@@ -696,7 +701,8 @@ bool Trainer::fit(data::Loader& train, data::Loader* test) {
     try {
       if (lost) state.move(*this, train, test, *lost);
       const OnDevice here(state.device());
-      const NanTrap trap(Engine::of(Scope::current().system()), state.options.detect_nan);
+      const NanTrap trap(
+          Engine::of(Scope::current().system()), state.options.detect_nan, state.task.model);
       state.results.clear();
       const Settle settle{state.results};
       if (!lost) {
@@ -715,7 +721,8 @@ bool Trainer::fit(data::Loader& train, data::Loader* test) {
 
 Evaluation Trainer::evaluate(data::Loader& loader) {
   const OnDevice here(state_->device());
-  const NanTrap trap(Engine::of(Scope::current().system()), state_->options.detect_nan);
+  const NanTrap trap(
+      Engine::of(Scope::current().system()), state_->options.detect_nan, state_->task.model);
   Totals totals;
   (void)state_->test_epoch(nullptr, loader, totals);
   return {totals.mean_loss(), totals.accuracy(), totals.samples};

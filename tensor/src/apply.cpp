@@ -160,7 +160,7 @@ class Call {
           info_,
           where_);
     if (Builder* builder = scope_.builder()) {
-      builder->add(op_, inputs_.span(), metas_, requires_grad_, where_, outputs);
+      builder->add(*device_, op_, inputs_.span(), metas_, requires_grad_, where_, outputs);
       if (info_.random) ++scope_.random().calls;
       return;
     }
@@ -194,7 +194,11 @@ class Call {
       const Operand& operand = operands[i];
       if (operand.is_number()) {
         check_computable(operands, common);
-        made_[i] = make_number(*device_, operand.number(), common, where_);
+        try {
+          made_[i] = make_number(*device_, operand.number(), common, where_);
+        } catch (const Error& error) {
+          throw in_context(error, info_, where_);
+        }
         inputs_[i] = &made_[i];
       } else if (casts && operand.tensor().dtype() != common) {
         made_[i] = cast(Operand(operand.tensor(), where_), common);
@@ -544,11 +548,11 @@ void apply_donating(OpRef op, std::span<Tensor> inputs, std::span<Tensor> output
   }
   Metas metas;
   op->info().infer(op->attributes(), input_metas.span(), metas);
+  Device& device = inputs[0].record()->device();
   if (Builder* builder = scope.builder()) {
-    builder->add(op, pointers.span(), metas, false, where, outputs);
+    builder->add(device, op, pointers.span(), metas, false, where, outputs);
     return;
   }
-  Device& device = inputs[0].record()->device();
   const Origin origin = origin_of(scope, scope.system().find<Engine>(), where);
   const bool trapping = traps_nan_in(scope);
   SmallArray<Node::Source> sources(count);
@@ -671,12 +675,6 @@ Tensor to(const Tensor& x, Device& device, Where where) {
   if (&from == &device) return x;
   ToDevice op;
   op.from = from.name();
-  if (Scope::current().builder())
-    throw in_context(
-        Error(ErrorCode::in_capture, "a program runs on one device, and this would be another")
-            .hint("move the tensors outside of the captured function"),
-        OpInfoOf<ToDevice>::info,
-        where);
   Tensor moved;
   Call(make_op(op), std::span(&operand, 1), where, &device).run(std::span(&moved, 1));
   return moved;

@@ -2,6 +2,7 @@
 #include <troupe/tensor/op_info.hpp>
 #include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/ops/slice.hpp>
+#include <troupe/tensor/record.hpp>
 
 #include <utility>
 
@@ -36,8 +37,11 @@ std::vector<Tensor> exchange(
     std::uint32_t number,
     std::span<const std::vector<Tensor>> contributions) {
   std::vector<Operand> operands;
+  std::vector<Tensor> together;  // on one device, for they may be of parts that are placed apart
   for (const std::vector<Tensor>& contribution : contributions)
-    for (const Tensor& tensor : contribution) operands.emplace_back(tensor);
+    for (const Tensor& tensor : contribution)
+      together.push_back(to(tensor, contributions[0][0].record()->device()));
+  for (const Tensor& tensor : together) operands.emplace_back(tensor);
   const Tensor total = apply(
       make_op(
           Exchange{{}, std::move(by), number, static_cast<std::uint32_t>(contributions.size())}),
@@ -46,7 +50,8 @@ std::vector<Tensor> exchange(
   std::int64_t begin = 0;
   for (const Tensor& tensor : contributions[0]) {
     const std::int64_t end = begin + tensor.elements();
-    sums.push_back(reshape(slice(total, 0, begin, end), tensor.shape()));
+    const Tensor sum = reshape(slice(total, 0, begin, end), tensor.shape());
+    sums.push_back(to(sum, tensor.record()->device()));
     begin = end;
   }
   return sums;

@@ -18,17 +18,17 @@ namespace {
 constexpr std::size_t compared_bytes_max = 64;
 
 /// Constants of equal elements become one.
-void merge_constants(const Graph& graph, const Device& device, Renaming& renaming) {
-  if (!device.reads_at_once()) return;
+void merge_constants(const Graph& graph, Renaming& renaming) {
   std::map<std::vector<std::byte>, std::vector<Graph::Cell>> known;
   for (const auto& [cell, value] : graph.constants) {
     const Meta& meta = graph.metas[cell];
-    if (meta.bytes() > compared_bytes_max) continue;
+    if (meta.bytes() > compared_bytes_max || !graph.devices[cell]->reads_at_once()) continue;
     std::vector<std::byte> bytes(meta.bytes());
     value->device().download(value, bytes);
     std::vector<Graph::Cell>& alike = known[std::move(bytes)];
-    const auto same = std::find_if(
-        alike.begin(), alike.end(), [&](Graph::Cell other) { return graph.metas[other] == meta; });
+    const auto same = std::find_if(alike.begin(), alike.end(), [&](Graph::Cell other) {
+      return graph.metas[other] == meta && graph.devices[other] == graph.devices[cell];
+    });
     if (same == alike.end())
       alike.push_back(cell);
     else
@@ -70,7 +70,9 @@ std::uint64_t hash_of(const Graph::Op& op) {
 }
 
 bool computes_the_same(const Graph& graph, const Graph::Op& a, const Graph::Op& b) {
-  if (a.inputs != b.inputs || a.outputs.size() != b.outputs.size()) return false;
+  if (a.inputs != b.inputs || a.outputs.size() != b.outputs.size() ||
+      &graph.device_of(a) != &graph.device_of(b))
+    return false;
   for (std::size_t k = 0; k < a.outputs.size(); ++k)
     if (graph.metas[a.outputs[k]] != graph.metas[b.outputs[k]]) return false;
   return equal(*a.op, *b.op);
@@ -78,9 +80,9 @@ bool computes_the_same(const Graph& graph, const Graph::Op& a, const Graph::Op& 
 
 }  // namespace
 
-void merge_common_subexpressions(Graph& graph, const Device& device) {
+void merge_common_subexpressions(Graph& graph) {
   Renaming renaming(graph);
-  merge_constants(graph, device, renaming);
+  merge_constants(graph, renaming);
   std::unordered_multimap<std::uint64_t, std::uint32_t> known;
   std::vector<bool> merged(graph.ops.size());
   for (std::uint32_t o = 0; o < graph.ops.size(); ++o) {

@@ -23,12 +23,12 @@ void put_first(Segment& segment, std::uint16_t k) {
 
 class Epilogues : OpJoiner {
  public:
-  Epilogues(Graph& graph, const Device& device) : OpJoiner(graph, device) {}
+  explicit Epilogues(Graph& graph) : OpJoiner(graph) {}
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
       const Graph::Op& tail = graph_.ops[o];
-      if (tail.info().family != OpFamily::fused && !is_step(graph_, tail, device_)) continue;
+      if (tail.info().family != OpFamily::fused && !is_step(graph_, tail)) continue;
       const std::vector<Graph::Cell> inputs = graph_.ops[o].inputs;
       for (const Graph::Cell cell : inputs)
         if (join(o, cell)) break;
@@ -94,13 +94,14 @@ class Epilogues : OpJoiner {
     attributes.keeps_head = keeps || graph_.metas[last] != graph_.metas[cell];
     if (attributes.keeps_head) op.outputs.insert(op.outputs.begin(), cell);
     if (!takes(op.inputs.size() + op.outputs.size(), cell) ||
-        !device_.can_end_with(attributes, metas_of(graph_, op.inputs), graph_.metas[cell]))
+        !graph_.device_of(op).can_end_with(
+            attributes, metas_of(graph_, op.inputs), graph_.metas[cell]))
       return false;
     take_along(op, head);
     if (reshape != no_op) take_along(op, graph_.ops[reshape]);
     take_along(op, tail);
     op.random = head.random;
-    complete_fused(graph_, device_, std::move(attributes), op);
+    complete_fused(graph_, std::move(attributes), op);
     for (const Graph::Cell output : op.outputs) producers_[output] = o;
     graph_.ops[o] = std::move(op);
     gone_[head_number] = true;
@@ -111,9 +112,6 @@ class Epilogues : OpJoiner {
 
 }  // namespace
 
-void add_epilogues(Graph& graph, const Device& device) {
-  if (device.fusion_limits(1).operands_max == 0) return;
-  Epilogues(graph, device).run();
-}
+void add_epilogues(Graph& graph) { Epilogues(graph).run(); }
 
 }  // namespace troupe

@@ -19,17 +19,18 @@ namespace {
 /// elementwise ops, or casts, it stays, along any other it grows; but what waits for nothing lies
 /// on no path. Ops of one shape and one stage that edges connect are a group. A path that leaves a
 /// group and comes back crosses no edge on which the stage grows, and then none on which the shape
-/// does, for it never shrinks again: so no group waits for itself.
+/// does, for it never shrinks again: so no group waits for itself. Edges between devices are
+/// transfers, which no segment can hold: so each group is of one device.
 class Groups {
  public:
-  Groups(const Graph& graph, const Device& device)
+  explicit Groups(const Graph& graph)
       : graph_(graph), producers_(producers_of(graph)), parent_(graph.ops.size()) {
     std::vector<std::uint32_t> stage(graph.ops.size(), 0);
     fusible_.resize(graph.ops.size());
     for (std::uint32_t o = 0; o < graph.ops.size(); ++o) {
       parent_[o] = o;
       const Graph::Op& op = graph.ops[o];
-      fusible_[o] = is_step(graph, op, device);
+      fusible_[o] = is_step(graph, op);
       const auto see = [&](Graph::Cell cell, bool reads) {
         const std::uint32_t before = producers_[cell];
         if (before == no_op || waits_for_nothing(graph.ops[before])) return;
@@ -84,17 +85,15 @@ class Groups {
 class Cutter {
  public:
   Cutter(
-      const Graph& graph,
-      const Device& device,
-      const std::vector<std::uint32_t>& readers,
-      const std::vector<bool>& kept)
-      : graph_(graph), device_(device), kept_(kept), readers_(readers) {}
+      const Graph& graph, const std::vector<std::uint32_t>& readers, const std::vector<bool>& kept)
+      : graph_(graph), kept_(kept), readers_(readers) {}
 
   /// The group's pieces as [first, end) in its order.
   [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> cut(
       const std::vector<std::uint32_t>& group) {
+    const Graph::Op& any = graph_.ops[group[0]];
     const FusionLimits limits =
-        device_.fusion_limits(graph_.metas[graph_.ops[group[0]].outputs[0]].elements());
+        graph_.device_of(any).fusion_limits(graph_.metas[any.outputs[0]].elements());
     std::unordered_map<Graph::Cell, std::uint32_t> inside;  // readers within the group
     for (const std::uint32_t o : group)
       for (const Graph::Cell cell : graph_.ops[o].inputs) ++inside[cell];
@@ -162,7 +161,6 @@ class Cutter {
   }
 
   const Graph& graph_;
-  const Device& device_;
   const std::vector<bool>& kept_;
   const std::vector<std::uint32_t>& readers_;
 };
@@ -170,7 +168,6 @@ class Cutter {
 /// One op of a piece of a group.
 Graph::Op fused(
     const Graph& graph,
-    const Device& device,
     std::span<const std::uint32_t> piece,
     const std::vector<std::uint32_t>& readers,
     const std::vector<bool>& kept) {
@@ -205,25 +202,24 @@ Graph::Op fused(
     op.after.insert(op.after.end(), member.after.begin(), member.after.end());
     op.nodes.insert(op.nodes.end(), member.nodes.begin(), member.nodes.end());
   }
-  complete_fused(graph, device, std::move(attributes), op);
+  complete_fused(graph, std::move(attributes), op);
   return op;
 }
 
 }  // namespace
 
-void fuse_elementwise(Graph& graph, const Device& device) {
-  if (device.fusion_limits(1).operands_max == 0) return;
-  Groups groups(graph, device);
+void fuse_elementwise(Graph& graph) {
+  Groups groups(graph);
   const std::vector<bool> kept = kept_cells(graph);
   const std::vector<std::uint32_t> readers = reader_counts(graph);
-  Cutter cutter(graph, device, readers, kept);
+  Cutter cutter(graph, readers, kept);
   std::vector<bool> gone(graph.ops.size());
   std::vector<std::pair<std::uint32_t, Graph::Op>> made;  // each in the place of its last member
   for (const std::vector<std::uint32_t>& group : groups.all())
     for (const auto& [first, end] : cutter.cut(group)) {
       if (end - first < 2) continue;
       const std::span<const std::uint32_t> piece(group.data() + first, end - first);
-      made.emplace_back(piece.back(), fused(graph, device, piece, readers, kept));
+      made.emplace_back(piece.back(), fused(graph, piece, readers, kept));
       for (const std::uint32_t o : piece) gone[o] = true;
     }
   for (auto& [place, op] : made) {

@@ -23,6 +23,7 @@ Lifetimes::Lifetimes(const Graph& graph)
     for (const Graph::Cell cell : op.outputs) {
       if (is_view) base_[cell] = base_[op.inputs[0]];
       planned_[cell] = !is_view && !op.late && op.info().family != OpFamily::transfer &&
+                       graph.devices[cell] == graph.plan.device &&
                        graph.metas[cell].bytes() > small_bytes_max;
       last_use_[base_[cell]] = std::max(last_use_[base_[cell]], o);
     }

@@ -16,7 +16,8 @@ class Lifetimes {
   /// The cell whose memory a cell is seen in: itself, but for views.
   [[nodiscard]] Graph::Cell base_of(Graph::Cell cell) const noexcept { return base_[cell]; }
   /// Whether the cell has memory that is made for the step and ends with it: not what comes from
-  /// outside or goes there, nor what updates make, nor what is small.
+  /// outside or goes there, nor what updates make, nor what is small, nor what is on another device
+  /// than the program.
   [[nodiscard]] bool is_planned(Graph::Cell cell) const noexcept { return planned_[cell]; }
   /// The last op that reads the cell or a view of it; the one that makes it, if none does.
   [[nodiscard]] std::uint32_t last_use(Graph::Cell base) const noexcept { return last_use_[base]; }

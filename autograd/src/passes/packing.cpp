@@ -34,7 +34,7 @@ struct Sharing {
 
 // A launch packs its weights by itself. What is won by packing them before is that it is done once
 // for several, or for several steps; where neither is so, the graph stays as it is.
-void pack_weights(Graph& graph, const Device& device) {
+void pack_weights(Graph& graph) {
   std::vector<std::vector<Sharing>> by_weights(graph.metas.size());
   for (std::uint32_t o = 0; o < graph.ops.size(); ++o) {
     const Graph::Op& op = graph.ops[o];
@@ -43,7 +43,7 @@ void pack_weights(Graph& graph, const Device& device) {
     const std::vector<Meta> operands = metas_of(graph, std::span(op.inputs).first(in.operands));
     Metas results;
     in.product->info().infer(in.product->attributes(), operands, results);
-    const std::size_t bytes = device.packed_bytes(*in.product, operands, results[0]);
+    const std::size_t bytes = graph.device_of(op).packed_bytes(*in.product, operands, results[0]);
     if (bytes == 0) continue;
     Pack pack{OpRef::share(const_cast<OpInstance*>(in.product)), operands, results[0]};
     std::vector<Sharing>& known = by_weights[op.inputs[1]];
@@ -61,7 +61,7 @@ void pack_weights(Graph& graph, const Device& device) {
     for (const Sharing& sharing : by_weights[weights]) {
       if (!sources[weights] && sharing.ops.size() < 2) continue;
       const auto bytes = static_cast<std::int64_t>(sharing.bytes);
-      const Graph::Cell packed = graph.add_cell({DType::uint8, {bytes}});
+      const Graph::Cell packed = graph.add_cell({DType::uint8, {bytes}}, *graph.devices[weights]);
       Graph::Op pack;
       pack.op = make_op(sharing.pack);
       pack.inputs = {weights};

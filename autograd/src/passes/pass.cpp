@@ -15,36 +15,30 @@ namespace {
 
 struct Known {
   std::string_view name;
-  void (*run)(Graph& graph, Device& device, std::uint64_t memory_bytes);
+  void (*run)(Graph& graph, std::uint64_t memory_bytes);
 };
 
 const Known& known(Pass pass) noexcept {
   // In the order of `Pass`.
   static constexpr std::array<Known, all_passes.size()> passes{{
-      {"dead-code", [](Graph& graph, Device&, std::uint64_t) { remove_dead_code(graph); }},
-      {"views", [](Graph& graph, Device&, std::uint64_t) { simplify_views(graph); }},
-      {"constant-folding", [](Graph& graph, Device&, std::uint64_t) { fold_constants(graph); }},
+      {"dead-code", [](Graph& graph, std::uint64_t) { remove_dead_code(graph); }},
+      {"views", [](Graph& graph, std::uint64_t) { simplify_views(graph); }},
+      {"constant-folding", [](Graph& graph, std::uint64_t) { fold_constants(graph); }},
       {"common-subexpressions",
-       [](Graph& graph, Device& device, std::uint64_t) {
-         merge_common_subexpressions(graph, device);
-       }},
-      {"pooling",
-       [](Graph& graph, Device& device, std::uint64_t) { join_with_pooling(graph, device); }},
-      {"fusion",
-       [](Graph& graph, Device& device, std::uint64_t) { fuse_elementwise(graph, device); }},
-      {"epilogues",
-       [](Graph& graph, Device& device, std::uint64_t) { add_epilogues(graph, device); }},
-      {"reductions",
-       [](Graph& graph, Device& device, std::uint64_t) { fuse_reductions(graph, device); }},
-      {"packing", [](Graph& graph, Device& device, std::uint64_t) { pack_weights(graph, device); }},
+       [](Graph& graph, std::uint64_t) { merge_common_subexpressions(graph); }},
+      {"pooling", [](Graph& graph, std::uint64_t) { join_with_pooling(graph); }},
+      {"fusion", [](Graph& graph, std::uint64_t) { fuse_elementwise(graph); }},
+      {"epilogues", [](Graph& graph, std::uint64_t) { add_epilogues(graph); }},
+      {"reductions", [](Graph& graph, std::uint64_t) { fuse_reductions(graph); }},
+      {"packing", [](Graph& graph, std::uint64_t) { pack_weights(graph); }},
       {"recomputation",
-       [](Graph& graph, Device&, std::uint64_t memory_bytes) {
+       [](Graph& graph, std::uint64_t memory_bytes) {
          if (memory_bytes > 0) recompute_within(graph, memory_bytes);
        }},
       {"memory-plan",
-       [](Graph& graph, Device& device, std::uint64_t) {
+       [](Graph& graph, std::uint64_t) {
          // A device that records steps plans their memory while it does.
-         if (device.reads_at_once()) plan_memory(graph);
+         if (graph.plan.device->reads_at_once()) plan_memory(graph);
        }},
   }};
   return passes[static_cast<std::size_t>(pass)];
@@ -89,9 +83,9 @@ std::string Passes::to_string() const {
   return text.empty() ? "none" : text;
 }
 
-void run_passes(Graph& graph, Passes passes, Device& device, std::uint64_t memory_bytes) {
+void run_passes(Graph& graph, Passes passes, std::uint64_t memory_bytes) {
   for (const Pass pass : all_passes)
-    if (passes.contains(pass)) known(pass).run(graph, device, memory_bytes);
+    if (passes.contains(pass)) known(pass).run(graph, memory_bytes);
 }
 
 std::vector<std::uint32_t> producers_of(const Graph& graph) {
@@ -141,9 +135,9 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked) {
   graph.ops.resize(kept);
 }
 
-void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op) {
-  attributes.executable =
-      device.compile(attributes, metas_of(graph, op.inputs), metas_of(graph, op.outputs));
+void complete_fused(const Graph& graph, Fused attributes, Graph::Op& op) {
+  attributes.executable = graph.device_of(op).compile(
+      attributes, metas_of(graph, op.inputs), metas_of(graph, op.outputs));
   op.op = make_op(attributes);
 }
 
@@ -151,9 +145,9 @@ bool waits_for_nothing(const Graph::Op& op) noexcept {
   return op.inputs.empty() && op.after.empty();
 }
 
-bool is_step(const Graph& graph, const Graph::Op& op, const Device& device) {
+bool is_step(const Graph& graph, const Graph::Op& op) {
   return op.info().arity > 0 && !op.late && graph.metas[op.outputs[0]].elements() > 0 &&
-         device.can_fuse(*op.op, graph.metas[op.inputs.back()].dtype);
+         graph.device_of(op).can_fuse(*op.op, graph.metas[op.inputs.back()].dtype);
 }
 
 Segment segment_of(const Graph::Op& op) {
@@ -180,16 +174,16 @@ std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cell
   return metas;
 }
 
-OpJoiner::OpJoiner(Graph& graph, const Device& device)
+OpJoiner::OpJoiner(Graph& graph)
     : graph_(graph),
-      device_(device),
       producers_(producers_of(graph)),
       kept_(kept_cells(graph)),
       readers_(reader_counts(graph)),
       gone_(graph.ops.size()) {}
 
 bool OpJoiner::takes(std::size_t operands, Graph::Cell cell) const {
-  return operands <= device_.fusion_limits(graph_.metas[cell].elements()).operands_max;
+  return operands <=
+         graph_.devices[cell]->fusion_limits(graph_.metas[cell].elements()).operands_max;
 }
 
 void OpJoiner::take_along(Graph::Op& op, const Graph::Op& other) {

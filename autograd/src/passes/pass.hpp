@@ -15,12 +15,12 @@ namespace troupe {
 void remove_dead_code(Graph& graph);
 void simplify_views(Graph& graph);
 void fold_constants(Graph& graph);
-void merge_common_subexpressions(Graph& graph, const Device& device);
-void join_with_pooling(Graph& graph, const Device& device);
-void fuse_elementwise(Graph& graph, const Device& device);
-void add_epilogues(Graph& graph, const Device& device);
-void fuse_reductions(Graph& graph, const Device& device);
-void pack_weights(Graph& graph, const Device& device);
+void merge_common_subexpressions(Graph& graph);
+void join_with_pooling(Graph& graph);
+void fuse_elementwise(Graph& graph);
+void add_epilogues(Graph& graph);
+void fuse_reductions(Graph& graph);
+void pack_weights(Graph& graph);
 /// Throws `out_of_memory`, naming the largest holders, where no plan fits.
 void recompute_within(Graph& graph, std::uint64_t budget);
 void plan_memory(Graph& graph);
@@ -57,21 +57,21 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked);
 [[nodiscard]] std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells);
 /// Whether an op reads nothing, as one that draws random numbers: it may run before all others.
 [[nodiscard]] bool waits_for_nothing(const Graph::Op& op) noexcept;
-/// Whether an op can be a step of a segment on the device.
-[[nodiscard]] bool is_step(const Graph& graph, const Graph::Op& op, const Device& device);
+/// Whether an op can be a step of a segment on its device.
+[[nodiscard]] bool is_step(const Graph& graph, const Graph::Op& op);
 /// A segment's op as that segment; an elementwise op as the segment of one step that it is, which
 /// reads each cell once.
 [[nodiscard]] Segment segment_of(const Graph::Op& op);
 /// Makes the op, whose inputs and outputs are there, one that launches `attributes`, compiled for
-/// the device.
-void complete_fused(const Graph& graph, const Device& device, Fused attributes, Graph::Op& op);
+/// its device.
+void complete_fused(const Graph& graph, Fused attributes, Graph::Op& op);
 
 /// What passes share that join ops into larger ones.
 class OpJoiner {
  protected:
-  OpJoiner(Graph& graph, const Device& device);
+  explicit OpJoiner(Graph& graph);
 
-  /// Whether the device takes an op of so many operands over elements as `cell` has.
+  /// Whether the device of `cell` takes an op of so many operands over elements as it has.
   [[nodiscard]] bool takes(std::size_t operands, Graph::Cell cell) const;
   /// What another op waits for, and its name, go with `op`.
   static void take_along(Graph::Op& op, const Graph::Op& other);
@@ -79,7 +79,6 @@ class OpJoiner {
   void finish();
 
   Graph& graph_;
-  const Device& device_;
   std::vector<std::uint32_t> producers_;
   std::vector<bool> kept_;
   std::vector<std::uint32_t> readers_;

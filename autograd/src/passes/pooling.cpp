@@ -127,7 +127,7 @@ void join_activations(Graph& graph) {
 }
 
 /// Has convolutions go on with the pooling of what nothing else reads.
-void join_convolutions(Graph& graph, const Device& device) {
+void join_convolutions(Graph& graph) {
   const std::vector<std::uint32_t> producers = producers_of(graph);
   const std::vector<std::uint32_t> readers = reader_counts(graph);
   const std::vector<bool> kept = kept_cells(graph);
@@ -140,7 +140,7 @@ void join_convolutions(Graph& graph, const Device& device) {
     if (number == no_op || kept[result] || readers[result] != 1) continue;
     const Graph::Op& product = graph.ops[number];
     if (product.info().id != Conv2d::id || product.late != pooling.late ||
-        !device.can_pool(
+        !graph.device_of(product).can_pool(
             *product.op, metas_of(graph, product.inputs), graph.metas[result], *pooling.op))
       continue;
     pooling.op = make_op(Pooled{product.op, pooling.op});
@@ -153,9 +153,9 @@ void join_convolutions(Graph& graph, const Device& device) {
 
 }  // namespace
 
-void join_with_pooling(Graph& graph, const Device& device) {
+void join_with_pooling(Graph& graph) {
   join_activations(graph);
-  join_convolutions(graph, device);
+  join_convolutions(graph);
 }
 
 }  // namespace troupe

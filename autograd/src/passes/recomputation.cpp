@@ -111,7 +111,7 @@ class Again {
       for (Graph::Cell& input : copy.inputs)
         if (const auto found = again.find(input); found != again.end()) input = found->second;
       for (Graph::Cell& output : copy.outputs) {
-        const Graph::Cell made = result.add_cell(graph_.metas[output]);
+        const Graph::Cell made = result.add_cell(graph_.metas[output], *graph_.devices[output]);
         again.emplace(output, made);
         output = made;
       }

@@ -18,7 +18,7 @@ bool may_fold(const Graph::Op& op) {
 
 class Reductions : OpJoiner {
  public:
-  Reductions(Graph& graph, const Device& device) : OpJoiner(graph, device) {}
+  explicit Reductions(Graph& graph) : OpJoiner(graph) {}
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
@@ -36,7 +36,7 @@ class Reductions : OpJoiner {
     Graph::Op& op = graph_.ops[chain];
     const bool fused = op.info().family == OpFamily::fused;
     const Graph::Cell cell = fold.inputs[0];
-    if (!fused && !is_step(graph_, op, device_)) return false;
+    if (!fused && !is_step(graph_, op)) return false;
     Fused attributes;
     if (fused) attributes = *static_cast<const Fused*>(op.op->attributes());
     if (attributes.fold) return false;
@@ -61,22 +61,19 @@ class Reductions : OpJoiner {
       if (fused || std::find(inputs.begin(), inputs.end(), input) == inputs.end())
         inputs.push_back(input);
     if (!takes(inputs.size() + outputs.size(), cell) ||
-        !device_.can_fold(attributes, metas_of(graph_, inputs), graph_.metas[cell]))
+        !graph_.device_of(op).can_fold(attributes, metas_of(graph_, inputs), graph_.metas[cell]))
       return false;
     op.inputs = std::move(inputs);
     op.outputs = std::move(outputs);
     take_along(op, fold);
     producers_[fold.outputs[0]] = chain;
-    complete_fused(graph_, device_, std::move(attributes), op);
+    complete_fused(graph_, std::move(attributes), op);
     return true;
   }
 };
 
 }  // namespace
 
-void fuse_reductions(Graph& graph, const Device& device) {
-  if (device.fusion_limits(1).operands_max == 0) return;
-  Reductions(graph, device).run();
-}
+void fuse_reductions(Graph& graph) { Reductions(graph).run(); }
 
 }  // namespace troupe

@@ -27,12 +27,14 @@ using ScalarSource = std::function<void(std::span<double> numbers)>;
 /// Threads   used by the one thread whose scope it is installed in.
 class Capture final : public Builder {
  public:
+  /// @param device  on which inputs and scalars come; ops may be on others
   explicit Capture(Device& device);
   ~Capture() override;
   /// The capture of this thread's scope; null while graphs run live.
   [[nodiscard]] static Capture* current() noexcept;
 
   void add(
+      Device& device,
       const OpRef& op,
       std::span<const Tensor* const> inputs,
       std::span<const Meta> metas,
@@ -80,7 +82,8 @@ class Capture final : public Builder {
     bool gradient_left = false;  // nothing has used it yet
   };
   Used& used(const Parameter& parameter);
-  [[nodiscard]] Tensor make_leaf(const Meta& meta, Ref<ActorCell> sink, Where where);
+  [[nodiscard]] static Tensor make_leaf(
+      Device& device, const Meta& meta, Ref<ActorCell> sink, Where where);
 
   Device* device_;
   std::vector<Ref<Record>> order_;         // every op, in the order of the calls

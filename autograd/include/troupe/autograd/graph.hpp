@@ -14,6 +14,8 @@
 
 namespace troupe {
 
+class Device;
+
 /// Results up to this size have no place in a step's plan: a program keeps them from step to step.
 inline constexpr std::size_t small_bytes_max = 4096;
 
@@ -23,6 +25,9 @@ struct MemoryPlan {
   /// For each cell, in bytes; `none`: memory of its own. Empty where there is no plan.
   std::vector<std::uint64_t> offsets;
   std::uint64_t bytes = 0;  ///< of all
+  /// Whose memory it is, the one that the program was captured on. What is on others takes memory
+  /// there as it comes.
+  const Device* device = nullptr;
 };
 
 /// A captured step as data: ops, and the values between them, numbered as *cells*. What the
@@ -78,7 +83,8 @@ struct Graph {
   Graph(Capture& capture, std::span<const Tensor> outputs);
 
   std::vector<Op> ops;
-  std::vector<Meta> metas;  ///< for each cell
+  std::vector<Meta> metas;       ///< for each cell
+  std::vector<Device*> devices;  ///< for each cell, where it is
   std::vector<std::pair<Cell, Value>> constants;
   std::vector<Cell> inputs;
   std::vector<std::pair<Cell, ScalarSource>> scalars;
@@ -91,7 +97,11 @@ struct Graph {
   bool late_in_place = true;
   MemoryPlan plan;
 
-  [[nodiscard]] Cell add_cell(const Meta& meta);
+  [[nodiscard]] Cell add_cell(const Meta& meta, Device& device);
+  /// The one that runs an op: of a transfer the one that receives.
+  [[nodiscard]] Device& device_of(const Op& op) const noexcept { return *devices[op.outputs[0]]; }
+  /// Each device on which something is computed, once.
+  [[nodiscard]] std::vector<Device*> used_devices() const;
   /// Where a cell that no op makes gets its value from.
   [[nodiscard]] std::string source_of(Cell cell) const;
   /// One line an op: number, name, inputs, dtype and shape; for a fused op its nodes as well.

@@ -79,10 +79,11 @@ class Passes {
   std::uint32_t bits_;
 };
 
-/// Runs the passes on a graph that is to be run on the device. Throws `out_of_memory`, naming the
-/// largest holders, for a budget that no plan fits in.
+/// Runs the passes on a graph. Throws `out_of_memory`, naming the largest holders, for a budget
+/// that no plan fits in.
 ///
-/// @param memory_bytes  what a step's results may take together; 0: no budget
-void run_passes(Graph& graph, Passes passes, Device& device, std::uint64_t memory_bytes = 0);
+/// @param memory_bytes  what a step's results on the program's own device may take together; 0: no
+///                      budget
+void run_passes(Graph& graph, Passes passes, std::uint64_t memory_bytes = 0);
 
 }  // namespace troupe

@@ -24,7 +24,8 @@ class AnyModule : public Module {
 
   [[nodiscard]] Tensor forward(const Operand& input) const { return forward_(input); }
   Tensor operator()(const Operand& input) const {
-    Tensor output = forward_(input);
+    const Call call(*this, input);
+    Tensor output = forward_(call.input());
     note_output(output);
     return output;
   }

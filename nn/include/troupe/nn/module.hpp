@@ -2,12 +2,14 @@
 
 #include <troupe/autograd/parameter.hpp>
 #include <troupe/nn/state_dict.hpp>
+#include <troupe/tensor/scope.hpp>
 #include <troupe/tensor/tensor.hpp>
 
 #include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -96,11 +98,13 @@ class Module {
   /// Whether gradients are kept, for all parameters: false freezes them.
   void requires_grad_(bool requires_grad = true) const;
   /// Moves all parameters and buffers. Optimizer states go along; what was captured before does
-  /// not.
+  /// not. Takes back what `place` said of this module and all below it.
   void to(Device& device) const;
   /// The same without reading anything, as from a device that is lost: values are zeros until they
   /// are loaded; gradients and optimizer states are gone.
   void to_empty(Device& device) const;
+  /// Where `place` put the module; null: nowhere in particular.
+  [[nodiscard]] Device* placement() const noexcept;
   /// Calls a function with each module, children before the one that holds them.
   void apply(const std::function<void(Module&)>& visit) const;
 
@@ -123,15 +127,30 @@ class Module {
   friend bool operator==(const Module& a, const Module& b) noexcept { return a.state_ == b.state_; }
 
  protected:
+  /// While it lives, a call of a module is made: its input is where the module was placed, and new
+  /// tensors go there.
+  class Call {
+   public:
+    Call(const Module& module, const Operand& input);
+    [[nodiscard]] const Operand& input() const noexcept { return input_; }
+
+   private:
+    Tensor moved_;
+    Operand input_;
+    std::optional<OnDevice> there_;
+  };
+
   /// Tells whoever watches, as `nn::summary` does, what a call made.
   void note_output(const Tensor& output) const;
   void set_description(std::string description) const;
 
  private:
   friend class ShapeWatch;
+  friend void place(const Module& module, Device& device);
   struct State;
   explicit Module(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
   void add_child(std::string_view name, const Module& child) const;
+  void set_placement(Device* device) const;
 
   std::shared_ptr<State> state_;
 };
@@ -142,7 +161,8 @@ template <class Self>
 class Layer : public Module {
  public:
   Tensor operator()(const Operand& input) const {
-    Tensor output = static_cast<const Self&>(*this).forward(input);
+    const Call call(*this, input);
+    Tensor output = static_cast<const Self&>(*this).forward(call.input());
     note_output(output);
     return output;
   }
@@ -151,6 +171,21 @@ class Layer : public Module {
   explicit Layer(std::string_view type, std::string description = "")
       : Module(type, std::move(description)) {}
 };
+
+/// Puts a module and all below it on a device: parameters and buffers move there, and from now on
+/// each call of one of its layers brings its input there, by `to`, and leaves its result there; the
+/// gradient travels back the same way. What is called next and was placed brings the result to its
+/// own place: so place the whole model first, and then the parts that go elsewhere.
+///
+///     nn::place(model, cpu);
+///     nn::place(model.middle, gpu);
+///
+/// Bits      those of the same model on one device, where the devices compute alike.
+/// Threads   as the module's.
+/// Errors    those of `Parameter::to`.
+void place(const Module& module, Device& device);
+/// The same by name, "vulkan:0"; throws `device_mismatch` for a device that is not attached.
+void place(const Module& module, std::string_view device);
 
 /// The module and all below it as an indented tree of types and settings, as PyTorch prints them.
 [[nodiscard]] std::string to_string(const Module& module);

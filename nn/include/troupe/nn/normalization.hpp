@@ -80,7 +80,8 @@ class BatchNorm : public Module {
  public:
   [[nodiscard]] Tensor forward(const Operand& input) const;
   Tensor operator()(const Operand& input) const {
-    Tensor output = forward(input);
+    const Call call(*this, input);
+    Tensor output = forward(call.input());
     note_output(output);
     return output;
   }

@@ -158,7 +158,7 @@ void check_defined(const Operand& x, std::string_view op);
 
 /// A copy on another device of the same system; the tensor itself when it is there already. Waits
 /// for nothing: the transfer is an op like any other (`ToDevice`), whose node receives on the
-/// device that is named, and whose gradient travels back. Throws `in_capture` in a capture.
+/// device that is named, and whose gradient travels back; in a capture, one in each step.
 [[nodiscard]] Tensor to(const Tensor& x, Device& device, Where where = Where::here());
 /// The same by name; throws `device_mismatch` for a device that is not attached.
 [[nodiscard]] Tensor to(const Tensor& x, std::string_view device, Where where = Where::here());

@@ -9,8 +9,8 @@ namespace troupe {
 
 /// y = x on another device: the transfer that `to(x, device)` puts into the graph.
 ///
-/// Its node lives on the device that receives, and waits for the one that sends; the elements pass
-/// through the host. Belongs to no capture: a program runs on one device.
+/// It is run by the device that receives, and waits for the one that sends; the elements pass
+/// through the host.
 ///
 /// Shape    y as x.
 /// Dtype    any; y as x.
