@@ -1,4 +1,5 @@
 #include "messages.hpp"
+#include "support/proof.hpp"
 
 #include <troupe/core/sim.hpp>
 #include <troupe/core/supervisor.hpp>
@@ -7,6 +8,7 @@
 #include <catch2/generators/catch_generators_adapters.hpp>
 #include <catch2/generators/catch_generators_random.hpp>
 
+#include <cstdio>
 #include <map>
 #include <random>
 #include <set>
@@ -123,18 +125,25 @@ class Model {
 
 }  // namespace
 
-// Goal: whatever happens to the children, the supervisor does what the model does, in that order.
-// Method: random events, each run to its end before the next, under a random schedule.
-TEST_CASE("a supervisor follows its model", "[core][simulation]") {
-  const auto seed = GENERATE(take(200, random<std::uint64_t>(0, ~0ull)));
+namespace {
+
+/// What children of one supervisor did, and its model.
+struct Storm {
+  std::uint64_t crashes = 0;
+  bool gave_up = false;
+};
+
+/// Random events, each run to its end before the next, under a random schedule.
+Storm storm(Strategy strategy, std::uint64_t seed) {
   CAPTURE(seed);
+  Storm happened;
   std::mt19937_64 draw(seed);
   Journal journal;
   sim::World world{seed};
   const LetGo let_go{journal};
   System& system = world.system();
   SupervisorOptions options;
-  options.strategy = static_cast<Strategy>(draw() % 3);
+  options.strategy = strategy;
   options.restarts_max = static_cast<unsigned>(draw() % 5);
   options.period_ns = 1'000;
   std::vector<Restart> kinds;
@@ -160,9 +169,11 @@ TEST_CASE("a supervisor follows its model", "[core][simulation]") {
       stop(journal.now[name]);
     world.run_until_idle();
     model.ended(name, fails, world.clock().now_ns());
+    happened.crashes += fails;
     REQUIRE(journal.lines == model.lines);
     REQUIRE(supervisor.cell()->stopped() == !model.alive);
   }
+  happened.gave_up = !model.alive;
   if (model.alive) {
     const std::vector<std::string> running = model.running();
     supervisor.send(Shutdown{});
@@ -172,6 +183,31 @@ TEST_CASE("a supervisor follows its model", "[core][simulation]") {
     CHECK(journal.lines == model.lines);
     CHECK(supervisor.cell()->stopped());
   }
+  return happened;
+}
+
+}  // namespace
+
+// Goal: promise 9: whatever happens to the children, the supervisor does what the model does, in
+// that order; and it gives up when there are too many restarts.
+TEST_CASE("a supervisor follows its model through storms of crashes", "[core][simulation]") {
+  const auto strategy =
+      GENERATE(Strategy::one_for_one, Strategy::one_for_all, Strategy::rest_for_one);
+  std::uint64_t crashes = 0;
+  std::uint64_t gave_up = 0;
+  std::uint64_t seed = 0;
+  while (crashes < troupe::testing::share(100'000)) {
+    const Storm one = storm(strategy, ++seed);
+    crashes += one.crashes;
+    gave_up += one.gave_up;
+  }
+  CHECK(gave_up > seed / 10);
+  CHECK(gave_up < seed);
+  std::printf(
+      "crashes: %llu under %llu supervisors, %llu of which gave up\n",
+      static_cast<unsigned long long>(crashes),
+      static_cast<unsigned long long>(seed),
+      static_cast<unsigned long long>(gave_up));
 }
 
 // Goal: failures that come while others are being ended are neither lost nor counted twice.

@@ -1,5 +1,5 @@
 #include "cluster.hpp"
-#include "proof.hpp"
+#include "support/proof.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

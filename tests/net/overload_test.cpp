@@ -1,5 +1,5 @@
 #include "cluster.hpp"
-#include "proof.hpp"
+#include "support/proof.hpp"
 
 #include <troupe/core/stream.hpp>
 

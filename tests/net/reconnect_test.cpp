@@ -1,6 +1,6 @@
 #include "cluster.hpp"
 #include "cutting_proxy.hpp"
-#include "proof.hpp"
+#include "support/proof.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
