@@ -41,7 +41,8 @@ struct Together::State {
       Console& console,
       Parts parts,
       std::uint64_t run)
-      : network(join_network(session.system(), options.cluster, "leader")),
+      : samples_per_step(static_cast<double>(parts.config.batch_size * parts.config.accumulate)),
+        network(join_network(session.system(), options.cluster, "leader")),
         replica(
             {.config = parts.config,
              .dataset = parts.dataset,
@@ -78,6 +79,7 @@ struct Together::State {
     return leader;
   }
 
+  double samples_per_step;
   net::Network& network;
   Replica replica;
   cluster::Leader leader;
@@ -109,6 +111,20 @@ std::string Together::report(std::size_t width) const {
       line += "  away: " + (follower.reason.empty() ? "no answer yet" : follower.reason);
     } else {
       char numbers[160];
+      // What it could do if it waited for nobody.
+      if (follower.own_ns > 0) {
+        std::snprintf(
+            numbers,
+            sizeof numbers,
+            "  %.0f samples/s",
+            state_->samples_per_step * follower.shards / follower.of_shards /
+                (static_cast<double>(follower.own_ns) * 1e-9));
+        line += numbers;
+      }
+      if (follower.slow) {
+        std::snprintf(numbers, sizeof numbers, ", takes %.2f times as long", follower.times);
+        line += numbers;
+      }
       std::snprintf(
           numbers,
           sizeof numbers,

@@ -64,6 +64,7 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
     reduce();
   }
   void reduce() {
+    owner_->contributed(key_.step, system().clock().now_ns());
     try {
       const ReduceOptions how{.dtype = total_->dtype(), .shards = owner_->shards_};
       const std::lock_guard lock(owner_->mesh_->mutex);
@@ -81,12 +82,7 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
     } catch (...) {
       return end(current_error());
     }
-    {
-      const std::lock_guard lock(owner_->mutex_);
-      ++owner_->counters_.exchanges;
-      owner_->counters_.bytes += done.result.size();
-      owner_->counters_.ns += system().clock().now_ns() - began_ns_;
-    }
+    owner_->summed(done.result.size(), began_ns_, system().clock().now_ns());
     total_.reset();
     std::exchange(sum_, nullptr)->end();
     stop();
@@ -107,8 +103,9 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
   bool failed_ = false;
 };
 
-MeshExchanger::MeshExchanger(System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards)
-    : system_(system), mesh_(std::move(mesh)), shards_(shards) {}
+MeshExchanger::MeshExchanger(
+    System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards, OwnTime own_time)
+    : system_(system), mesh_(std::move(mesh)), shards_(shards), own_time_(std::move(own_time)) {}
 
 Ticket MeshExchanger::exchange(
     std::uint32_t number, std::span<const Value> inputs, const Value& total) {
@@ -143,6 +140,32 @@ Ticket MeshExchanger::exchange(
   ActorAccess::body_if<Exchanging>(*exchanging.cell())->begin(tickets.size());
   for (const Ticket& ticket : tickets) ticket->notify(Address<Completed>(exchanging.cell()), 0);
   return Ticket::share(sum.get());
+}
+
+/// What a step takes of this process is known when the next one's first contribution is made: until
+/// then there may be another one of its own.
+void MeshExchanger::contributed(std::uint64_t step, std::int64_t now_ns) {
+  std::uint64_t over = 0;
+  std::int64_t own_ns = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (step != step_) {
+      over = std::exchange(step_, step);
+      own_ns = contributed_ns_ - begun_ns_;
+      begun_ns_ = summed_ns_;
+    }
+    contributed_ns_ = now_ns;
+  }
+  // The first step began nobody knows when.
+  if (over > 0 && own_time_) own_time_(over, own_ns);
+}
+
+void MeshExchanger::summed(std::size_t bytes, std::int64_t began_ns, std::int64_t now_ns) {
+  const std::lock_guard lock(mutex_);
+  ++counters_.exchanges;
+  counters_.bytes += bytes;
+  counters_.ns += now_ns - began_ns;
+  summed_ns_ = now_ns;
 }
 
 void MeshExchanger::close(Error reason) {

@@ -121,7 +121,24 @@ struct StatePiece {
   }
 };
 
-using LeaderAddress = Address<Joined, Left, StatePiece>;
+/// What a step of a view took of a follower itself.
+struct StepTook {
+  static constexpr MessageId id{520};
+  static constexpr std::string_view name = "step_took";
+
+  std::uint32_t epoch = 0;
+  std::uint64_t step = 0;  ///< of the view
+  std::int64_t own_ns = 0;
+
+  template <class V>
+  void fields(V& visit) {
+    visit.field("epoch", epoch);
+    visit.field("step", step);
+    visit.field("own_ns", own_ns);
+  }
+};
+
+using LeaderAddress = Address<Joined, Left, StatePiece, StepTook>;
 
 /// Asks a follower to take part in a run.
 struct Invite {
@@ -205,6 +222,7 @@ using FleetMessages = MessageList<
     Joined,
     Left,
     StatePiece,
+    StepTook,
     Invite,
     Enter,
     AskState,

@@ -299,7 +299,13 @@ void Follower::State::take_view(const Enter& entering, Bytes bytes) {
       to = leader;
       if (enter) return;  // there is a later one by now
       view_epoch = entering.epoch;
-      exchanger = mine = std::make_shared<MeshExchanger>(system, mesh, entering.shards);
+      exchanger = mine = std::make_shared<MeshExchanger>(
+          system,
+          mesh,
+          entering.shards,
+          [to, epoch = entering.epoch](std::uint64_t step, std::int64_t own_ns) {
+            to.send(StepTook{epoch, step, own_ns});
+          });
       view_stop = std::stop_source();
       stop = view_stop.get_token();
     }

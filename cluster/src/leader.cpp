@@ -1,4 +1,5 @@
 #include "fleet.hpp"
+#include "pace.hpp"
 
 #include <troupe/cluster/leader.hpp>
 #include <troupe/core/clock.hpp>
@@ -8,6 +9,7 @@
 #include <troupe/tensor/engine.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -15,7 +17,7 @@
 namespace troupe::cluster {
 
 /// Who is there, kept up to date by an actor for each follower.
-struct Leader::State {
+struct Leader::State : std::enable_shared_from_this<Leader::State> {
   /// One follower, by the place in the list that people gave.
   struct Slot {
     net::Endpoint at;
@@ -30,6 +32,7 @@ struct Leader::State {
     bool counts = false;  ///< it had a part in the last view that did a step
     // Of the view at the moment.
     bool in_view = false;
+    std::uint32_t rank = 0;
     std::optional<Left> left;
     StateGatherer state;
   };
@@ -58,6 +61,7 @@ struct Leader::State {
   [[nodiscard]] std::string those_away() const;
   void check_majority() const;
   [[nodiscard]] Bytes latest_state(const Run& run);
+  void took(std::uint32_t of_epoch, std::uint32_t rank, std::uint64_t step, std::int64_t own_ns);
   void wait_until_known(const Error& why);
   Enter next_view();
   void settle(bool at_last);
@@ -77,13 +81,22 @@ struct Leader::State {
   std::optional<Error> fenced;  ///< another process leads the run by now
   bool view_broken = false;     ///< one of it is gone, or has failed
   bool left_view = true;        ///< this process has, and takes part in no exchange
+  Pace pace;                    ///< of the view
 };
 
 namespace {
 
 /// Finds one follower, invites it, and goes on looking for it when it is lost.
-class Recruiter final
-    : public Actor<net::PeerUp, net::Found, Unanswered, Joined, Left, StatePiece, Down, Completed> {
+class Recruiter final : public Actor<
+                            net::PeerUp,
+                            net::Found,
+                            Unanswered,
+                            Joined,
+                            Left,
+                            StatePiece,
+                            StepTook,
+                            Down,
+                            Completed> {
  public:
   static constexpr std::string_view name = "cluster.recruiter";
   Recruiter(std::shared_ptr<Leader::State> state, std::size_t slot)
@@ -174,6 +187,14 @@ class Recruiter final
     const std::lock_guard lock(s_->mutex);
     s_->slots[slot_].state.add(piece);
     if (piece.last) system().notify_waiters();
+  }
+  void on(const StepTook& took) {
+    std::uint32_t rank = 0;
+    {
+      const std::lock_guard lock(s_->mutex);
+      rank = s_->slots[slot_].rank;
+    }
+    s_->took(took.epoch, rank, took.step, took.own_ns);
   }
   void on(const Down& down) {
     if (!watched_) return;
@@ -363,14 +384,45 @@ Enter Leader::State::next_view() {
     slot.left.reset();
     if (!slot.in_view) continue;
     epoch = std::max(epoch, slot.epoch);
+    slot.rank = static_cast<std::uint32_t>(enter.members.size());
     enter.members.push_back({slot.node, slot.at.host, slot.at.port});
   }
   enter.epoch = ++epoch;
   ranks = enter.members.size();
   view_broken = left_view = false;
   view_stop = std::stop_source();
-  exchanger = std::make_shared<MeshExchanger>(system, mesh, enter.shards);
+  exchanger = std::make_shared<MeshExchanger>(
+      system,
+      mesh,
+      enter.shards,
+      [weak = weak_from_this(), of = epoch](std::uint64_t step, std::int64_t own_ns) {
+        if (const auto state = weak.lock()) state->took(of, 0, step, own_ns);
+      });
+  std::vector<std::uint32_t> shards;
+  for (std::uint32_t rank = 0; rank < ranks; ++rank)
+    shards.push_back(static_cast<std::uint32_t>(
+        shards_of(rank, static_cast<std::uint32_t>(ranks), enter.shards).size()));
+  pace = Pace(std::move(shards));
   return enter;
+}
+
+/// A process's own time for a step. Names the one that all others wait for.
+void Leader::State::took(
+    std::uint32_t of_epoch, std::uint32_t rank, std::uint64_t step, std::int64_t own_ns) {
+  std::string who = "this process";
+  std::optional<Pace::Slow> slow;
+  {
+    const std::lock_guard lock(mutex);
+    if (of_epoch == epoch) slow = pace.add(rank, step, own_ns);
+    if (!slow) return;
+    for (const Slot& slot : slots)
+      if (slot.in_view && slot.rank == slow->rank) who = "peer " + name_of(slot);
+  }
+  char times[32];
+  std::snprintf(times, sizeof times, "%.2f", slow->times);
+  say(who + " takes " + times +
+      " times as long as the others for its part of a step, and they wait for it: look at what "
+      "else runs there");
 }
 
 /// Something went wrong in a view: waits until it is known what, for a moment.
@@ -538,8 +590,17 @@ bool Leader::lead(Run& run) {
 std::vector<FollowerStatus> Leader::followers() const {
   const std::lock_guard lock(state_->mutex);
   std::vector<FollowerStatus> all;
-  for (const State::Slot& slot : state_->slots)
-    all.push_back({slot.at, slot.node, slot.joined, slot.joined ? "" : slot.reason.message()});
+  for (const State::Slot& slot : state_->slots) {
+    FollowerStatus& status = all.emplace_back(
+        FollowerStatus{slot.at, slot.node, slot.joined, slot.joined ? "" : slot.reason.message()});
+    if (!slot.in_view) continue;
+    const Pace& pace = state_->pace;
+    status.shards = pace.shards(slot.rank);
+    status.of_shards = state_->options.shards;
+    status.own_ns = pace.own_ns(slot.rank);
+    status.times = pace.times(slot.rank);
+    status.slow = pace.slow(slot.rank);
+  }
   return all;
 }
 

@@ -1,11 +1,13 @@
 #include "fleet.hpp"
 
 #include "fleet_world.hpp"
+#include "support/proof.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <deque>
 
 namespace troupe::testing {
@@ -111,6 +113,59 @@ TEST_CASE("a follower that comes back takes part again and changes no bit", "[cl
   CHECK(run.bits() == bits_alone(steps, 4));
   CHECK(leader.leader().ranks() == 3);
   CHECK(back->said.count("the run has ended, after step 60") == 1);
+}
+
+// Goal: promise 12, over real connections. Method: parts of a step that take 15 ms, or 1.3 times as
+// long in one process; the leader looks before each step whether somebody was named.
+TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
+  constexpr std::int64_t steps = 26;
+  const auto runs = static_cast<int>(share(100));
+  int named = 0;
+  int alarms = 0;
+  for (int i = 0; i < 2 * runs; ++i) {
+    const bool slowed = i % 2 == 0;
+    // One in three times it is the leader.
+    const int who = slowed ? i / 2 % 3 : -1;
+    const auto part_of_a_step = [](bool slow) {
+      std::this_thread::sleep_for(std::chrono::microseconds(slow ? 19'500 : 15'000));
+    };
+    Followers followers;
+    for (int worker = 1; worker <= 2; ++worker)
+      followers.push_back(std::make_unique<FollowerProcess>(
+          "worker-" + std::to_string(worker),
+          FollowerSetup{
+              .steps = steps, .before = [=](SmallRun&) { part_of_a_step(worker == who); }}));
+    LeaderProcess leader("leader", leading(followers));
+    std::int64_t named_at = -1;
+    SmallRun run(steps, [&](SmallRun& at) {
+      part_of_a_step(who == 0);
+      if (named_at < 0 && leader.said.count(" times as long as the others") > 0)
+        named_at = at.step();
+    });
+    CHECK(leader.lead(run));
+    CAPTURE(i, leader.said.all());
+    const std::string name =
+        who == 0 ? "this process takes "
+                 : "peer 'worker-" + std::to_string(who) + "' at " +
+                       (slowed ? net::to_string(followers[static_cast<std::size_t>(who - 1)]->at())
+                               : "") +
+                       " takes ";
+    const std::size_t all = leader.said.count(" times as long as the others");
+    const std::size_t right = slowed ? leader.said.count(name) : 0;
+    named += right == 1 && named_at >= 0 && named_at <= 20;
+    alarms += all > right;
+    if (who < 1 || right == 0) continue;
+    const FollowerStatus slow = leader.leader().followers().at(static_cast<std::size_t>(who - 1));
+    CHECK(slow.slow);
+    CHECK(slow.shards == 1);
+    CHECK(slow.of_shards == 3);
+    CHECK(slow.times > 1.15);
+    CHECK(slow.own_ns > 19'000'000);
+  }
+  std::printf(
+      "slowed: %d of %d named, %d false alarms in %d runs\n", named, runs, alarms, 2 * runs);
+  CHECK(named >= runs - std::max(1, runs / 20));
+  CHECK(alarms == 0);
 }
 
 TEST_CASE("a wait ends when it is so, or after its time", "[cluster]") {

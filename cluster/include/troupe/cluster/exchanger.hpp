@@ -5,8 +5,11 @@
 #include <troupe/tensor/exchange.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 namespace troupe::cluster {
 
@@ -24,8 +27,14 @@ struct Mesh {
 /// Errors   those of `Collectives`, to whoever reads the sums; `fenced` once it is closed.
 class MeshExchanger final : public Exchanger, public std::enable_shared_from_this<MeshExchanger> {
  public:
+  /// Told what a step took of this process itself: the time from the last sum of the step before to
+  /// its own last contribution. Of each step but a view's first, once the next one is under way; on
+  /// any thread.
+  using OwnTime = std::function<void(std::uint64_t step, std::int64_t own_ns)>;
+
   /// @param shards  leaves of the tree, as many in all ranks
-  MeshExchanger(System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards);
+  MeshExchanger(
+      System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards, OwnTime own_time = {});
 
   [[nodiscard]] Ticket exchange(
       std::uint32_t number, std::span<const Value> inputs, const Value& total) override;
@@ -43,13 +52,21 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
   friend class Exchanging;
   void check_open() const;
 
+  void contributed(std::uint64_t step, std::int64_t now_ns);
+  void summed(std::size_t bytes, std::int64_t began_ns, std::int64_t now_ns);
+
   System& system_;
   std::shared_ptr<Mesh> mesh_;
   std::uint32_t shards_;
+  OwnTime own_time_;
   mutable std::mutex mutex_;
   std::optional<Error> closed_;
   std::vector<std::uint64_t> calls_;  // of each number so far
   Counters counters_;
+  std::uint64_t step_ = 0;
+  std::int64_t contributed_ns_ = 0;  // when this step's last contribution was made, so far
+  std::int64_t summed_ns_ = 0;       // when the last sum came
+  std::int64_t begun_ns_ = 0;        // when that of the step before did
 };
 
 /// A `ShardSum` of which this process carries some shards, and an exchanger has the rest. Gradients

@@ -37,6 +37,12 @@ struct FollowerStatus {
   std::string node;  ///< empty until it has said it
   bool joined = false;
   std::string reason;  ///< why it is away; empty: nobody knows yet
+  // In the view at the moment.
+  std::uint32_t shards = 0;     ///< that it carries
+  std::uint32_t of_shards = 0;  ///< of so many
+  std::int64_t own_ns = 0;  ///< its own part of a step, without waiting: median; 0: not known yet
+  double times = 1;         ///< that, as a multiple of what the others take
+  bool slow = false;        ///< the others wait for it
 };
 
 /// Leads a run on several processes: who is there, who carries which shards, what all begin from.
@@ -44,6 +50,9 @@ struct FollowerStatus {
 /// A process that is lost ends the step it had a part in, in all others; those that are left go on
 /// from the leader's last whole step, with as many shards. Who comes back takes part from the next
 /// step on.
+///
+/// A process that takes longer than the others for its own part of a step, for a dozen steps or
+/// more, is named once: all wait for it.
 ///
 /// Threads   one.
 /// Majority  goes on with at least half of the last view that did a step: the leader holds the run.
