@@ -373,6 +373,7 @@ Bytes Leader::State::latest_state(const Run& run) {
 /// The next view, of all that are there; the epoch is counted on.
 Enter Leader::State::next_view() {
   const std::lock_guard lock(mutex);
+  if (fenced) throw Error(*fenced);  // told between two views
   check_majority();
   Enter enter;
   enter.run = terms.run;
