@@ -60,7 +60,7 @@ struct Leader::State : std::enable_shared_from_this<Leader::State> {
   }
   [[nodiscard]] std::string those_away() const;
   void check_majority() const;
-  [[nodiscard]] Bytes latest_state(const Run& run);
+  [[nodiscard]] Bytes later_state(std::int64_t& step);
   void took(std::uint32_t of_epoch, std::uint32_t rank, std::uint64_t step, std::int64_t own_ns);
   void wait_until_known(const Error& why);
   Enter next_view();
@@ -340,33 +340,38 @@ void Leader::State::check_majority() const {
         .hint("go on with --resume once they can be reached again");
 }
 
-/// A follower may know of steps that this process, started again, does not. Empty: none does.
-Bytes Leader::State::latest_state(const Run& run) {
+/// A follower may know of steps that this process, started again, does not.
+/// @param step  of the latest state that there is here; then of the one that is returned
+/// @returns  empty: none does
+Bytes Leader::State::later_state(std::int64_t& step) {
   for (;;) {
     Slot* ahead = nullptr;
+    FollowerAddress asked;
+    std::int64_t held = step;
     {
       const std::lock_guard lock(mutex);
-      std::int64_t step = run.step();
       for (Slot& slot : slots)
-        if (slot.joined && slot.held_step > step) {
-          step = slot.held_step;
+        if (slot.joined && slot.held_step > held) {
+          held = slot.held_step;
           ahead = &slot;
         }
       if (!ahead) return {};
       ahead->state.clear();
-      say("peer " + name_of(*ahead) + " has step " + std::to_string(step) + ", the checkpoint " +
-          std::to_string(run.step()) + ": going on from its state");
-      ahead->follower.send(AskState{});
+      asked = ahead->follower;
+      say("peer " + name_of(*ahead) + " has step " + std::to_string(held) + ", this process " +
+          std::to_string(step) + ": going on from its state");
     }
+    asked.send(AskState{});
     const auto whole = [&] {
       const std::lock_guard lock(mutex);
-      return ahead->state.whole() || !ahead->joined;
+      return ahead->state.whole() || ahead->follower != asked;
     };
     if (!wait_for(system, whole, options.join_ns, "a follower's state"))
       throw Error(ErrorCode::timed_out, "a follower does not send the state that it has");
     const std::lock_guard lock(mutex);
-    if (ahead->state.whole()) return ahead->state.take();
-    // It is lost; another may have as much.
+    if (!ahead->state.whole()) continue;  // it is lost; another may have as much
+    step = held;
+    return ahead->state.take();
   }
 }
 
@@ -386,6 +391,7 @@ Enter Leader::State::next_view() {
     if (!slot.in_view) continue;
     epoch = std::max(epoch, slot.epoch);
     slot.rank = static_cast<std::uint32_t>(enter.members.size());
+    slot.held_step = -1;  // it is sent another
     enter.members.push_back({slot.node, slot.at.host, slot.at.port});
   }
   enter.epoch = ++epoch;
@@ -496,8 +502,9 @@ bool Leader::lead(Run& run) {
     const std::lock_guard lock(s.mutex);
     for (State::Slot& slot : s.slots) slot.counts = slot.joined;
   }
-  const Bytes state = s.latest_state(run);
-  bool own = state.size() == 0;
+  Bytes state;
+  std::int64_t state_step = -1;
+  bool own = true;  // what this process has is the latest
   std::int64_t begun_at = -1;
   int in_vain = 0;
   for (;;) {
@@ -510,6 +517,12 @@ bool Leader::lead(Run& run) {
           [&] { return s.options.stop.stop_requested(); },
           in_vain * view_pause_ns,
           "the peers' connections");
+    // Who was away as the run was taken up may hold more of it.
+    state_step = own ? run.step() : state_step;
+    if (Bytes later = s.later_state(state_step); later.size() > 0) {
+      state = std::move(later);
+      own = false;
+    }
     Enter enter = s.next_view();
     // Everybody begins from the same; this process has it already, but for the first time.
     Bytes begin = state;
@@ -545,7 +558,7 @@ bool Leader::lead(Run& run) {
         s.mesh->collectives.enter(std::move(group));
       }
       // Only now it is this process's: a view that ends before has given it to nobody here.
-      const Bytes given = std::exchange(own, true) ? Bytes() : state;
+      const Bytes given = std::exchange(own, true) ? Bytes() : std::exchange(state, {});
       done = run.train(make_view(enter, exchanger, given, changed));
     } catch (...) {
       const Error why = current_error();

@@ -94,7 +94,7 @@ TEST_CASE("a leader that is started again goes on from the followers' state", "[
   SmallRun run(steps);
   CHECK(leader.lead(run));
   CAPTURE(leader.said.all());
-  CHECK(leader.said.count(", the checkpoint 0: going on from its state") == 1);
+  CHECK(leader.said.count(", this process 0: going on from its state") == 1);
   CHECK(leader.said.count(" has step 20") + leader.said.count(" has step 19") == 1);
   CHECK(run.bits() == bits_alone(steps, 3));
 }
