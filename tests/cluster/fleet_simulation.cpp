@@ -137,6 +137,7 @@ class Fleet {
   // --- faults
   void disturb();
   void disturb_process(const std::shared_ptr<sim::Process>& process);
+  void start_rival();
   void disturb_links();
   void heal();
   void come_back();
@@ -477,7 +478,8 @@ void Fleet::look_after_leader() {
 // --- faults
 
 void Fleet::disturb() {
-  const std::uint64_t kind = cluster_.draw() % 8;
+  const std::uint64_t kind = cluster_.draw() % 9;
+  if (kind == 8) return start_rival();
   if (kind < 2) return disturb_process(cluster_.find(one_of(names_)));
   if (kind < 4) return disturb_process(leader_);
   disturb_links();
@@ -506,12 +508,22 @@ void Fleet::disturb_process(const std::shared_ptr<sim::Process>& process) {
     tell(process->name() + " goes on");
     cluster_.go_on(*process);
   });
-  // Somebody takes it for dead, and leads in its place.
-  if (leads && folder_.lease > 0 && folder_.lease == term_of_[name] && cluster_.draw() % 2 == 0 &&
-      !std::exchange(leader_comes_, true))
-    cluster_.at(cluster_.now_ns() + upto(3 * second), [this, name] {
-      start_leader(name == "leader" ? "leader-2" : "leader");
+  // Somebody takes it for dead.
+  if (leads && cluster_.draw() % 2 == 0)
+    cluster_.at(cluster_.now_ns() + upto(3 * second), [this] { start_rival(); });
+}
+
+/// Somebody leads in the place of one that may live, while followers come and go.
+void Fleet::start_rival() {
+  const std::string name = leader_->name();
+  const bool leads = folder_.lease > 0 && folder_.lease == term_of_[name];
+  if (!leads || done_ || leader_comes_) return;
+  for (int i = 0; i < 2; ++i)
+    cluster_.at(cluster_.now_ns() + upto(500 * ms), [this, name] {
+      links_.cut(name, one_of(names_));
+      if (disturbed_) disturb_process(cluster_.find(one_of(names_)));
     });
+  start_leader(name == "leader" ? "leader-2" : "leader");
 }
 
 void Fleet::disturb_links() {
@@ -626,7 +638,7 @@ FleetCounters Fleet::run() {
     start_leader("leader");
     look_after_leader();
     const std::int64_t faults_end_ns = second + upto(12 * second);
-    const auto faults = cluster_.draw() % 7;
+    const auto faults = cluster_.draw() % 13;
     for (std::uint64_t i = 0; i < faults; ++i)
       cluster_.at(upto(faults_end_ns), [this] { disturb(); });
     const auto over = [&] {
