@@ -1,5 +1,7 @@
 #include "fleet.hpp"
 
+#include "device_messages.hpp"
+
 #include <troupe/cluster/messages.hpp>
 #include <troupe/core/clock.hpp>
 #include <troupe/core/completion.hpp>
@@ -30,6 +32,7 @@ std::uint64_t group_epoch(std::uint32_t view_epoch) { return 2 * std::uint64_t{v
 
 const MessageType* find_message(MessageId id) noexcept {
   if (const MessageType* const type = FleetMessages::find(id)) return type;
+  if (const MessageType* const type = DeviceMessages::find(id)) return type;
   return CollectiveMessages::find(id);
 }
 

@@ -1,0 +1,234 @@
+#include "lent_pair.hpp"
+#include "support/engine.hpp"
+
+#include <troupe/autograd/backward.hpp>
+#include <troupe/autograd/parameter.hpp>
+#include <troupe/core/error.hpp>
+#include <troupe/tensor/all_ops.hpp>
+#include <troupe/tensor/creation.hpp>
+#include <troupe/tensor/record.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::testing {
+
+namespace {
+
+using Made = std::vector<Tensor>;
+
+/// What a function of tensors is given, alike on each device.
+struct Given {
+  Tensor x = floats({4, 6}, 1);
+  Tensor y = floats({4, 6}, 2);
+  Tensor weight = floats({5, 6}, 3);
+  Tensor images = floats({2, 3, 8, 8}, 4);
+  Tensor kernels = floats({4, 3, 3, 3}, 5);
+  Tensor rows = Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{3, 0, 2, 1}, {4});
+
+  static Tensor floats(const Shape& shape, std::uint64_t seed) {
+    return Tensor::copy_of<float>(
+        test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
+  }
+};
+
+struct Case {
+  std::string name;
+  std::function<Made(const Given&)> call;
+};
+
+std::vector<Case> cases() {
+  return {
+      {"elementwise",
+       [](const Given& g) {
+         return Made{g.x * g.y + 1.5, tanh(g.x), g.x > g.y};
+       }},
+      {"broadcast", [](const Given& g) { return Made{g.x + sum(g.y, {0}, true)}; }},
+      {"views",
+       [](const Given& g) {
+         return Made{
+             transpose(g.x, 0, 1) * 2,
+             reshape(transpose(g.x, 0, 1), {24}),
+             slice(g.x, 1, 2, 5) + 1};
+       }},
+      {"products",
+       [](const Given& g) {
+         return Made{matmul(g.x, transpose(g.y, 0, 1)), linear(g.x, g.weight)};
+       }},
+      {"convolution",
+       [](const Given& g) {
+         const Tensor y = conv2d(g.images, g.kernels);
+         return Made{y, max_pool2d(relu(y), {2, 2}), avg_pool2d(y, {2, 2})};
+       }},
+      {"folds",
+       [](const Given& g) {
+         return Made{sum(g.x), mean(g.x, {1}), amax(g.x, {0}), argmax(g.x, 1), cumsum(g.x, 1)};
+       }},
+      {"lines",
+       [](const Given& g) {
+         return Made{softmax(g.x, 1), log_softmax(g.x, 1), cross_entropy(g.x, g.rows)};
+       }},
+      {"indices",
+       [](const Given& g) {
+         return Made{index_select(g.x, 0, g.rows), embedding(g.rows, g.weight), one_hot(g.rows, 5)};
+       }},
+      {"joined",
+       [](const Given& g) {
+         return Made{concat(Made{g.x, g.y}, 0)};
+       }},
+      {"dtypes",
+       [](const Given& g) {
+         return Made{
+             cast(g.x, DType::float64) * 3,
+             cast(g.x, DType::bfloat16),
+             cast(g.rows, DType::float32)};
+       }},
+      {"random",
+       [](const Given& g) {
+         return Made{dropout(g.x, 0.5), uniform({3, 3}, 0, 1), randn({4, 4}) * 2};
+       }},
+      {"gradients",
+       [](const Given& g) {
+         const Tensor x = requires_grad(g.images);
+         const Tensor kernels = requires_grad(g.kernels);
+         const Tensor y = max_pool2d(relu(conv2d(x, kernels)), {2, 2});
+         backward(sum(log_softmax(reshape(y, {2, 36}), 1) * 0.1));
+         return Made{grad_of(x), grad_of(kernels)};
+       }},
+  };
+}
+
+std::vector<std::byte> bits(const Tensor& tensor) {
+  std::vector<std::byte> bytes(tensor.meta().bytes());
+  tensor.download(tensor.dtype(), bytes);
+  return bytes;
+}
+
+std::optional<Error> error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+TEST_CASE("ops on a peer's device have the bits of one's own", "[cluster][device]") {
+  LendingNode there("there");
+  BorrowingNode here(there);
+  CHECK(here.remote->name() == "there/cpu");
+  CHECK(&Devices::of(here.system).get("there/cpu") == here.remote);
+  for (const Case& one : cases()) {
+    CAPTURE(one.name);
+    const auto run = [&](Device& device) {
+      const OnDevice on(device);
+      here.scope.seed(7);
+      return one.call(Given());
+    };
+    const Made want = run(here.local);
+    const Made got = run(*here.remote);
+    REQUIRE(got.size() == want.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CAPTURE(i);
+      CHECK(&got[i].record()->device() == here.remote);
+      CHECK(got[i].meta() == want[i].meta());
+      CHECK(bits(got[i]) == bits(want[i]));
+    }
+  }
+  CHECK(there.host->counters().launches > 40);
+  CHECK(there.host->counters().refusals == 0);
+}
+
+TEST_CASE("elements travel in pieces, and gradients travel back", "[cluster][device]") {
+  LendingNode there("there");
+  BorrowingNode here(there);
+  const Tensor x = requires_grad(Given::floats({700'000}, 3));  // 2.8 MB
+  const Tensor squared = to(x, *here.remote) * 3;
+  backward(sum(to(squared, here.local)));
+  CHECK(bits(squared) == bits(x * 3));
+  const std::vector<float> gradient = grad_of(x).to_vector<float>();
+  CHECK(std::all_of(gradient.begin(), gradient.end(), [](float g) { return g == 3; }));
+}
+
+TEST_CASE("what dies here is freed there", "[cluster][device]") {
+  LendingNode there("there");
+  BorrowingNode here(there);
+  {
+    const OnDevice on(*here.remote);
+    Tensor x = Given::floats({100, 100}, 1);
+    for (int i = 0; i < 20; ++i) x = tanh(x) + 1;
+    (void)bits(x);
+    CHECK(there.host->counters().values > 0);
+    CHECK(there.host->counters().bytes >= 40'000);
+  }
+  here.wait([&] { return there.host->counters().values == 0; });
+  CHECK(there.host->counters().bytes == 0);
+  CHECK(there.host->counters().loans == 1);
+}
+
+TEST_CASE("what fails there is an error here, with op and device", "[cluster][device]") {
+  LendingNode there("there", {.bytes_max = 100'000});
+  BorrowingNode here(there);
+  const OnDevice on(*here.remote);
+  SECTION("more than the peer lends") {
+    const Tensor x = Given::floats({100, 100}, 1);
+    const Tensor y = x + 1;
+    const auto error = error_of([&] { (void)bits(matmul(x, y)); });
+    REQUIRE(error);
+    CHECK(error->code() == ErrorCode::overload);
+    CHECK(error->op() == "matmul");
+    CHECK(error->message().find("on \"there/cpu\"") != std::string::npos);
+    CHECK(error->file().find("remote_device_test") != std::string::npos);
+    // What there is goes on being good.
+    CHECK(y.to_vector<float>()[0] == x.to_vector<float>()[0] + 1);
+  }
+  SECTION("elements that find no room") {
+    const Tensor x = Given::floats({200, 200}, 1);
+    const auto error = error_of([&] { (void)bits(x + 1); });
+    REQUIRE(error);
+    CHECK(error->code() == ErrorCode::overload);
+    CHECK(error->op() == "add");
+  }
+  SECTION("an index out of range") {
+    const Tensor rows = Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{9}, {1});
+    const auto error = error_of([&] { (void)bits(embedding(rows, Given().weight)); });
+    REQUIRE(error);
+    CHECK(error->op() == "embedding");
+    CHECK(error->message().find("on \"there/cpu\"") != std::string::npos);
+  }
+}
+
+TEST_CASE("a peer that dies ends what is under way on it", "[cluster][device]") {
+  auto there = std::make_unique<LendingNode>("there");
+  BorrowingNode here(*there);
+  const OnDevice on(*here.remote);
+  const Tensor x = Given::floats({300, 300}, 1);
+  Tensor y = matmul(x, x);
+  (void)bits(y);
+  there->end();
+  const auto began = std::chrono::steady_clock::now();
+  const auto error = error_of([&] {
+    for (int i = 0; i < 100; ++i) y = matmul(y, x);
+    (void)bits(y);
+  });
+  REQUIRE(error);
+  CHECK(error->code() == ErrorCode::peer_down);
+  CHECK(error->op() == "matmul");
+  CHECK(error->message().find("node 'there'") != std::string::npos);
+  CHECK(error->message().find("\"there/cpu\"") != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(8));
+  // And later calls at once.
+  const auto later = error_of([&] { (void)(x + 1); });
+  REQUIRE(later);
+  CHECK(later->code() == ErrorCode::peer_down);
+  CHECK(later->op() == "add");
+}
+
+}  // namespace troupe::testing
