@@ -10,6 +10,7 @@
 #include "run_folder.hpp"
 #include "session.hpp"
 
+#include <troupe/cluster/device_host.hpp>
 #include <troupe/cluster/follower.hpp>
 #include <troupe/cluster/rendezvous.hpp>
 #include <troupe/core/clock.hpp>
@@ -107,6 +108,7 @@ int peer(const PeerOptions& options, Console& console) {
   Session session(options.machine, console);
   Scope scope(session.system(), session.device());
   net::Network& network = join_network(session.system(), options.cluster, "peer");
+  const cluster::DeviceHost lends(session.system(), network);
   const net::Endpoint got = network.listen(at);
 
   const Interrupt interrupt(
