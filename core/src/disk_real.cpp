@@ -22,9 +22,12 @@ Error system_error(const std::string& path, std::string_view doing, int number) 
   ErrorCode code = ErrorCode::file_io;
   if (number == ENOENT || number == ENOTDIR) code = ErrorCode::file_not_found;
   if (number == ENOSPC || number == EDQUOT) code = ErrorCode::disk_full;
-  return Error(
+  Error error(
       code,
       path + ": cannot " + std::string(doing) + ": " + std::system_category().message(number));
+  if (code == ErrorCode::disk_full) error.hint("make room on that disk");
+  if (number == EFBIG) error.hint("'ulimit -f' says how large a file may be");
+  return error;
 }
 
 /// A file descriptor that closes itself.

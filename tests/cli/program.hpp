@@ -2,6 +2,7 @@
 
 #include "small_data.hpp"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -28,8 +30,12 @@ struct Ended {
 /// where several run at one time.
 class Running {
  public:
+  /// @param network  to run in, as `setns()` takes it; −1: this process's
   Running(
-      const Folder& folder, const std::vector<std::string>& arguments, const std::string& name = {})
+      const Folder& folder,
+      const std::vector<std::string>& arguments,
+      const std::string& name = {},
+      int network = -1)
       : out_(folder / (name + "stdout")), err_(folder / (name + "stderr")) {
     std::vector<char*> words{const_cast<char*>(TROUPE_PROGRAM)};
     for (const std::string& argument : arguments)
@@ -38,7 +44,9 @@ class Running {
     std::fflush(nullptr);  // or the child writes what waits here once more
     child_ = ::fork();
     if (child_ == 0) {
-      const bool ready = ::chdir(folder.path().c_str()) == 0 &&
+      std::signal(SIGXFSZ, SIG_IGN);  // a write that is too long fails, as on a full disk
+      const bool ready = (network < 0 || ::setns(network, CLONE_NEWNET) == 0) &&
+                         ::chdir(folder.path().c_str()) == 0 &&
                          std::freopen(out_.c_str(), "w", stdout) &&
                          std::freopen(err_.c_str(), "w", stderr);
       if (ready) ::execv(TROUPE_PROGRAM, words.data());
@@ -55,6 +63,11 @@ class Running {
   Running& operator=(const Running&) = delete;
 
   void send(int signal) const { ::kill(child_, signal); }
+  /// From now on the program's files cannot grow beyond that.
+  void limit_files(std::uint64_t bytes) const {
+    const rlimit limit{bytes, bytes};
+    ::prlimit(child_, RLIMIT_FSIZE, &limit, nullptr);
+  }
   [[nodiscard]] std::string err() const { return read_file(err_); }
   /// Whether it has ended, by itself or not; `wait` tells how.
   [[nodiscard]] bool ended() const {

@@ -134,4 +134,5 @@ TEST_CASE("a device without room is disk_full", "[core][disk]") {
   REQUIRE_FALSE(written.ok());
   CHECK(written.error().code() == ErrorCode::disk_full);
   CHECK(written.error().message() == "/dev/full: cannot write: No space left on device");
+  CHECK(written.error().hint() == "make room on that disk");
 }

@@ -35,6 +35,7 @@ namespace troupe::testing {
 struct Faults {
   bool refuse = false;              ///< connections are closed as soon as they are accepted
   bool freeze = false;              ///< nothing is read any more, and nothing is closed: half-open
+  bool freeze_answers = false;      ///< the same of what the endpoint sends, one way alone
   std::int64_t delay_ns = 0;        ///< that bytes are held
   std::uint64_t bytes_per_s = 0;    ///< each way of each connection; 0: as they come
   std::uint64_t bytes_to_cut = 0;   ///< of a connection, both ways, on average; 0: none is cut
@@ -67,7 +68,7 @@ class CuttingProxy {
     wake();
     thread_.join();
     for (Link& link : links_) close_link(link);
-    ::close(listener_);
+    if (listener_ >= 0) ::close(listener_);
     ::close(wake_);
   }
   CuttingProxy(const CuttingProxy&) = delete;
@@ -93,6 +94,15 @@ class CuttingProxy {
     while (cuts_made_ < wanted) std::this_thread::yield();
   }
 
+  /// From now on nobody listens here, as after the endpoint's death.
+  void stop_listening() {
+    deaf_ = true;
+    wake();
+    while (deaf_) std::this_thread::yield();
+  }
+
+  /// Bytes that were passed on, both ways.
+  [[nodiscard]] std::uint64_t passed() const noexcept { return passed_; }
   /// Connections that were cut here, at the wish of a call or of `Faults`.
   [[nodiscard]] std::uint64_t cuts() const noexcept { return cuts_; }
   /// Bits that were flipped and passed on.
@@ -230,6 +240,7 @@ class CuttingProxy {
         return any;
       }
       any = true;
+      passed_ += static_cast<std::uint64_t>(sent);
       way.offset += static_cast<std::size_t>(sent);
       way.held -= static_cast<std::size_t>(sent);
       if (faults.bytes_per_s > 0) way.allowance -= static_cast<double>(sent);
@@ -251,7 +262,8 @@ class CuttingProxy {
       for (const Link& link : links_)
         for (const Way& way : link.ways) {
           short events = 0;
-          if (!faults.freeze && way.held < held_bytes_max) events |= POLLIN;
+          const bool frozen = faults.freeze || (faults.freeze_answers && &way == &link.ways[1]);
+          if (!frozen && way.held < held_bytes_max) events |= POLLIN;
           polled.push_back({way.from, events, 0});
           slow = slow || !way.pieces.empty();
         }
@@ -275,7 +287,11 @@ class CuttingProxy {
         links_.remove_if([](const Link& link) { return link.over; });
         cuts_made_ = wanted;
       }
-      accept_all(faults);
+      if (deaf_) {
+        ::close(std::exchange(listener_, -1));
+        deaf_ = false;
+      }
+      if (listener_ >= 0) accept_all(faults);
       if (faults.freeze) continue;
       for (Link& link : links_) {
         if (link.changes != changes + 1) {
@@ -285,6 +301,7 @@ class CuttingProxy {
         }
         for (Way& way : link.ways) {
           if (link.over) break;
+          if (faults.freeze_answers && &way == &link.ways[1]) continue;
           way.allowance = std::min(
               way.allowance + passed * static_cast<double>(faults.bytes_per_s),
               std::max(1.0, static_cast<double>(faults.bytes_per_s) / 10));
@@ -308,9 +325,11 @@ class CuttingProxy {
   std::atomic<std::uint64_t> changes_made_{0};
   std::atomic<std::uint64_t> cuts_wanted_{0};
   std::atomic<std::uint64_t> cuts_made_{0};
+  std::atomic<std::uint64_t> passed_{0};
   std::atomic<std::uint64_t> cuts_{0};
   std::atomic<std::uint64_t> flips_{0};
   std::atomic<std::uint64_t> flipped_alive_{0};
+  std::atomic<bool> deaf_{false};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
