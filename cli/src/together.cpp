@@ -80,6 +80,7 @@ struct Together::State {
   }
 
   double samples_per_step;
+  std::int64_t waited_ns = 0;
   net::Network& network;
   Replica replica;
   cluster::Leader leader;
@@ -98,6 +99,11 @@ nn::Trainer& Together::trainer() noexcept { return state_->replica.trainer(); }
 bool Together::fit() { return state_->leader.lead(state_->replica); }
 
 std::size_t Together::peers() const { return state_->leader.followers().size(); }
+
+double Together::waited() {
+  const std::int64_t now = state_->leader.waited_ns();
+  return static_cast<double>(now - std::exchange(state_->waited_ns, now)) * 1e-9;
+}
 
 std::string Together::report(std::size_t width) const {
   const std::vector<net::PeerStatus> peers = state_->network.peers();
@@ -152,6 +158,7 @@ Together::~Together() = default;
 nn::Trainer& Together::trainer() noexcept { std::abort(); }
 bool Together::fit() { return false; }
 std::size_t Together::peers() const { return 0; }
+double Together::waited() { return 0; }
 std::string Together::report(std::size_t) const { return {}; }
 #endif
 

@@ -46,6 +46,8 @@ class Together {
   /// Trains; see `cluster::Leader::lead`. @returns whether all epochs are done.
   bool fit();
   [[nodiscard]] std::size_t peers() const;
+  /// Seconds in which this process only waited for gradients of others, since it was asked before.
+  [[nodiscard]] double waited();
   /// A line for each peer, begun by '\n' and no wider than that: what goes on there.
   [[nodiscard]] std::string report(std::size_t width) const;
 

@@ -97,14 +97,20 @@ class Reporter final : public nn::Callback {
   }
 
   void on_epoch_end(nn::Trainer& trainer, const nn::EpochMetrics& epoch) override {
-    char times[64];
-    std::snprintf(
+    char times[96];
+    const int size = std::snprintf(
         times,
         sizeof times,
         "; %.1f s, %.0f %s/s",
         epoch.seconds,
         epoch.samples_per_second,
         kind_ == DataKind::text ? "bytes" : "samples");
+    if (waited_)
+      std::snprintf(
+          times + size,
+          sizeof times - static_cast<std::size_t>(size),
+          ", %.1f s waiting for peers",
+          waited_());
     console_.say(
         "epoch " + std::to_string(epoch.epoch) + ": train loss " +
         result_text(epoch.train_loss, epoch.train_accuracy, kind_) + "; test loss " +
@@ -122,6 +128,9 @@ class Reporter final : public nn::Callback {
 
   /// What is drawn below the progress line: lines of at most so many columns, each begun by '\n'.
   void set_below(std::function<std::string(std::size_t width)> below) { below_ = std::move(below); }
+
+  /// Where an epoch's line has it from, how long peers were waited for.
+  void set_waited(std::function<double()> waited) { waited_ = std::move(waited); }
 
   void save(nn::Trainer& trainer) {
     folder_.save(trainer, about_, kind_);
@@ -142,6 +151,7 @@ class Reporter final : public nn::Callback {
   io::Tree about_;
   DataKind kind_;
   std::function<std::string(std::size_t width)> below_;
+  std::function<double()> waited_;
   std::int64_t saved_step_ = 0;
   Redraw redraw_;
 };
@@ -432,7 +442,10 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
         Together::Parts{
             config, &dataset, task, std::move(how), stop.get_token(), folder.next_lease()},
         run);
-  if (together) reporter->set_below([&](std::size_t width) { return together->report(width); });
+  if (together) {
+    reporter->set_below([&](std::size_t width) { return together->report(width); });
+    reporter->set_waited([&] { return together->waited(); });
+  }
   const auto trainer = [&]() -> nn::Trainer& { return alone ? *alone : together->trainer(); };
   if (resuming) restore(trainer(), folder, kind, what, console);
   folder.write_config(config, facts);

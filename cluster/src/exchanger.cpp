@@ -153,8 +153,10 @@ void MeshExchanger::contributed(std::uint64_t step, std::int64_t now_ns) {
       over = std::exchange(step_, step);
       own_ns = contributed_ns_ - begun_ns_;
       begun_ns_ = summed_ns_;
+      counters_.waited_ns += summed_ns_ - contributed_ns_;
     }
     contributed_ns_ = now_ns;
+    ++under_way_;
   }
   // The first step began nobody knows when.
   if (over > 0 && own_time_) own_time_(over, own_ns);
@@ -166,6 +168,7 @@ void MeshExchanger::summed(std::size_t bytes, std::int64_t began_ns, std::int64_
   counters_.bytes += bytes;
   counters_.ns += now_ns - began_ns;
   summed_ns_ = now_ns;
+  --under_way_;
 }
 
 void MeshExchanger::close(Error reason) {
@@ -180,7 +183,10 @@ void MeshExchanger::check_open() const {
 
 MeshExchanger::Counters MeshExchanger::counters() const {
   const std::lock_guard lock(mutex_);
-  return counters_;
+  Counters counters = counters_;
+  // Of the step that is not followed by one yet.
+  if (under_way_ == 0 && counters.exchanges > 0) counters.waited_ns += summed_ns_ - contributed_ns_;
+  return counters;
 }
 
 nn::ShardSum make_shard_sum(

@@ -17,7 +17,8 @@ namespace troupe::cluster {
 
 /// A step's exchange may wait for a leader that tests its model, or saves it.
 inline constexpr std::int64_t exchange_timeout_ns = 600'000'000'000;
-inline constexpr std::uint64_t bucket_bytes = 25U << 20;
+/// Small, for what goes in a step's last bucket is what nothing hides any more.
+inline constexpr std::uint64_t bucket_bytes = 1U << 20;
 inline constexpr std::size_t state_piece_bytes = 4U << 20;
 inline constexpr std::int64_t assemble_timeout_ns = 15'000'000'000;
 inline constexpr std::int64_t farewell_ns = 5'000'000'000;

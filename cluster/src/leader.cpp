@@ -82,6 +82,7 @@ struct Leader::State : std::enable_shared_from_this<Leader::State> {
   bool view_broken = false;     ///< one of it is gone, or has failed
   bool left_view = true;        ///< this process has, and takes part in no exchange
   Pace pace;                    ///< of the view
+  std::int64_t waited_ns = 0;   ///< in views before this one
 };
 
 namespace {
@@ -398,6 +399,7 @@ Enter Leader::State::next_view() {
   ranks = enter.members.size();
   view_broken = left_view = false;
   view_stop = std::stop_source();
+  if (exchanger) waited_ns += exchanger->counters().waited_ns;
   exchanger = std::make_shared<MeshExchanger>(
       system,
       mesh,
@@ -616,6 +618,11 @@ std::vector<FollowerStatus> Leader::followers() const {
     status.slow = pace.slow(slot.rank);
   }
   return all;
+}
+
+std::int64_t Leader::waited_ns() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->waited_ns + (state_->exchanger ? state_->exchanger->counters().waited_ns : 0);
 }
 
 std::size_t Leader::ranks() const {

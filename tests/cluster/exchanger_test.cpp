@@ -6,7 +6,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace troupe::testing {
 namespace {
@@ -88,6 +93,43 @@ TEST_CASE("ranks come to the sums of all shards, in buckets of any size", "[clus
   // Integers go apart from floats; the bias goes with the weight where a bucket holds both.
   CHECK(counters.exchanges == (bucket_bytes >= 64 ? 4 : 6));
   CHECK(counters.bytes == 2 * (12 * 4 + 4 * 4 + 8));
+}
+
+// Goal: a process's own time is told apart from the time in which it waits for others.
+TEST_CASE("who works longer has the time, and who does not has waited", "[cluster]") {
+  constexpr auto late = std::chrono::milliseconds(20);
+  constexpr int steps = 4;
+  Ranks ranks(2, 2);
+  std::array<std::vector<std::int64_t>, 2> own_ns;
+  std::array<nn::ShardSum, 2> sums;
+  for (std::uint32_t rank = 0; rank < 2; ++rank) {
+    ranks.exchangers[rank] = std::make_shared<MeshExchanger>(
+        ranks.engine.system,
+        ranks.meshes[rank],
+        2,
+        [&times = own_ns[rank]](std::uint64_t step, std::int64_t ns) {
+          CHECK(step == times.size() + 1);
+          times.push_back(ns);
+        });
+    sums[rank] =
+        make_shard_sum(ranks.exchangers[rank], {.of = 2, .first = rank, .count = 1}, 1U << 20);
+  }
+  const std::vector<std::vector<Tensor>> one = {given(0)};
+  const std::vector<std::vector<Tensor>> other = {given(1)};
+  for (int step = 0; step < steps; ++step) {
+    const std::vector<Tensor> early = sums[0](one);
+    std::this_thread::sleep_for(late);
+    const std::vector<Tensor> after = sums[1](other);
+    for (const auto& sum : {early, after})
+      for (const Tensor& tensor : sum) (void)tensor.value();
+  }
+  const auto ns = [](auto time) { return std::chrono::nanoseconds(time).count(); };
+  // Not of the first, nor of the last, after which there may be more.
+  REQUIRE(own_ns[0].size() == steps - 2);
+  REQUIRE(own_ns[1].size() == steps - 2);
+  for (const std::int64_t time : own_ns[1]) CHECK(time >= ns(late));
+  CHECK(ranks.exchangers[0]->counters().waited_ns >= steps * ns(late));
+  CHECK(*std::min_element(own_ns[0].begin(), own_ns[0].end()) < ns(late));
 }
 
 TEST_CASE("exchanges of a view that is over fail", "[cluster]") {

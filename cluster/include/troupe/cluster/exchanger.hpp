@@ -40,11 +40,12 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
       std::uint32_t number, std::span<const Value> inputs, const Value& total) override;
   /// The view is over: what the mesh has not been given by now fails.
   void close(Error reason);
-  /// Bytes that were summed, and the time from an exchange's beginning to its end.
+  /// Bytes that were summed, and the time from exchanges' beginnings to their ends.
   struct Counters {
     std::uint64_t exchanges = 0;
     std::uint64_t bytes = 0;
     std::int64_t ns = 0;
+    std::int64_t waited_ns = 0;  ///< from steps' last contributions to their last sums
   };
   [[nodiscard]] Counters counters() const;
 
@@ -67,6 +68,7 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
   std::int64_t contributed_ns_ = 0;  // when this step's last contribution was made, so far
   std::int64_t summed_ns_ = 0;       // when the last sum came
   std::int64_t begun_ns_ = 0;        // when that of the step before did
+  std::uint32_t under_way_ = 0;
 };
 
 /// A `ShardSum` of which this process carries some shards, and an exchanger has the rest. Gradients

@@ -73,6 +73,8 @@ class Leader {
   bool lead(Run& run);
 
   [[nodiscard]] std::vector<FollowerStatus> followers() const;
+  /// Time in which this process had nothing to do but to wait for gradients of others.
+  [[nodiscard]] std::int64_t waited_ns() const;
   /// Processes of the view at the moment, this one counted.
   [[nodiscard]] std::size_t ranks() const;
 
