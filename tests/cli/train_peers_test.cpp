@@ -32,13 +32,13 @@ TEST_CASE("four shards on one, two and four processes have the same bits", "[cli
   }
 }
 
-// Goal: promise 2. Method: kills of a random one of three processes at random times; whoever was
+// Goal: promise 2. Method: kills of a random one of four processes at random times; whoever was
 // killed is started again, a leader with --resume.
 TEST_CASE("kills cost no bit, and training goes on at once", "[cli]") {
   const long kills = count_of("TROUPE_TEST_KILLS", 6);
-  Cluster cluster(2);
+  Cluster cluster(3);
   const Words common = mlp + epochs(5);
-  REQUIRE(cluster(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  REQUIRE(cluster(common + Words{"--shards", "4", "--threads", "1", "--out", "whole"}).code == 0);
   const std::string expected = cluster.bits("whole");
 
   Draws draws;
@@ -60,7 +60,7 @@ TEST_CASE("kills cost no bit, and training goes on at once", "[cli]") {
     while (killed < kills) {
       std::this_thread::sleep_for(std::chrono::milliseconds(50 + draws(600)));
       if (leader->ended()) break;
-      const long victim = draws(3);
+      const long victim = draws(4);
       Peer& witness = *cluster.peers[victim == 1 ? 1 : 0];
       const std::size_t views = witness.views();
       ++killed;
