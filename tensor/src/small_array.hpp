@@ -4,6 +4,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <type_traits>
 
 namespace troupe {
 
@@ -14,7 +15,12 @@ class SmallArray {
  public:
   explicit SmallArray(std::size_t count) : count_(count) {
     if (count > Few) many_ = static_cast<T*>(::operator new(count * sizeof(T)));
-    std::uninitialized_value_construct_n(data(), count);
+    // Classes begin as they say; to clear them before, a shape's unused places too, takes as long
+    // as to fill them.
+    if constexpr (std::is_class_v<T>)
+      std::uninitialized_default_construct_n(data(), count);
+    else
+      std::uninitialized_value_construct_n(data(), count);
   }
   ~SmallArray() {
     std::destroy_n(data(), count_);

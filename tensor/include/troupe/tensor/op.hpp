@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <optional>
 #include <span>
@@ -56,7 +57,8 @@ struct Samples {
 inline constexpr std::size_t outputs_max = 4;
 class Metas {
  public:
-  void push_back(const Meta& meta) { metas_[size_++] = meta; }
+  Metas() noexcept {}
+  void push_back(const Meta& meta) { std::construct_at(&metas_[size_++], meta); }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] const Meta& operator[](std::size_t i) const noexcept { return metas_[i]; }
   [[nodiscard]] const Meta* begin() const noexcept { return metas_; }
@@ -64,7 +66,9 @@ class Metas {
   operator std::span<const Meta>() const noexcept { return {metas_, size_}; }  // NOLINT
 
  private:
-  Meta metas_[outputs_max];
+  union {  // made as they come: an array would be zeroed for each call of an op
+    Meta metas_[outputs_max];
+  };
   std::size_t size_ = 0;
 };
 
