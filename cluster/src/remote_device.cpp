@@ -380,7 +380,7 @@ void RemoteDevice::take_in(LentPiece&& piece) {
   std::vector<std::byte>& elements = found->second.elements;
   const auto bytes = piece.data.span();
   // Memory is taken by what was asked for, never by what comes; too much shows at the end.
-  if (bytes.size() > found->second.bytes - elements.size()) {
+  if (elements.size() + bytes.size() > found->second.bytes) {
     found->second.bytes = 0;
     return;
   }

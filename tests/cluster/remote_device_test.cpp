@@ -1,5 +1,8 @@
+#include "remote_device.hpp"
+
 #include "lent_pair.hpp"
 #include "support/engine.hpp"
+#include "support/memory.hpp"
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
@@ -9,7 +12,9 @@
 #include <troupe/tensor/record.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
+#include <array>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -229,6 +234,65 @@ TEST_CASE("a peer that dies ends what is under way on it", "[cluster][device]") 
   REQUIRE(later);
   CHECK(later->code() == ErrorCode::peer_down);
   CHECK(later->op() == "add");
+}
+
+namespace {
+
+/// A lender that answers each read with pieces of these sizes.
+class Liar final : public Actor<
+                       cluster::BorrowDevice,
+                       cluster::UploadLent,
+                       cluster::LaunchLent,
+                       cluster::ReadLent,
+                       cluster::FreeLent> {
+ public:
+  static constexpr std::string_view name = "liar";
+  explicit Liar(std::vector<std::size_t> pieces) : pieces_(std::move(pieces)) {}
+
+ private:
+  friend ActorAccess;
+  void on(cluster::BorrowDevice&& wish) {
+    borrower_ = wish.borrower;
+    cluster::DeviceLent lent;
+    lent.loan = cluster::LoanAddress(Ref<ActorCell>::share(&cell()));
+    borrower_.send(std::move(lent));
+  }
+  void on(const cluster::UploadLent&) {}
+  void on(const cluster::LaunchLent&) {}
+  void on(cluster::ReadLent&& read) {
+    const auto block = std::make_shared<std::vector<std::byte>>(1U << 20);
+    for (const std::size_t size : pieces_)
+      borrower_.send(cluster::LentPiece{read.call, Bytes(std::span(*block).first(size), block)});
+    borrower_.send(cluster::LentDone{read.call, false, {}});
+  }
+  void on(const cluster::FreeLent&) {}
+
+  std::vector<std::size_t> pieces_;
+  cluster::BorrowerAddress borrower_;
+};
+
+}  // namespace
+
+TEST_CASE("elements other than those asked for are an error, and not kept", "[cluster][device]") {
+  using Sizes = std::vector<std::size_t>;
+  Sizes flood(256, 1U << 20);
+  flood.insert(flood.begin(), 4);
+  const auto pieces = GENERATE_COPY(Sizes{}, Sizes{4}, Sizes{4, 8}, flood);
+  test::Engine engine(1);
+  {
+    cluster::RemoteDevice device(engine.system, "there", "cpu");
+    const auto liar = engine.system.spawn<Liar>(pieces);
+    device.borrow(Address<cluster::BorrowDevice>(liar), 1'000'000'000);
+    const Value asked = device.upload({DType::float32, {2}}, std::as_bytes(std::span("1234567")));
+    std::array<std::byte, 8> into{};
+    const std::size_t before = resident_bytes();
+    const auto error = error_of([&] { device.download(asked, into); });
+    REQUIRE(error);
+    CHECK(error->code() == ErrorCode::wire_corrupt);
+    CHECK(error->message().find("there/cpu") != std::string::npos);
+    CHECK(resident_bytes() < before + (64U << 20));
+    stop(liar);
+  }
 }
 
 }  // namespace troupe::testing

@@ -1,4 +1,5 @@
 #include "cluster.hpp"
+#include "support/memory.hpp"
 
 #include <troupe/core/random.hpp>
 #include <troupe/net/security.hpp>
@@ -17,7 +18,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,14 +26,6 @@
 
 namespace troupe::testing {
 namespace {
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t total = 0;
-  std::size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 /// Connections that never say who they are, and come again when they are closed: a third says
 /// nothing, a third half of a TLS greeting, a third a byte of it from time to time.
