@@ -25,8 +25,16 @@ class Alarm final : public Actor<Completed> {
   std::shared_ptr<std::atomic<bool>> rung_;
 };
 
-/// Of a view's group; the odd number before it is a process's own, between two views.
-std::uint64_t group_epoch(std::uint32_t view_epoch) { return 2 * std::uint64_t{view_epoch}; }
+constexpr int term_bits = 16;
+
+/// Of a view's group. Two leaders may count views alike, so the term tells their groups apart.
+std::uint64_t group_epoch(const Enter& enter) {
+  return (2 * std::uint64_t{enter.epoch} << term_bits) + enter.term % (1U << term_bits);
+}
+/// A process's own group before the view of this epoch, whoever leads it.
+std::uint64_t own_epoch(std::uint32_t view_epoch) {
+  return (2 * std::uint64_t{view_epoch} - 1) << term_bits;
+}
 
 }  // namespace
 
@@ -74,7 +82,7 @@ Group assemble(
     return std::move(future.get());
   };
   Group group;
-  group.epoch = group_epoch(enter.epoch);
+  group.epoch = group_epoch(enter);
   group.rank = enter.rank;
   for (std::uint32_t rank = 0; rank < enter.members.size(); ++rank) {
     const Enter::Member& member = enter.members[rank];
@@ -109,7 +117,7 @@ Group assemble(
 void leave(Mesh& mesh, std::uint32_t next_epoch, const std::string& node) {
   const std::lock_guard lock(mesh.mutex);
   Group alone;
-  alone.epoch = group_epoch(next_epoch) - 1;
+  alone.epoch = own_epoch(next_epoch);
   alone.members.push_back({node, mesh.collectives.address()});
   mesh.collectives.enter(std::move(alone));
 }
