@@ -505,8 +505,8 @@ bool Leader::lead(Run& run) {
     for (State::Slot& slot : s.slots) slot.counts = slot.joined;
   }
   Bytes state;
-  std::int64_t state_step = -1;
-  bool own = true;  // what this process has is the latest
+  std::int64_t state_step = -1;  // that a view begins from
+  bool own = true;               // what this process has is the latest
   std::int64_t begun_at = -1;
   int in_vain = 0;
   for (;;) {
@@ -520,7 +520,7 @@ bool Leader::lead(Run& run) {
           in_vain * view_pause_ns,
           "the peers' connections");
     // Who was away as the run was taken up may hold more of it.
-    state_step = own ? run.step() : state_step;
+    if (own) state_step = run.step();
     if (Bytes later = s.later_state(state_step); later.size() > 0) {
       state = std::move(later);
       own = false;
@@ -547,7 +547,6 @@ bool Leader::lead(Run& run) {
     }
     enter.rank = 0;
     bool done = false;
-    const bool had_own = own;
     try {
       if (!to.empty()) {
         Group group = assemble(s.system, s.network, enter, *s.mesh, [&] {
@@ -568,7 +567,7 @@ bool Leader::lead(Run& run) {
       if (to.empty() || !of_the_view) throw;
       s.wait_until_known(why);
     }
-    if (had_own && run.step() > begun_at) {
+    if (run.step() > state_step) {
       const std::lock_guard lock(s.mutex);
       for (State::Slot& slot : s.slots) slot.counts = slot.in_view;
     }
