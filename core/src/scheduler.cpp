@@ -5,6 +5,7 @@
 #include <troupe/core/actor.hpp>
 #include <troupe/core/executor.hpp>
 #include <troupe/core/policy.hpp>
+#include <troupe/core/poller.hpp>
 #include <troupe/core/scheduler.hpp>
 #include <troupe/core/system.hpp>
 #include <troupe/core/trace.hpp>
@@ -560,6 +561,8 @@ bool Scheduler::much_to_do() const noexcept {
 /// Looks for something to do for a while. @returns true when there may be something, or `done` is.
 bool Scheduler::spin(Seat& seat, bool (*done)(void*), void* context) {
   seat.trace_tick.store(0, std::memory_order_relaxed);
+  // Then nobody but the outside makes anything ready, and that needs no looking: see sleep().
+  if (threads() == 1 && has_poller_.load(std::memory_order_relaxed)) return false;
   searching_.fetch_add(1, std::memory_order_relaxed);
   // While a kernel runs elsewhere its end, and what waits for it, is near: no time to fall asleep.
   const bool busy = works_in_flight_.load(std::memory_order_relaxed) != 0;
@@ -595,8 +598,13 @@ bool Scheduler::all_asleep() const noexcept {
 void Scheduler::sleep(Seat& seat, bool (*done)(void*), void* context, std::string_view what) {
   // First announce, then look once more: whoever makes something ready first queues it and then
   // looks who sleeps, so one of the two sees the other.
+  Poller* poller = nullptr;
   {
     const std::lock_guard lock(sleep_mutex_);
+    // In a poll: what came there waits for something else.
+    if (seat.asleep) wake_locked(seat);
+    if (!polled_) poller = seat.polls = poller_;
+    polled_ |= poller != nullptr;
     sleepers_.push_back(&seat);
     seat.asleep = true;
     seat.waiting = done != nullptr;
@@ -609,76 +617,89 @@ void Scheduler::sleep(Seat& seat, bool (*done)(void*), void* context, std::strin
     stay = !stopping_.load() && !seat.dismissed.load() && !(done && done(context)) &&
            !something_to_do(seat);
   } catch (...) {  // of `done`
-    get_up(seat);
+    get_up(seat, poller != nullptr);
     throw;
   }
   // Looked at again after all were found asleep: the last of them may have queued something before.
   const bool stalled = stay && all_asleep() && !something_to_do(seat);
   // A worker cannot tell anybody; the one who waits can.
   if (stalled && !done && waiters_.maybe()) wake_waiters();
-  if (stay && !(stalled && done)) return seat.parker.park();
-  if (get_up(seat) && stay && !done(context)) report_stall(what);
+  const bool sleeps = stay && !(stalled && done);
+  if (sleeps && !poller) return seat.parker.park();
+  if (sleeps) poller->poll();
+  if (get_up(seat, poller != nullptr) && stay && !sleeps && !done(context)) report_stall(what);
 }
 
 /// Takes back what `sleep` announced. @returns false when somebody woke this thread meanwhile.
-bool Scheduler::get_up(Seat& seat) noexcept {
+bool Scheduler::get_up(Seat& seat, bool polls) noexcept {
   {
     const std::lock_guard lock(sleep_mutex_);
+    if (polls) {
+      polled_ = false;
+      unpolled_.notify_all();
+    }
     if (seat.asleep) {
       wake_locked(seat);
       return true;
     }
   }
-  seat.parker.park();  // the wake-up is on its way, and must be taken
+  if (!polls) seat.parker.park();  // the wake-up is on its way, and must be taken
   return false;
 }
 
 void Scheduler::wake_locked(Seat& seat) noexcept {
   sleepers_.erase(std::find(sleepers_.begin(), sleepers_.end(), &seat));
   seat.asleep = false;
+  seat.polls = nullptr;
   awake_.fetch_add(1, std::memory_order_relaxed);
   sleeping_.withdraw();
   if (seat.waiting) waiters_.withdraw();
 }
 
+/// Lets the lock go. The poller may go away afterwards, so it is told before.
+void Scheduler::wake(std::unique_lock<std::mutex>& lock, Seat& seat) noexcept {
+  Poller* const poller = seat.polls;
+  wake_locked(seat);
+  if (poller) poller->interrupt();
+  lock.unlock();
+  if (!poller) seat.parker.unpark();
+}
+
 void Scheduler::wake_one() noexcept {
   if (!sleeping_.any()) return;
   if (searching_.load(std::memory_order_seq_cst) != 0) return;  // that one will look again first
-  Seat* seat = nullptr;
-  {
-    const std::lock_guard lock(sleep_mutex_);
-    if (sleepers_.empty()) return;
-    seat = sleepers_.back();
-    wake_locked(*seat);
-  }
-  seat->parker.unpark();
+  std::unique_lock lock(sleep_mutex_);
+  if (sleepers_.empty()) return;
+  // Rather one that does not poll: that one may have the message that this is about in hand.
+  Seat* const last = sleepers_.back();
+  wake(lock, last->polls && sleepers_.size() > 1 ? *sleepers_.end()[-2] : *last);
 }
 
 void Scheduler::wake_all() noexcept {
   for (;;) {
-    Seat* seat = nullptr;
-    {
-      const std::lock_guard lock(sleep_mutex_);
-      if (sleepers_.empty()) return;
-      seat = sleepers_.back();
-      wake_locked(*seat);
-    }
-    seat->parker.unpark();
+    std::unique_lock lock(sleep_mutex_);
+    if (sleepers_.empty()) return;
+    wake(lock, *sleepers_.back());
   }
 }
 
 void Scheduler::wake_waiters() noexcept {
   for (;;) {
+    std::unique_lock lock(sleep_mutex_);
     Seat* seat = nullptr;
-    {
-      const std::lock_guard lock(sleep_mutex_);
-      for (Seat* sleeper : sleepers_)
-        if (sleeper->waiting) seat = sleeper;
-      if (!seat) return;
-      wake_locked(*seat);
-    }
-    seat->parker.unpark();
+    for (Seat* sleeper : sleepers_)
+      if (sleeper->waiting) seat = sleeper;
+    if (!seat) return;
+    wake(lock, *seat);
   }
+}
+
+void Scheduler::set_poller(Poller* poller) noexcept {
+  std::unique_lock lock(sleep_mutex_);
+  Poller* const before = std::exchange(poller_, poller);
+  has_poller_.store(poller != nullptr, std::memory_order_relaxed);
+  if (polled_) before->interrupt();
+  unpolled_.wait(lock, [this] { return !polled_; });
 }
 
 void Scheduler::notify_waiters() noexcept {

@@ -11,6 +11,7 @@
 
 namespace troupe {
 
+class Poller;
 class Scheduler;
 struct TraceRing;
 
@@ -51,6 +52,7 @@ struct alignas(64) Seat {
   bool taken = false;                  ///< by Scheduler::seats_mutex_
   bool asleep = false;                 ///< by Scheduler::sleep_mutex_
   bool waiting = false;                ///< asleep in wait_until; by Scheduler::sleep_mutex_
+  Poller* polls = nullptr;             ///< asleep in its poll(); by Scheduler::sleep_mutex_
   std::atomic<bool> dismissed{false};  ///< a worker that must end
 };
 

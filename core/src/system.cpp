@@ -189,6 +189,8 @@ bool System::inside_actor() const noexcept { return scheduler_->running() != nul
 void System::notify_waiters() noexcept { scheduler_->notify_waiters(); }
 void System::pending_outside(int delta) noexcept { scheduler_->pending_outside(delta); }
 
+void System::set_poller(Poller* poller) noexcept { scheduler_->set_poller(poller); }
+
 void System::wait_until(bool (*done)(void*), void* context, std::string_view what) {
   scheduler_->wait_until(done, context, what);
 }

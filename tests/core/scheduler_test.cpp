@@ -2,6 +2,7 @@
 
 #include <troupe/core/executor.hpp>
 #include <troupe/core/monitor.hpp>
+#include <troupe/core/poller.hpp>
 #include <troupe/core/scheduler.hpp>
 #include <troupe/core/sim.hpp>
 
@@ -10,6 +11,11 @@
 #include <catch2/generators/catch_generators_random.hpp>
 
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <set>
 #include <thread>
 
 namespace troupe::testing {
@@ -140,6 +146,52 @@ class Heavy final : public Actor<Token> {
   }
   std::atomic<int>& arrived_;
 };
+
+/// An outside in which things happen when the test says so.
+class Outside final : public Poller {
+ public:
+  void happen(std::function<void()> what) {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(what));
+    changed_.notify_all();
+  }
+  void poll() noexcept override {
+    std::unique_lock lock(mutex_);
+    if (inside_.exchange(true)) overlapped = true;
+    pollers.insert(std::this_thread::get_id());
+    changed_.wait(lock, [this] { return interrupted_ || !events_.empty(); });
+    if (!std::exchange(interrupted_, false)) {
+      const auto what = std::move(events_.front());
+      events_.pop_front();
+      lock.unlock();
+      what();
+      lock.lock();
+    }
+    inside_ = false;
+  }
+  void interrupt() noexcept override {
+    const std::lock_guard lock(mutex_);
+    interrupted_ = true;
+    changed_.notify_all();
+  }
+  [[nodiscard]] bool polled() const noexcept { return inside_; }
+
+  std::set<std::thread::id> pollers;  // while nobody polls
+  std::atomic<bool> overlapped{false};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> events_;
+  bool interrupted_ = false;
+  std::atomic<bool> inside_{false};
+};
+
+void until(const std::function<bool()>& done) {
+  for (int i = 0; i < 10'000 && !done(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  REQUIRE(done());
+}
 
 }  // namespace
 
@@ -332,6 +384,86 @@ TEST_CASE("a stall is noticed when the last thing outside ends without a word", 
   });
   CHECK_THROWS_AS(system.wait_until([] { return false; }, "the device"), Error);
   device.join();
+}
+
+TEST_CASE("a thread with nothing to do polls, and runs what that makes ready", "[core]") {
+  std::atomic<int> arrived{0};
+  Outside outside;
+  System system({.threads = 1});
+  auto station = system.spawn<Station>(arrived);
+  system.pending_outside(1);
+  system.set_poller(&outside);
+  outside.happen([&] { station.send(Token{0}); });
+  system.wait_until([&] { return arrived == 1; }, "what comes");
+  // What others make ready ends the poll.
+  std::thread other([&] {
+    until([&] { return outside.polled(); });
+    station.send(Token{0});
+  });
+  system.wait_until([&] { return arrived == 2; }, "the other");
+  other.join();
+  // So does a condition that somebody tells of.
+  std::atomic<bool> told{false};
+  std::thread teller([&] {
+    until([&] { return outside.polled(); });
+    told = true;
+    system.notify_waiters();
+  });
+  system.wait_until([&] { return told.load(); }, "the teller");
+  teller.join();
+  system.set_poller(nullptr);
+  CHECK(outside.pollers == std::set{std::this_thread::get_id()});
+}
+
+// Goal: a poller that is taken away is left by whoever polls, and who slept there goes on sleeping.
+TEST_CASE("nobody polls any more once the poller was taken away", "[core][stress]") {
+  const unsigned threads = GENERATE(1u, 3u);
+  std::atomic<int> arrived{0};
+  std::atomic<bool> over{false};
+  System system({.threads = threads});
+  auto station = system.spawn<Station>(arrived);
+  system.pending_outside(1);
+  std::thread taker([&] {
+    for (int round = 0; round < 50; ++round) {
+      Outside outside;
+      system.set_poller(&outside);
+      station.send(Token{0});  // whoever sleeps elsewhere comes by
+      until([&] { return outside.polled(); });
+      outside.happen([&] { station.send(Token{0}); });
+      system.set_poller(nullptr);
+      CHECK_FALSE(outside.polled());
+      CHECK_FALSE(outside.overlapped);
+    }
+    over = true;
+    system.notify_waiters();
+  });
+  system.wait_until([&] { return over.load(); }, "the end");
+  taker.join();
+}
+
+TEST_CASE("what comes may wait for something else", "[core]") {
+  const unsigned threads = GENERATE(1u, 2u);
+  std::atomic<int> arrived{0};
+  Outside outside;
+  System system({.threads = threads});
+  auto station = system.spawn<Station>(arrived);
+  system.pending_outside(1);
+  system.set_poller(&outside);
+  std::atomic<bool> inside{false};
+  outside.happen([&] {
+    inside = true;
+    system.wait_until([&] { return arrived == 1; }, "the other");
+    station.send(Token{0});
+  });
+  std::thread other([&] {
+    until([&] { return inside.load(); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    station.send(Token{0});
+  });
+  system.wait_until([&] { return arrived == 2; }, "both");
+  other.join();
+  system.set_poller(nullptr);
+  CHECK_FALSE(outside.overlapped);
 }
 
 TEST_CASE("what a caller leaves in its queue is run by others", "[core]") {

@@ -16,6 +16,7 @@ namespace troupe {
 
 class Executor;
 class Policy;
+class Poller;
 class Pool;
 class System;
 class Tracer;
@@ -37,6 +38,7 @@ struct Seat;
 ///           grows long, and when a thread leaves its seat with something in the queue. Otherwise
 ///           ready actors wait for their own thread or for a thread that is awake and looking:
 ///           waking costs more than a thousand turns.
+/// Outside   one of the sleeping threads sleeps in the `Poller`, if there is one.
 /// Forgotten nothing: a thread sleeps only after it announced so and then found every queue empty.
 class Scheduler {
  public:
@@ -82,6 +84,7 @@ class Scheduler {
   /// A count of things that will send from outside: timers, a device's completions, sockets. While
   /// it is not 0, nobody who waits is told that the system stalled.
   void pending_outside(int delta) noexcept;
+  void set_poller(Poller* poller) noexcept;
 
   /// Ends all worker threads, then every actor, and drops their messages; kernels are run to their
   /// end.
@@ -135,9 +138,10 @@ class Scheduler {
   // --- sleeping
   [[nodiscard]] bool something_to_do(const Seat& seat) const noexcept;
   void sleep(Seat& seat, bool (*done)(void*), void* context, std::string_view what);
-  bool get_up(Seat& seat) noexcept;
+  bool get_up(Seat& seat, bool polls) noexcept;
   [[nodiscard]] bool much_to_do() const noexcept;
   void wake_locked(Seat& seat) noexcept;
+  void wake(std::unique_lock<std::mutex>& lock, Seat& seat) noexcept;
   void wake_one() noexcept;
   void wake_all() noexcept;
   void wake_waiters() noexcept;
@@ -184,6 +188,10 @@ class Scheduler {
   std::atomic<std::uint32_t> searching_{0};
   std::atomic<std::int32_t> awake_{0};
   std::atomic<std::int64_t> pending_outside_{0};
+  Poller* poller_ = nullptr;  // by sleep_mutex_
+  std::atomic<bool> has_poller_{false};
+  bool polled_ = false;  // somebody is in poll(), or about to be; by sleep_mutex_
+  std::condition_variable unpolled_;
 
   std::atomic<Tracer*> tracer_{nullptr};  // null while tracing is off
 

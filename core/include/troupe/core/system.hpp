@@ -22,6 +22,7 @@ class World;
 class Clock;
 class Executor;
 class Policy;
+class Poller;
 class Random;
 class Scheduler;
 class Tracer;
@@ -101,6 +102,10 @@ class System {
   /// Counts what will send from outside the actors: an armed timer, a kernel on a GPU, a socket
   /// that listens. While the count is not 0, nobody who waits is told that the system stalled.
   void pending_outside(int delta) noexcept;
+
+  /// Where a thread that has nothing to do waits from now on, until null is set: then none does any
+  /// more when this returns. One at a time; not in an actor's turn.
+  void set_poller(Poller* poller) noexcept;
 
   /// Sends `message` to `to` once `delay_ns` have passed on the system's clock. With the real clock
   /// the first call makes the system's timer thread.
