@@ -218,6 +218,7 @@ Network::Network(System& system, NetworkOptions options)
   s.transport = s.options.transport
                     ? s.options.transport(alarm)
                     : make_tcp_transport({.security = s.options.security}, system.clock(), alarm);
+  if (Poller* const poller = s.transport->poller()) system.set_poller(poller);
 }
 
 Network::~Network() { stop(); }
@@ -346,6 +347,7 @@ void Network::stop() noexcept {
     }
     (void)s.transport->wait(lock, s.all_over, farewell_ns, [&] { return s.peerings.empty(); });
   }
+  if (s.transport->poller()) s.system.set_poller(nullptr);
   s.transport->stop();
   {
     const std::lock_guard lock(s.mutex);

@@ -1,4 +1,5 @@
 #include <troupe/core/clock.hpp>
+#include <troupe/core/poller.hpp>
 #include <troupe/net/session.hpp>
 #include <troupe/net/tcp.hpp>
 
@@ -15,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -36,6 +38,8 @@ constexpr std::size_t read_bytes = 16U << 10;
 constexpr std::size_t read_sealed_bytes = 256U << 10;
 constexpr std::size_t reads_in_a_row = 8;  // then others have their turn
 constexpr std::size_t spans_at_once = 64;
+// How long what comes may wait for a thread that polled and is now busy with something else.
+constexpr auto patience = std::chrono::microseconds(200);
 constexpr std::size_t sealed_bytes = 256U << 10;  // encrypted, and not yet sent
 constexpr std::size_t record_bytes = 16U << 10;
 
@@ -117,7 +121,9 @@ struct Stranger {
   std::int64_t until_ns;
 };
 
-class Tcp final : public Transport {
+/// Who deals with what comes: one thread at a time. A thread of the system that polls goes before
+/// the transport's own, which looks from time to time whether that one has come back.
+class Tcp final : public Transport, public Poller {
  public:
   Tcp(const TcpOptions& options, const Clock& clock, std::function<void()> alarm);
   ~Tcp() override { stop(); }
@@ -137,6 +143,11 @@ class Tcp final : public Transport {
     return changed.wait_for(lock, std::chrono::nanoseconds(timeout_ns), done);
   }
   void stop() noexcept override;
+  Poller* poller() noexcept override { return this; }
+
+  // Poller
+  void poll() noexcept override;
+  void interrupt() noexcept override;
 
   void welcome(const TcpConnection& connection) noexcept;
 
@@ -148,6 +159,7 @@ class Tcp final : public Transport {
     Accept accept;
   };
 
+  void run();
   void wait_to_accept(Listener& listener);
   void receive(Listener& listener, tcp::socket socket);
   void turn_away();
@@ -166,6 +178,15 @@ class Tcp final : public Transport {
   std::list<Stranger> strangers_;  // the oldest first
   std::mutex listeners_mutex_;
   std::list<Listener> listeners_;
+  std::mutex turn_mutex_;
+  std::condition_variable turn_changed_;
+  bool own_runs_ = false;
+  bool own_sleeps_ = false;  // until a guest leaves
+  bool guest_is_here_ = false;
+  bool guest_runs_ = false;
+  bool interrupted_ = false;
+  bool stopped_ = false;
+  std::uint64_t visits_ = 0;  // that guests have ended
   std::vector<std::byte> plain_ = std::vector<std::byte>(read_bytes);
   std::vector<std::byte> sealed_ = std::vector<std::byte>(read_sealed_bytes);
   std::thread thread_;
@@ -504,11 +525,65 @@ void TcpConnection::welcome() noexcept { owner_.welcome(*this); }
 Tcp::Tcp(const TcpOptions& options, const Clock& clock, std::function<void()> alarm)
     : options_(options), clock_(clock), alarm_(std::move(alarm)) {
   guard_.emplace(io_.get_executor());
-  thread_ = std::thread([this] { io_.run(); });
+  thread_ = std::thread([this] { run(); });
+}
+
+/// The transport's own thread.
+void Tcp::run() {
+  std::unique_lock lock(turn_mutex_);
+  std::uint64_t visits = 0;
+  while (!stopped_) {
+    if (guest_is_here_) {
+      own_sleeps_ = true;
+      turn_changed_.wait(lock, [this] { return stopped_ || !guest_is_here_; });
+      own_sleeps_ = false;
+    } else if (std::exchange(visits, visits_) != visits_) {
+      // It has left, and comes back as a rule.
+      (void)turn_changed_.wait_for(lock, patience, [this] { return stopped_; });
+    } else {
+      own_runs_ = true;
+      lock.unlock();
+      io_.run_one();
+      lock.lock();
+      own_runs_ = false;
+      if (guest_is_here_) turn_changed_.notify_all();
+    }
+  }
+}
+
+void Tcp::poll() noexcept {
+  const auto nothing = [] {};
+  std::unique_lock lock(turn_mutex_);
+  guest_is_here_ = true;
+  if (own_runs_) asio::post(io_, nothing);
+  turn_changed_.wait(lock, [this] { return !own_runs_ || interrupted_; });
+  if (!interrupted_) {
+    guest_runs_ = true;
+    lock.unlock();
+    io_.run_one();
+    lock.lock();
+    guest_runs_ = false;
+  }
+  interrupted_ = false;
+  guest_is_here_ = false;
+  ++visits_;
+  if (own_sleeps_) turn_changed_.notify_all();
+}
+
+void Tcp::interrupt() noexcept {
+  const std::lock_guard lock(turn_mutex_);
+  interrupted_ = true;
+  if (guest_runs_) return asio::post(io_, [] {});
+  turn_changed_.notify_all();
 }
 
 void Tcp::stop() noexcept {
   if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(turn_mutex_);
+    stopped_ = true;
+    turn_changed_.notify_all();
+  }
   io_.stop();
   thread_.join();
   const std::lock_guard lock(listeners_mutex_);

@@ -22,9 +22,9 @@ struct TcpOptions {
   std::int64_t stranger_ns = 5'000'000'000;  ///< until a connection must have been welcomed
 };
 
-/// TCP by Boost.Asio, with one thread of its own; over TLS 1.3 where there is a `Security`. Bytes
-/// are written by the thread that has them, as far as the socket takes them, and by the transport's
-/// own from there.
+/// TCP by Boost.Asio; over TLS 1.3 where there is a `Security`. Bytes are written by the thread
+/// that has them, as far as the socket takes them, and by the transport's from there. That is a
+/// thread of the system while one has nothing else to do, and otherwise one of the transport's own.
 ///
 /// Errors  `peer_mismatch` in `on_closed`, for an end that does not prove who it is.
 [[nodiscard]] std::unique_ptr<Transport> make_tcp_transport(

@@ -14,6 +14,10 @@
 #include <span>
 #include <string>
 
+namespace troupe {
+class Poller;
+}
+
 namespace troupe::net {
 
 struct WriteBatch;
@@ -81,6 +85,9 @@ class Transport {
   /// Has the function given at the beginning called at this time of the system's clock; takes the
   /// place of the alarm before.
   virtual void set_alarm(std::int64_t at_ns) = 0;
+  /// What threads of the system with nothing to do may wait in, and so be the transport's thread;
+  /// null: it has none to lend.
+  [[nodiscard]] virtual Poller* poller() noexcept { return nullptr; }
   /// Calls a function on the transport's thread, soon.
   virtual void post(std::function<void()> function) = 0;
   /// Waits for what the transport's events bring about, letting go of the lock: until it is so, for
@@ -91,7 +98,7 @@ class Transport {
       std::condition_variable& changed,
       std::int64_t timeout_ns,
       const std::function<bool()>& done) = 0;
-  /// Ends all; nothing is told any more. Not on the transport's own thread.
+  /// Ends all; nothing is told any more. Not on the transport's own thread, nor while one polls.
   virtual void stop() noexcept = 0;
 };
 
