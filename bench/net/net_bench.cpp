@@ -1,15 +1,15 @@
-// What a message to another process costs, beside what the sockets below cost: two processes on
-// this machine, medians.
+// What a message to another process costs, beside what the sockets below cost: processes on this
+// machine, medians of five runs in turn, and how many times the first of each list.
+//
+//   net_bench [--quick] [--gloo COMMAND] [--mpi COMMAND] [PART...]
 //
 //   hop     half of a round trip of 64 bytes, microseconds: Asio's own echo; an actor's answer to
-//   an
-//           actor, plain and over TLS
+//           an actor, plain and over TLS
 //   stream  one way, gigabytes a second: raw TCP in blocks of 1 MiB; messages of 1 MiB to an actor,
 //           plain and over TLS
-//
-//   all_reduce  of float32 on 2 and 4 processes, microseconds
-//
-//   net_bench [--quick]
+//   sum     an all_reduce of float32 on 2 and 4 processes, microseconds; those of Gloo and of MPI
+//           beside it, where bench/peers' gloo_bench and mpi_bench are named. Where the bytes
+//           decide, also raw TCP carrying at once what goes from a rank to each other one.
 
 #include "support/processes.hpp"
 
@@ -24,6 +24,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <poll.h>
 
 #include <algorithm>
 #include <array>
@@ -125,6 +126,51 @@ double raw_stream_gb_s(std::size_t bytes) {
     asio::read(socket, asio::buffer(block, 1));
     return static_cast<double>(bytes) / seconds_since(begin) * 1e-9;
   });
+}
+
+/// Each of two processes sends the other so many bytes, and gets as many, at once.
+double raw_exchange_us(std::size_t bytes, int rounds) {
+  return bench::Processes::run(2, [=](unsigned rank, bench::Processes& processes) {
+    asio::io_context io;
+    tcp::socket socket = connected(io, rank, processes);
+    socket.non_blocking(true);
+    const std::vector<char> out(bytes);
+    std::vector<char> in(256U << 10);
+    std::vector<double> times;
+    for (int round = 0; round < rounds; ++round) {
+      const auto begin = Clock::now();
+      std::size_t sent = 0;
+      std::size_t came = 0;
+      while (sent < bytes || came < bytes) {
+        boost::system::error_code full;
+        const std::size_t before = sent + came;
+        const std::size_t to_send = std::min(bytes - sent, in.size());
+        if (to_send > 0) sent += socket.write_some(asio::buffer(&out[sent], to_send), full);
+        const std::size_t to_come = std::min(bytes - came, in.size());
+        if (to_come > 0) came += socket.read_some(asio::buffer(in.data(), to_come), full);
+        if (sent + came > before) continue;
+        pollfd either{socket.native_handle(), POLLIN, 0};
+        if (sent < bytes) either.events |= POLLOUT;
+        (void)poll(&either, 1, -1);
+      }
+      times.push_back(seconds_since(begin) * 1e6);
+    }
+    return median(std::move(times));
+  });
+}
+
+/// What bench/peers' program prints.
+double peer_us(const std::string& command, unsigned ranks, std::size_t bytes, int sums) {
+  const std::string line = command + " " + std::to_string(ranks) + " " + std::to_string(bytes) +
+                           " " + std::to_string(sums) + " 2>/dev/null";
+  FILE* const output = popen(line.c_str(), "r");
+  double us = 0;
+  const bool read = output && std::fscanf(output, "%lf", &us) == 1;
+  if (!output || pclose(output) != 0 || !read) {
+    std::fprintf(stderr, "this prints no time: %s\n", line.c_str());
+    std::exit(1);
+  }
+  return us;
 }
 
 // --- actors
@@ -252,8 +298,16 @@ struct Node {
     return static_cast<std::size_t>(
         std::count_if(peers.begin(), peers.end(), [](const auto& peer) { return peer.up; }));
   }
+  /// Rank 0 is the first to go.
   void wait_for_the_end() {
-    system.wait_until([this] { return up() == 0; }, "the end");
+    system.wait_until(
+        [this] {
+          const auto peers = network.peers();
+          return std::none_of(peers.begin(), peers.end(), [](const auto& peer) {
+            return peer.up && peer.node == name(0);
+          });
+        },
+        "the end");
   }
 
   static std::string name(unsigned rank) { return "rank-" + std::to_string(rank); }
@@ -364,47 +418,88 @@ double all_reduce_us(unsigned ranks, std::size_t bytes, int rounds) {
   });
 }
 
-void report(const char* what, const std::vector<double>& values, const char* unit, double base) {
-  const double value = median(values);
-  std::printf("%-28s %9.2f %s", what, value, unit);
+void report(const std::string& what, double value, const char* unit, double base) {
+  std::printf("%-30s %11.2f %s", what.c_str(), value, unit);
   if (base > 0) std::printf("  %5.2f x", value / base);
   std::printf("\n");
   std::fflush(stdout);
 }
 
+struct Plan {
+  bool quick = false;
+  int runs = 5;
+  std::string gloo;  // commands; empty: not here
+  std::string mpi;
+  std::vector<std::string> parts;
+
+  [[nodiscard]] bool wants(const char* part) const {
+    return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+  }
+};
+
+/// Each way in turn, so that what else the machine does meets all of them; medians. The first is
+/// what the others are compared with.
+struct Way {
+  std::string what;
+  std::function<double()> measure;
+};
+void compare(const Plan& plan, const char* unit, const std::vector<Way>& ways) {
+  std::vector<std::vector<double>> values(ways.size());
+  for (int i = 0; i < plan.runs; ++i)
+    for (std::size_t way = 0; way < ways.size(); ++way) values[way].push_back(ways[way].measure());
+  for (std::size_t way = 0; way < ways.size(); ++way)
+    report(ways[way].what, median(values[way]), unit, way == 0 ? 0 : median(values[0]));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
-  const int rounds = quick ? 500 : 20'000;
-  const int runs = quick ? 1 : 5;
-  const std::size_t bytes = quick ? 64U << 20 : std::size_t{2} << 30;
-  const Credentials credentials = Credentials::make(2);
-  // In turns, so that what else the machine does meets all of them.
-  std::array<std::vector<double>, 3> hops;
-  std::array<std::vector<double>, 3> streams;
-  for (int i = 0; i < runs; ++i) {
-    hops[0].push_back(asio_hop_us(rounds));
-    hops[1].push_back(actor_hop_us(nullptr, rounds));
-    hops[2].push_back(actor_hop_us(&credentials, rounds));
-    streams[0].push_back(raw_stream_gb_s(bytes));
-    streams[1].push_back(actor_stream_gb_s(nullptr, bytes));
-    streams[2].push_back(actor_stream_gb_s(&credentials, bytes));
+  Plan plan;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--quick") == 0) {
+      plan.quick = true;
+      plan.runs = 1;
+    } else if (std::strcmp(argv[i], "--gloo") == 0 && i + 1 < argc) {
+      plan.gloo = argv[++i];
+    } else if (std::strcmp(argv[i], "--mpi") == 0 && i + 1 < argc) {
+      plan.mpi = argv[++i];
+    } else {
+      plan.parts.emplace_back(argv[i]);
+    }
   }
-  report("hop asio echo", hops[0], "us", 0);
-  report("hop actor to actor", hops[1], "us", median(hops[0]));
-  report("hop actor to actor, TLS", hops[2], "us", median(hops[0]));
-  report("stream raw TCP", streams[0], "GB/s", 0);
-  report("stream of messages", streams[1], "GB/s", median(streams[0]));
-  report("stream of messages, TLS", streams[2], "GB/s", median(streams[0]));
+  const Credentials credentials = Credentials::make(2);
+  if (plan.wants("hop")) {
+    const int rounds = plan.quick ? 500 : 20'000;
+    compare(
+        plan,
+        "us",
+        {{"hop asio echo", [&] { return asio_hop_us(rounds); }},
+         {"hop actor to actor", [&] { return actor_hop_us(nullptr, rounds); }},
+         {"hop actor to actor, TLS", [&] { return actor_hop_us(&credentials, rounds); }}});
+  }
+  if (plan.wants("stream")) {
+    const std::size_t bytes = plan.quick ? 64U << 20 : std::size_t{2} << 30;
+    compare(
+        plan,
+        "GB/s",
+        {{"stream raw TCP", [&] { return raw_stream_gb_s(bytes); }},
+         {"stream of messages", [&] { return actor_stream_gb_s(nullptr, bytes); }},
+         {"stream of messages, TLS", [&] { return actor_stream_gb_s(&credentials, bytes); }}});
+  }
+  if (!plan.wants("sum")) return 0;
   for (const unsigned ranks : {2U, 4U})
     for (const std::size_t size :
          {std::size_t{1} << 10, std::size_t{1} << 20, std::size_t{64} << 20}) {
-      const int sums = quick ? 3 : size >= std::size_t{64} << 20 ? 20 : 500;
-      std::vector<double> sums_us;
-      for (int i = 0; i < runs; ++i) sums_us.push_back(all_reduce_us(ranks, size, sums));
+      const int sums = plan.quick ? 3 : size >= std::size_t{64} << 20 ? 8 : 500;
       const std::string what =
           "all_reduce " + std::to_string(size >> 10) + " KiB, " + std::to_string(ranks) + " ranks";
-      report(what.c_str(), sums_us, "us", 0);
+      std::vector<Way> ways{{what, [&] { return all_reduce_us(ranks, size, sums); }}};
+      if (!plan.gloo.empty())
+        ways.push_back({"  Gloo", [&] { return peer_us(plan.gloo, ranks, size, sums); }});
+      if (!plan.mpi.empty())
+        ways.push_back({"  MPI", [&] { return peer_us(plan.mpi, ranks, size, sums); }});
+      if (ranks == 2 && size >= std::size_t{1} << 20)
+        ways.push_back({"  raw TCP, both ways", [&] { return raw_exchange_us(size, sums); }});
+      compare(plan, "us", ways);
     }
 }
