@@ -1,5 +1,12 @@
 #include "peers.hpp"
 
+#include <troupe/cluster/messages.hpp>
+#include <troupe/cluster/remote_device.hpp>
+#include <troupe/cpu/cpu.hpp>
+#include <troupe/net/network.hpp>
+#include <troupe/nn/linear.hpp>
+#include <troupe/tensor/scope.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -29,6 +36,36 @@ TEST_CASE("four shards on one, two and four processes have the same bits", "[cli
     CAPTURE(model, count, ended.err);
     REQUIRE(ended.code == 0);
     CHECK(cluster.bits(out) == expected);
+  }
+}
+
+// Goal: what `troupe peer` lends is used by any program, and the end of its process is an error
+// that names it. Method: a layer on a real process, which is then killed.
+TEST_CASE("a peer lends its device until it is killed", "[cli]") {
+  const Cluster cluster(1);
+  System system({.threads = 1});
+  cpu::attach(system);
+  const Scope scope(system);
+  net::NetworkOptions options{.node = "embedder"};
+  options.messages.push_back(&cluster::find_message);
+  net::Network& network = net::attach(system, std::move(options));
+  const std::string node =
+      network.connect(net::parse_endpoint(cluster.peers[0]->at()).value()).get().node;
+
+  const nn::Linear layer(300, 200);
+  const Tensor x = Tensor::copy_of<float>(std::vector<float>(32 * 300, 0.25F), {32, 300});
+  const std::vector<float> want = layer(x).to_vector<float>();
+  cluster::place(layer, network, node, "cpu");
+  CHECK(layer(x).to_vector<float>() == want);
+
+  cluster.peers[0]->kill();
+  const Clock::time_point began = Clock::now();
+  try {
+    while (seconds_since(began) < 20) (void)layer(x).to_vector<float>();
+    FAIL("nobody noticed");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::peer_down);
+    CHECK(error.message().find("node '" + node + "'") != std::string::npos);
   }
 }
 

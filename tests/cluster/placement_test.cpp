@@ -1,5 +1,6 @@
 #include "lent_pair.hpp"
 #include "support/engine.hpp"
+#include "support/trainer_bits.hpp"
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/program.hpp>
@@ -16,6 +17,7 @@
 #include <troupe/nn/pooling.hpp>
 #include <troupe/nn/sequential.hpp>
 #include <troupe/nn/sgd.hpp>
+#include <troupe/nn/trainer.hpp>
 #include <troupe/tensor/record.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -25,6 +27,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
+#include <utility>
 #include <vector>
 
 namespace troupe::testing {
@@ -84,6 +88,19 @@ struct Outcome {
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
+/// Ends a fit after so many steps.
+class StopAfter final : public nn::Callback {
+ public:
+  StopAfter(std::int64_t steps, std::stop_source stop) : steps_(steps), stop_(std::move(stop)) {}
+  void on_batch_end(nn::Trainer&, const nn::Progress& progress) override {
+    if (progress.step == steps_) stop_.request_stop();
+  }
+
+ private:
+  std::int64_t steps_;
+  std::stop_source stop_;
+};
+
 constexpr std::int64_t batch = 6;
 
 /// Trains a model, part of it on `elsewhere` if that is given.
@@ -141,6 +158,72 @@ TEST_CASE("a model whose middle is on a peer learns the same bits", "[cluster][d
   CHECK(there.host->counters().launches > 0);
   CHECK(got == want);
   here.wait([&] { return there.host->counters().values == 0; });
+}
+
+// Goal: a whole fit, its tests, shards and checkpoint included, does not see where parts are.
+// Method: two epochs in shards; the same stopped after five steps, saved, and gone on with by
+// another trainer, whose model lies elsewhere.
+TEST_CASE("a trainer fits, saves and restores a model in parts", "[cluster][device]") {
+  const nn::Door door = GENERATE(nn::Door::program, nn::Door::define_by_run);
+  CAPTURE(door == nn::Door::program);
+  LendingNode there("there");
+  BorrowingNode here(there);
+  const auto set = [](std::int64_t count, std::uint64_t seed) {
+    auto made = std::make_shared<data::ImageSet>();
+    *made = {count, 1, 8, 8, {}, {}};
+    for (const float x : test::numbers(static_cast<std::size_t>(count) * 64, seed))
+      made->images.push_back(static_cast<std::byte>(128 + 100 * x));
+    for (std::int64_t i = 0; i < count; ++i)
+      made->labels.push_back(static_cast<std::uint8_t>(i % 3));
+    return made;
+  };
+  const auto loader = [&](bool train) {
+    return data::Loader(
+        here.local,
+        set(train ? 40 : 20, train ? 1 : 2),
+        {},
+        {},
+        {.batch_size = 10, .shuffle = train, .seed = 9, .shards = {.of = train ? 2U : 1U}});
+  };
+  const auto trainer = [&](bool apart, std::int64_t stop_after = -1) {
+    here.scope.seed(5);
+    const Model model = make_cnn();
+    if (apart) {
+      nn::place(model.layers, here.local);
+      for (std::size_t i = model.from; i < model.to; ++i) nn::place(model.layers[i], *here.remote);
+    }
+    const nn::Task task{
+        .model = model.layers, .optimizer = optim::Adam(model.layers.parameters(), {.lr = 1e-2})};
+    nn::TrainerOptions options{
+        .max_epochs = 2, .gradient_clip_val = 0.5, .shards = {.of = 2}, .door = door};
+    std::stop_source stop;
+    options.stop = stop.get_token();
+    options.callbacks = {std::make_shared<StopAfter>(stop_after, stop)};
+    return nn::Trainer(task, options);
+  };
+  const auto fit = [&](nn::Trainer& one) {
+    data::Loader train = loader(true);
+    data::Loader test = loader(false);
+    return one.fit(train, &test);
+  };
+  nn::Trainer local = trainer(false);
+  CHECK(fit(local));
+  CHECK(there.host->counters().launches == 0);
+  const std::string want = test::bits(local);
+  nn::Trainer apart = trainer(true);
+  CHECK(fit(apart));
+  CHECK(there.host->counters().launches > 0);
+  CHECK((test::bits(apart) == want));
+  nn::Trainer first = trainer(true, 5);
+  CHECK_FALSE(fit(first));
+  const io::Archive saved = first.archive();
+  for (const bool back : {false, true}) {
+    CAPTURE(back);
+    nn::Trainer second = trainer(!back);
+    second.restore(saved);
+    CHECK(fit(second));
+    CHECK((test::bits(second) == want));
+  }
 }
 
 TEST_CASE("a placed module says where it is, and goes back", "[cluster][device]") {
