@@ -22,8 +22,9 @@ namespace troupe::testing {
 
 /// A process that lends its processor, but for the process.
 struct LendingNode {
-  explicit LendingNode(const std::string& name, cluster::DeviceHostOptions options = {})
-      : system({.threads = 1}) {
+  explicit LendingNode(
+      const std::string& name, cluster::DeviceHostOptions options = {}, unsigned threads = 1)
+      : system({.threads = threads}) {
     cpu::attach(system);
     net::NetworkOptions net{.node = name};
     net.messages.push_back(&cluster::find_message);
@@ -56,8 +57,8 @@ struct LendingNode {
 
 /// One that borrows it, with a processor of its own and a scope on that.
 struct BorrowingNode {
-  explicit BorrowingNode(const LendingNode& lender)
-      : system({.threads = 1}), local(cpu::attach(system)), scope(system) {
+  explicit BorrowingNode(const LendingNode& lender, unsigned threads = 1)
+      : system({.threads = threads}), local(cpu::attach(system)), scope(system) {
     net::NetworkOptions net{.node = "here"};
     net.messages.push_back(&cluster::find_message);
     network = &net::attach(system, std::move(net));

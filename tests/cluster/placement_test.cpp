@@ -145,13 +145,15 @@ Outcome train(
 }  // namespace
 
 // Goal: where a part of a model is changes no bit of its training. Method: the middle layers of an
-// MLP, and of a CNN with batch norm, pooling, dropout and clipping, on a peer; by either door.
+// MLP, and of a CNN with batch norm, pooling, dropout and clipping, on a peer; by either door, on one
+// thread and on several.
 TEST_CASE("a model whose middle is on a peer learns the same bits", "[cluster][device]") {
   const bool compiled = GENERATE(false, true);
   const auto make = GENERATE(&make_mlp, &make_cnn);
-  CAPTURE(compiled, make == &make_cnn);
-  LendingNode there("there");
-  BorrowingNode here(there);
+  const unsigned threads = GENERATE(1U, 3U);
+  CAPTURE(compiled, make == &make_cnn, threads);
+  LendingNode there("there", {}, threads);
+  BorrowingNode here(there, threads);
   const Outcome want = train(here.scope, make, compiled, nullptr);
   CHECK(there.host->counters().launches == 0);
   const Outcome got = train(here.scope, make, compiled, here.remote);

@@ -162,6 +162,22 @@ TEST_CASE("elements travel in pieces, and gradients travel back", "[cluster][dev
   CHECK(std::all_of(gradient.begin(), gradient.end(), [](float g) { return g == 3; }));
 }
 
+// Kernels that take their time, on threads of their own: what waits for them is not begun before.
+TEST_CASE("launches that end later are waited for", "[cluster][device]") {
+  LendingNode there("there", {}, 3);
+  BorrowingNode here(there, 3);
+  const auto run = [&](Device& device) {
+    const OnDevice on(device);
+    const Tensor x = Given::floats({400, 400}, 1);
+    Tensor y = x;
+    for (int i = 0; i < 5; ++i) y = softmax(matmul(y, x) + matmul(x, y), 1);
+    return bits(y);
+  };
+  const std::vector<std::byte> want = run(here.local);
+  for (int i = 0; i < 5; ++i) CHECK((run(*here.remote) == want));
+  here.wait([&] { return there.host->counters().values == 0; });
+}
+
 TEST_CASE("what dies here is freed there", "[cluster][device]") {
   LendingNode there("there");
   BorrowingNode here(there);
