@@ -296,4 +296,65 @@ TEST_CASE("whatever goes wrong at whatever moment ends in an error or in recover
       longest.silent);
 }
 
+// Goal: promise 10: a leader that is cut off from all others stops, and writes nothing after that;
+// what it left can be gone on with. Method: proxies before both peers go silent at one time.
+TEST_CASE("a leader in the minority stops and writes nothing", "[cli]") {
+  const long partitions = count_of("TROUPE_TEST_PARTITIONS", 1);
+  Fixture troupe;
+  const Words common = trained + epochs(epochs_of_a_case);
+  REQUIRE(troupe(common + Words{"--shards", "3", "--threads", "1", "--out", "whole"}).code == 0);
+  const std::string expected = troupe.bits("whole");
+  Peer one(troupe.folder, "one");
+  Peer two(troupe.folder, "two");
+  Draws draws;
+  double longest = 0;
+  for (long i = 0; i < partitions; ++i) {
+    const std::string out = "run" + std::to_string(i);
+    std::array<std::unique_ptr<CuttingProxy>, 2> proxies;
+    for (std::size_t p = 0; p < 2; ++p)
+      proxies[p] =
+          std::make_unique<CuttingProxy>(net::parse_endpoint((p == 0 ? one : two).at()).value(), 1);
+    const Words led = {
+        "--peers",
+        net::to_string(proxies[0]->at()) + "," + net::to_string(proxies[1]->at()),
+        "--threads",
+        "1"};
+    Running leader(
+        troupe.folder,
+        common + led + Words{"--shards", "3", "--out", out},
+        "cut" + std::to_string(i) + "-");
+    REQUIRE(eventually([&] {
+      return leader.ended() || !read_file(troupe.folder / (out + "/metrics.jsonl")).empty();
+    }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(draws(100)));
+    for (const auto& proxy : proxies) proxy->set({.freeze = true});
+    const Clock::time_point began = Clock::now();
+    const Ended cut = leader.wait();
+    longest = std::max(longest, seconds_since(began));
+    CAPTURE(i, cut.err, one.err(), two.err());
+    // It may have been done by then.
+    if (cut.code != 0) {
+      CHECK(cut.code == 1);
+      CHECK(times(cut.err, "1 of 3 processes are left, fewer than half") == 1);
+      const auto epochs_done = troupe.metrics(out).size();
+      CHECK(epochs_done == times(cut.err, "\nepoch "));
+      for (const auto& proxy : proxies) proxy->set({});
+      const Ended ended = Running(
+                              troupe.folder,
+                              Words{"train", "--resume", out} + led,
+                              "again" + std::to_string(i) + "-")
+                              .wait();
+      CAPTURE(ended.err);
+      REQUIRE(ended.code == 0);
+    }
+    CHECK(troupe.bits(out) == expected);
+    std::filesystem::remove_all(troupe.folder / out);
+  }
+  std::printf(
+      "partitions: %ld, no leader of a minority went on; it stopped after at most %.2f s\n",
+      partitions,
+      longest);
+  CHECK(longest < 3 + 5 * slack_seconds);
+}
+
 }  // namespace troupe::cli::test
