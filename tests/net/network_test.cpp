@@ -170,7 +170,7 @@ TEST_CASE("nothing of the peer stays when it is gone", "[net]") {
   pair.wait([&] { return pair.here.system.actors_alive() == 0; });
   pair.wait([&] { return pair.there.system.actors_alive() == 1; });
   pair.wait([&] { return pair.here.network->peers().at(0).imported == 0; });
-  CHECK(pair.there.network->peers().at(0).exported == 0);
+  pair.wait([&] { return pair.there.network->peers().at(0).exported == 0; });
 }
 
 TEST_CASE("connections that cannot be are refused with the reason", "[net]") {
