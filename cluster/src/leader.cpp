@@ -348,6 +348,7 @@ Bytes Leader::State::later_state(std::int64_t& step) {
   for (;;) {
     Slot* ahead = nullptr;
     FollowerAddress asked;
+    std::string who;
     std::int64_t held = step;
     {
       const std::lock_guard lock(mutex);
@@ -359,9 +360,10 @@ Bytes Leader::State::later_state(std::int64_t& step) {
       if (!ahead) return {};
       ahead->state.clear();
       asked = ahead->follower;
-      say("peer " + name_of(*ahead) + " has step " + std::to_string(held) + ", this process " +
-          std::to_string(step) + ": going on from its state");
+      who = name_of(*ahead);
     }
+    say("peer " + who + " has step " + std::to_string(held) + ", this process " +
+        std::to_string(step) + ": going on from its state");
     asked.send(AskState{});
     const auto whole = [&] {
       const std::lock_guard lock(mutex);
