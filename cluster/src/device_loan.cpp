@@ -59,10 +59,10 @@ void check_view(const LentValue& value, std::uint64_t bytes) {
   }
 }
 
-/// Whether an op that computes is called by vjps alone: such ops' rules look at shapes more than at
-/// dtypes.
+/// Whether a structured op that computes is called by vjps alone: such ops' rules look at shapes
+/// more than at dtypes.
 bool is_called_by_vjps(const OpInfo& op) noexcept {
-  return op.id != SliceBackward::id &&
+  return op.family == OpFamily::structured && op.id != SliceBackward::id &&
          (op.name.ends_with("_backward") || op.name.ends_with("_take") ||
           op.name.ends_with("_curvature"));
 }

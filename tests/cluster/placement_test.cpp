@@ -145,8 +145,8 @@ Outcome train(
 }  // namespace
 
 // Goal: where a part of a model is changes no bit of its training. Method: the middle layers of an
-// MLP, and of a CNN with batch norm, pooling, dropout and clipping, on a peer; by either door, on one
-// thread and on several.
+// MLP, and of a CNN with batch norm, pooling, dropout and clipping, on a peer; by either door, on
+// one thread and on several.
 TEST_CASE("a model whose middle is on a peer learns the same bits", "[cluster][device]") {
   const bool compiled = GENERATE(false, true);
   const auto make = GENERATE(&make_mlp, &make_cnn);

@@ -1,5 +1,8 @@
 #include "case.hpp"
 #include "support/vulkan.hpp"
+#ifdef TROUPE_NET
+#include "cluster/lent_pair.hpp"
+#endif
 
 #include <troupe/autograd/backward.hpp>
 #include <troupe/autograd/parameter.hpp>
@@ -9,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -587,11 +591,37 @@ std::string check_on_vulkan(Case test) {
 
 #endif
 
+#ifdef TROUPE_NET
+
+/// The processor of another system, over TCP, as the device under test. Its kernels are those that
+/// have been held against differences already: what is new are values, and both doors with first
+/// and second derivatives.
+std::string check_on_peer(const Case& test) {
+  static testing::LendingNode there("there");
+  static testing::BorrowingNode here(there);
+  const OnDevice on(*here.remote);
+  std::string wrong;
+  try {
+    for (const DType dtype : test.dtypes)
+      if (wrong.empty()) wrong = check_values(test, dtype);
+    if (wrong.empty() && test.captures) wrong = check_doors(test, test.dtypes.front());
+  } catch (const Error& error) {
+    wrong = error.what();
+  }
+  return wrong.empty() ? wrong : test.name + " on a peer: " + wrong;
+}
+
+#endif
+
 }  // namespace
 
 std::string check(const Case& test) {
 #ifdef TROUPE_VULKAN
   if (test::on_vulkan()) return check_on_vulkan(test);
+#endif
+#ifdef TROUPE_NET
+  const char* const device = std::getenv("TROUPE_TEST_DEVICE");
+  if (device && std::string_view(device) == "there/cpu") return check_on_peer(test);
 #endif
   for (const std::string_view set : cpu::instruction_sets()) {
     System system(System::Options{.threads = 2});
