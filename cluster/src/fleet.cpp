@@ -81,6 +81,16 @@ Group assemble(
     check();
     return std::move(future.get());
   };
+  const auto dial = [&](const Enter::Member& member) {
+    try {
+      (void)answer_of(
+          network.connect({member.host, member.port}, member.node), "a connection to a peer");
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::peer_mismatch) throw;
+      // Who was started again has another name: the member that the view knows is no more.
+      throw Error(ErrorCode::peer_restarted, error.message()).hint(error.hint());
+    }
+  };
   Group group;
   group.epoch = group_epoch(enter);
   group.rank = enter.rank;
@@ -93,8 +103,7 @@ Group assemble(
     if (!is_up(network, member.node)) {
       // The lower rank dials; the leader has dialed all.
       if (enter.rank < rank && member.port != 0)
-        (void)answer_of(
-            network.connect({member.host, member.port}, member.node), "a connection to a peer");
+        dial(member);
       else if (!wait_for(
                    system,
                    [&] { return is_up(network, member.node) || over(); },

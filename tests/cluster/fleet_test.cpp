@@ -7,8 +7,12 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdio>
 #include <deque>
+#include <future>
+#include <utility>
 
 namespace troupe::testing {
 namespace {
@@ -115,6 +119,68 @@ TEST_CASE("a follower that comes back takes part again and changes no bit", "[cl
   CHECK(back->said.count("the run has ended, after step 60") == 1);
 }
 
+// Goal: promise 14: a change among the processes costs a step at most, and no bit. Method: 4
+// processes, of which one goes, then another; then both come back. What the leader begins more
+// often than once was lost.
+TEST_CASE("processes come and go at a step's cost", "[cluster]") {
+  const int rounds = static_cast<int>(share(100));
+  const std::int64_t steps = 60 * rounds + 100;
+  std::array<std::atomic<bool>, 3> go{};
+  std::array<std::unique_ptr<FollowerProcess>, 3> workers;
+  const auto begin = [&](std::size_t i, std::uint16_t port, std::uint64_t life) {
+    const auto setup = [&, i](SmallRun&) {
+      if (go[i].exchange(false)) workers[i]->vanish();
+    };
+    workers[i] = std::make_unique<FollowerProcess>(
+        "worker-" + std::to_string(i + 1),
+        FollowerSetup{.port = port, .incarnation = life, .steps = steps, .before = setup});
+  };
+  LeaderOptions options{.shards = 4, .join_ns = 20'000'000'000, .retry_ns = 20'000'000};
+  for (std::size_t i = 0; i < 3; ++i) {
+    begin(i, 0, 1);
+    options.followers.push_back(workers[i]->at());
+  }
+  LeaderProcess leader("leader", options);
+  int round = 0;
+  bool leaving = false;
+  std::size_t seen = 0;
+  std::int64_t begun = 0;
+  std::int64_t since_change = 0;
+  std::future<void> back;
+  SmallRun run(steps, [&](SmallRun& at) {
+    ++begun;
+    const std::size_t ranks = leader.leader().ranks();
+    if (ranks != std::exchange(seen, ranks)) since_change = at.step();
+    if (round == rounds) return;
+    // Time for those that come, of whom a step by itself has little.
+    if (ranks < 4) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (at.step() != since_change + 3) return;
+    if (ranks == 4) go[2] = leaving = true;
+    if (ranks == 3 && leaving) go[1] = true;
+    if (ranks > 2) return;
+    ++round;
+    leaving = false;
+    back = std::async(std::launch::async, [&, life = static_cast<std::uint64_t>(round) + 1] {
+      for (const std::size_t i : {1U, 2U}) {
+        const std::uint16_t port = workers[i]->at().port;
+        workers[i].reset();
+        begin(i, port, life);
+      }
+    });
+  });
+  CHECK(leader.lead(run));
+  CAPTURE(leader.said.all());
+  CHECK(round == rounds);
+  CHECK(run.bits() == bits_alone(steps, 4));
+  const std::int64_t again = begun - steps;
+  std::printf(
+      "came and went: %d times 2, 4 and 3 processes; of %d losses each took %.2f steps\n",
+      rounds,
+      2 * rounds,
+      static_cast<double>(again) / (2 * rounds));
+  CHECK(again <= 2 * rounds);
+}
+
 // Goal: promise 12, over real connections. Method: parts of a step that take 15 ms, or 1.3 times as
 // long in one process; the leader looks before each step whether somebody was named.
 TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
@@ -178,6 +244,26 @@ TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
   CHECK(at_all == runs);
   CHECK(named >= 95);
   CHECK(alarms == 0);
+}
+
+// Goal: that somebody is another process by now is mended by another view, and ends no run.
+TEST_CASE("a member whose address another process has is one that is lost", "[cluster]") {
+  FollowerProcess now("worker-now", {});
+  LeaderProcess here("here", {});
+  const std::shared_ptr<Mesh> mesh = std::make_shared<Mesh>(here.node().system);
+  Enter enter;
+  enter.members = {{"here", "", 0}, {"worker-before", now.at().host, now.at().port}};
+  ErrorCode code = ErrorCode::invalid_argument;
+  std::string message;
+  try {
+    (void)assemble(here.node().system, *here.node().network, enter, *mesh, [] { return false; });
+  } catch (const Error& error) {
+    code = error.code();
+    message = error.message();
+  }
+  CHECK(code == ErrorCode::peer_restarted);
+  CHECK(is_of_the_view(code));
+  CHECK(message.find("'worker-now' answers at its address") != std::string::npos);
 }
 
 TEST_CASE("a wait ends when it is so, or after its time", "[cluster]") {
