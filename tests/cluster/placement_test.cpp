@@ -18,6 +18,7 @@
 #include <troupe/nn/sequential.hpp>
 #include <troupe/nn/sgd.hpp>
 #include <troupe/nn/trainer.hpp>
+#include <troupe/tensor/ops/relu.hpp>
 #include <troupe/tensor/record.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -247,6 +248,26 @@ TEST_CASE("a placed module says where it is, and goes back", "[cluster][device]"
   CHECK(&layer(to(x, *here.remote)).record()->device() == &here.local);
   layer.to(*here.remote);
   CHECK(layer.placement() == nullptr);
+}
+
+TEST_CASE("a tensor that goes to two peers goes to both", "[cluster][device]") {
+  LendingNode there("there");
+  LendingNode yonder("yonder");
+  BorrowingNode here(there);
+  (void)here.network->connect(yonder.at).get();
+  Device& other = cluster::remote_device(here.system, *here.network, "yonder", "cpu");
+  const Meta meta{DType::float32, {4}};
+  Program program = Program::capture(
+      [&](std::span<const Tensor> in) -> std::vector<Tensor> {
+        return {relu(to(in[0], *here.remote)), relu(to(in[0], other))};
+      },
+      {&meta, 1});
+  const Tensor x = Tensor::copy_of<float>(test::numbers(4, 1), {4});
+  const std::vector<Tensor> out = program.run({&x, 1});
+  CHECK(&out[0].record()->device() == here.remote);
+  CHECK(&out[1].record()->device() == &other);
+  for (const Tensor& tensor : out) CHECK(tensor.to_vector<float>() == relu(x).to_vector<float>());
+  CHECK(yonder.host->counters().launches == 1);
 }
 
 TEST_CASE("a state is loaded wherever the parameters are", "[cluster][device]") {
