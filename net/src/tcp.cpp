@@ -39,7 +39,7 @@ constexpr std::size_t read_sealed_bytes = 256U << 10;
 constexpr std::size_t reads_in_a_row = 8;  // then others have their turn
 constexpr std::size_t spans_at_once = 64;
 // How long what comes may wait for a thread that polled and is now busy with something else.
-constexpr auto patience = std::chrono::microseconds(200);
+constexpr auto patience = std::chrono::milliseconds(1);
 constexpr std::size_t sealed_bytes = 256U << 10;  // encrypted, and not yet sent
 constexpr std::size_t record_bytes = 16U << 10;
 
@@ -533,13 +533,13 @@ void Tcp::run() {
   std::unique_lock lock(turn_mutex_);
   std::uint64_t visits = 0;
   while (!stopped_) {
-    if (guest_is_here_) {
+    if (std::exchange(visits, visits_) != visits_) {
+      // Guests come and go: one that has left comes back as a rule.
+      (void)turn_changed_.wait_for(lock, patience, [this] { return stopped_; });
+    } else if (guest_is_here_) {
       own_sleeps_ = true;
       turn_changed_.wait(lock, [this] { return stopped_ || !guest_is_here_; });
       own_sleeps_ = false;
-    } else if (std::exchange(visits, visits_) != visits_) {
-      // It has left, and comes back as a rule.
-      (void)turn_changed_.wait_for(lock, patience, [this] { return stopped_; });
     } else {
       own_runs_ = true;
       lock.unlock();
