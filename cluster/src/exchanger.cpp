@@ -14,6 +14,8 @@ namespace troupe::cluster {
 
 namespace {
 
+constexpr std::size_t kept_bytes_max = 256U << 20;
+
 class Sum final : public Completion {
  public:
   explicit Sum(System& system) : Completion(system) {}
@@ -105,7 +107,11 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
 
 MeshExchanger::MeshExchanger(
     System& system, std::shared_ptr<Mesh> mesh, std::uint32_t shards, OwnTime own_time)
-    : system_(system), mesh_(std::move(mesh)), shards_(shards), own_time_(std::move(own_time)) {}
+    : system_(system),
+      mesh_(std::move(mesh)),
+      shards_(shards),
+      own_time_(std::move(own_time)),
+      buffers_(std::make_shared<Buffers>(kept_bytes_max)) {}
 
 Ticket MeshExchanger::exchange(
     std::uint32_t number, std::span<const Value> inputs, const Value& total) {
@@ -121,7 +127,7 @@ Ticket MeshExchanger::exchange(
   std::vector<Bytes> contributions;
   std::vector<Ticket> tickets;
   for (std::size_t i = 0; i < inputs.size();) {
-    const std::shared_ptr<std::byte[]> block(new std::byte[bytes]);
+    const std::shared_ptr<std::byte> block = buffers_->take(bytes);
     for (std::size_t at = 0; i < inputs.size() && (at < bytes || bytes == 0); ++i) {
       const std::size_t size = inputs[i]->meta().bytes();
       Ticket ticket =

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/cluster/mesh_collectives.hpp>
+#include <troupe/core/buffers.hpp>
 #include <troupe/nn/shards.hpp>
 #include <troupe/tensor/exchange.hpp>
 
@@ -24,6 +25,7 @@ struct Mesh {
 /// Adds up, over the ranks of one view, what the exchanges of a training step are given.
 ///
 /// Threads  any.
+/// Memory   a copy of what is summed, until it was; 256 MiB of such at most for those to come.
 /// Errors   those of `Collectives`, to whoever reads the sums; `fenced` once it is closed.
 class MeshExchanger final : public Exchanger, public std::enable_shared_from_this<MeshExchanger> {
  public:
@@ -60,6 +62,7 @@ class MeshExchanger final : public Exchanger, public std::enable_shared_from_thi
   std::shared_ptr<Mesh> mesh_;
   std::uint32_t shards_;
   OwnTime own_time_;
+  std::shared_ptr<Buffers> buffers_;  // for copies of what is summed
   mutable std::mutex mutex_;
   std::optional<Error> closed_;
   std::vector<std::uint64_t> calls_;  // of each number so far
