@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstdio>
 #include <deque>
-#include <future>
+#include <thread>
 #include <utility>
 
 namespace troupe::testing {
@@ -146,7 +146,7 @@ TEST_CASE("processes come and go at a step's cost", "[cluster]") {
   std::size_t seen = 0;
   std::int64_t begun = 0;
   std::int64_t since_change = 0;
-  std::future<void> back;
+  std::jthread back;
   SmallRun run(steps, [&](SmallRun& at) {
     ++begun;
     const std::size_t ranks = leader.leader().ranks();
@@ -160,7 +160,7 @@ TEST_CASE("processes come and go at a step's cost", "[cluster]") {
     if (ranks > 2) return;
     ++round;
     leaving = false;
-    back = std::async(std::launch::async, [&, life = static_cast<std::uint64_t>(round) + 1] {
+    back = std::jthread([&, life = static_cast<std::uint64_t>(round) + 1] {
       for (const std::size_t i : {1U, 2U}) {
         const std::uint16_t port = workers[i]->at().port;
         workers[i].reset();
@@ -169,6 +169,7 @@ TEST_CASE("processes come and go at a step's cost", "[cluster]") {
     });
   });
   CHECK(leader.lead(run));
+  if (back.joinable()) back.join();
   CAPTURE(leader.said.all());
   CHECK(round == rounds);
   CHECK(run.bits() == bits_alone(steps, 4));
