@@ -185,7 +185,8 @@ TEST_CASE("processes come and go at a step's cost", "[cluster]") {
 // Goal: promise 12, over real connections. Method: parts of a step that take 15 ms, or 1.3 times as
 // long in one process; the leader looks before each step whether somebody was named.
 TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
-  constexpr std::int64_t steps = 60;
+  constexpr std::int64_t steps = 240;
+  constexpr std::int64_t clean_steps = 60;
   const int runs = share(100) < 100 ? 3 : 100;
   int named = 0;  // within 20 steps
   int at_all = 0;
@@ -194,7 +195,9 @@ TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
     const bool slowed = i % 2 == 0;
     // One in three times it is the leader.
     const int who = slowed ? i / 2 % 3 : -1;
-    const auto part_of_a_step = [](bool slow) {
+    std::atomic<bool> over{false};  // what is left goes by without rests
+    const auto part_of_a_step = [&over](bool slow) {
+      if (over) return;
       std::this_thread::sleep_for(std::chrono::microseconds(slow ? 19'500 : 15'000));
     };
     Followers followers;
@@ -204,30 +207,31 @@ TEST_CASE("a follower slowed 1.3 times is named within 20 steps", "[cluster]") {
           FollowerSetup{
               .steps = steps, .before = [=](SmallRun&) { part_of_a_step(worker == who); }}));
     LeaderProcess leader("leader", leading(followers));
-    std::int64_t named_at = -1;
+    const std::string name =
+        who < 1
+            ? "this process takes "
+            : "peer 'worker-" + std::to_string(who) + "' at " +
+                  net::to_string(followers[static_cast<std::size_t>(who - 1)]->at()) + " takes ";
+    std::int64_t ended_at = 0;
+    std::size_t all = 0;
+    std::size_t right = 0;
     std::vector<FollowerStatus> known;
     SmallRun run(steps, [&](SmallRun& at) {
       part_of_a_step(who == 0);
-      if (named_at >= 0 || leader.said.count(" times as long as the others") == 0) return;
-      named_at = at.step();
+      all = over ? all : leader.said.count(" times as long as the others");
+      if (over || (all == 0 && (slowed || at.step() < clean_steps))) return;
+      right = slowed ? leader.said.count(name) : 0;
       known = leader.leader().followers();
+      ended_at = at.step();
+      over = true;
     });
     CHECK(leader.lead(run));
     CAPTURE(i, leader.said.all());
-    const std::string name =
-        who == 0 ? "this process takes "
-                 : "peer 'worker-" + std::to_string(who) + "' at " +
-                       (slowed ? net::to_string(followers[static_cast<std::size_t>(who - 1)]->at())
-                               : "") +
-                       " takes ";
-    const std::size_t all = leader.said.count(" times as long as the others");
-    const std::size_t right = slowed ? leader.said.count(name) : 0;
     at_all += right == 1;
-    named += right == 1 && named_at >= 0 && named_at <= 20;
+    named += right == 1 && ended_at <= 20;
     alarms += all > right;
-    if (who < 1 || right == 0 || known.empty()) continue;
+    if (who < 1 || right == 0) continue;
     const FollowerStatus& slow = known.at(static_cast<std::size_t>(who - 1));
-    CHECK(slow.slow);
     CHECK(slow.shards == 1);
     CHECK(slow.of_shards == 3);
     CHECK(slow.times > 1.07);
