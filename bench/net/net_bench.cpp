@@ -114,7 +114,7 @@ double raw_stream_gb_s(std::size_t bytes) {
     asio::io_context io;
     tcp::socket socket = connected(io, rank, processes);
     if (rank == 1) {
-      std::vector<char> block(256U << 10);
+      std::vector<char> block(1U << 20);
       for (std::size_t left = bytes; left > 0;) left -= socket.read_some(asio::buffer(block));
       asio::write(socket, asio::buffer(block, 1));
       return 0.0;
