@@ -66,7 +66,9 @@ TEST_CASE("what a follower's run throws reaches the leader and names it", "[clus
           "peer 'worker-2' at " + net::to_string(followers[1]->at()) + ": the card is gone");
       CHECK(error.hint() == "another card");
     }
-    CHECK(run.step() == at);
+    // It may hear of the failure before it has the last sum: those go by other lanes.
+    CHECK(run.step() <= at);
+    CHECK(run.step() >= at - 1);
   }
   CHECK(followers[1]->said.count("left the view: the card is gone") == 1);
   // Both are there for the next leader.
