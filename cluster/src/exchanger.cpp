@@ -1,3 +1,5 @@
+#include "receipt.hpp"
+
 #include <troupe/cluster/exchanger.hpp>
 #include <troupe/core/clock.hpp>
 #include <troupe/core/system.hpp>
@@ -16,16 +18,6 @@ namespace {
 
 constexpr std::size_t kept_bytes_max = 256U << 20;
 
-class Sum final : public Completion {
- public:
-  explicit Sum(System& system) : Completion(system) {}
-  void end() { finish(); }
-  void fail(Error error) { finish(true, std::make_shared<const Error>(std::move(error))); }
-
- private:
-  void destroy() noexcept override { delete this; }
-};
-
 }  // namespace
 
 /// One exchange under way: waits for the elements, where a device has yet to give them, then for
@@ -39,7 +31,7 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
       CollectiveKey key,
       std::vector<Bytes> inputs,
       Value total,
-      Ref<Sum> sum)
+      Ref<Receipt> sum)
       : owner_(std::move(owner)),
         key_(key),
         inputs_(std::move(inputs)),
@@ -99,7 +91,7 @@ class Exchanging final : public Actor<Completed, CollectiveDone> {
   CollectiveKey key_;
   std::vector<Bytes> inputs_;
   Value total_;
-  Ref<Sum> sum_;
+  Ref<Receipt> sum_;
   std::int64_t began_ns_;
   std::size_t awaited_ = 0;
   bool failed_ = false;
@@ -139,9 +131,9 @@ Ticket MeshExchanger::exchange(
     }
     contributions.emplace_back(std::span<const std::byte>(block.get(), bytes), block);
   }
-  const auto sum = Ref<Sum>::adopt(new Sum(system_));
+  const auto sum = Ref<Receipt>::adopt(new Receipt(system_));
   const auto exchanging = system_.spawn<Exchanging>(
-      shared_from_this(), key, std::move(contributions), total, Ref<Sum>(sum));
+      shared_from_this(), key, std::move(contributions), total, Ref<Receipt>(sum));
   // Nobody else has its address yet.
   ActorAccess::body_if<Exchanging>(*exchanging.cell())->begin(tickets.size());
   for (const Ticket& ticket : tickets) ticket->notify(Address<Completed>(exchanging.cell()), 0);

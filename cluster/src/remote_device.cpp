@@ -325,8 +325,7 @@ Ticket RemoteDevice::launch(const Launch& launch) {
           "a launch of " + std::to_string(fields.size()) + " bytes; " +
               std::to_string(launch_bytes_max) + " at most");
     const LoanAddress to = loan();
-    Pending pending{
-        Ref<RemoteTicket>::adopt(new RemoteTicket(system())), {}, info.name, launch.where};
+    Pending pending{Ref<Receipt>::adopt(new Receipt(system())), {}, info.name, launch.where};
     pending.values.assign(launch.inputs.begin(), launch.inputs.end());
     pending.values.insert(pending.values.end(), launch.outputs.begin(), launch.outputs.end());
     const Ticket ticket = Ticket::share(pending.ticket.get());
@@ -338,13 +337,13 @@ Ticket RemoteDevice::launch(const Launch& launch) {
   }
 }
 
-Ref<RemoteTicket> RemoteDevice::begin_read(const Value& value, Use use) {
+Ref<Receipt> RemoteDevice::begin_read(const Value& value, Use use) {
   const LentValue lent = this->lent(value);
   const LoanAddress from = loan();
-  Pending pending{Ref<RemoteTicket>::adopt(new RemoteTicket(system())), {value}, "read"};
+  Pending pending{Ref<Receipt>::adopt(new Receipt(system())), {value}, "read"};
   pending.use = std::move(use);
   pending.bytes = value->meta().bytes();
-  const Ref<RemoteTicket> ticket = pending.ticket;
+  const Ref<Receipt> ticket = pending.ticket;
   const std::uint64_t call = add(std::move(pending));
   from.send(ReadLent{call, lent});
   return ticket;
@@ -365,7 +364,7 @@ void RemoteDevice::download(const Value& value, std::span<std::byte> into) {
         .hint("to(tensor, \"cpu\") sends it on without waiting; or read it outside of actors");
   // Not into what is the caller's, who may stop waiting.
   const auto came = std::make_shared<std::vector<std::byte>>();
-  const Ref<RemoteTicket> ticket = begin_read(value, [came](std::span<const std::byte> bytes) {
+  const Ref<Receipt> ticket = begin_read(value, [came](std::span<const std::byte> bytes) {
     came->assign(bytes.begin(), bytes.end());
   });
   system().wait_until([&] { return ticket->complete(); }, "elements of another process's device");

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "device_messages.hpp"
+#include "receipt.hpp"
 
 #include <troupe/core/actor.hpp>
-#include <troupe/core/completion.hpp>
 #include <troupe/core/monitor.hpp>
 #include <troupe/tensor/device.hpp>
 
@@ -21,24 +21,6 @@
 namespace troupe::cluster {
 
 class RemoteDevice;
-
-/// A launch or a read on its way to a peer and back.
-class RemoteTicket final : public Completion {
- public:
-  explicit RemoteTicket(System& system) : Completion(system) {}
-  void end() { finish(); }
-  void fail(Error error) {
-    error_ = std::make_shared<const Error>(std::move(error));
-    finish(true, error_);
-  }
-  /// Why it failed; once complete.
-  [[nodiscard]] const std::shared_ptr<const Error>& error() const noexcept { return error_; }
-
- private:
-  void destroy() noexcept override { delete this; }
-
-  std::shared_ptr<const Error> error_;
-};
 
 /// The way from a borrower to its device, for as long as there is one.
 struct BorrowerLink {
@@ -102,7 +84,7 @@ class RemoteDevice final : public Device {
   class Memory;
 
   struct Pending {
-    Ref<RemoteTicket> ticket;
+    Ref<Receipt> ticket;
     std::vector<Value> values;  // read and written until it has ended
     std::string_view op;
     Where where{};
@@ -112,7 +94,7 @@ class RemoteDevice final : public Device {
   };
 
   void send_elements(const Memory& memory, std::span<const std::byte> bytes);
-  [[nodiscard]] Ref<RemoteTicket> begin_read(const Value& value, Use use);
+  [[nodiscard]] Ref<Receipt> begin_read(const Value& value, Use use);
   [[nodiscard]] const Memory& memory_of(const Value& value) const;
   [[nodiscard]] LentValue lent(const Value& value) const;
   [[nodiscard]] std::uint64_t add(Pending pending);

@@ -8,26 +8,11 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
-#include <functional>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace troupe::testing {
-
-namespace {
-
-std::optional<Error> error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 TEST_CASE("a borrower that goes leaves nothing behind", "[cluster][device]") {
   LendingNode there("there");

@@ -114,15 +114,6 @@ std::vector<std::byte> bits(const Tensor& tensor) {
   return bytes;
 }
 
-std::optional<Error> error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 TEST_CASE("ops on a peer's device have the bits of one's own", "[cluster][device]") {
