@@ -26,7 +26,8 @@ struct Supervised {
             "there",
             "counter",
             CounterArguments{from},
-            [this](const Address<>& child) { made.push_back(child); })},
+            [this](const Address<>& child) { made.push_back(child); },
+            Restart::transient)},  // again only when it fails
         options);
     monitor(supervisor, pair.here.system.spawn<Watcher>(downs));
   }
