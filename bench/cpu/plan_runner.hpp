@@ -4,6 +4,7 @@
 #include "kernel.hpp"
 
 #include <immintrin.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstddef>
@@ -32,8 +33,11 @@ class Runner {
 
   void run(const KernelCall& call, const Plan& plan) {
     if (plan.scratch_bytes > scratch_bytes_) {
-      scratch_bytes_ = (plan.scratch_bytes + 63) / 64 * 64;
-      scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(64, scratch_bytes_)));
+      // On huge pages, as the device's memory.
+      constexpr std::size_t huge_page = std::size_t{2} << 20;
+      scratch_bytes_ = (plan.scratch_bytes + huge_page - 1) / huge_page * huge_page;
+      scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(huge_page, scratch_bytes_)));
+      ::madvise(scratch_.get(), scratch_bytes_, MADV_HUGEPAGE);
     }
     call_ = &call;
     plan_ = &plan;

@@ -24,9 +24,9 @@ bool takes_pairs(const KernelCall& call) noexcept {
 
 void plan_pairs(const KernelCall& call, Plan& plan, const Product& product) {
   if (call.in[0].dtype == DType::bfloat16)
-    plan_narrow<Unit, BFloat16, 1, BFloat16>(product, plan);
+    plan_narrow<Unit, BFloat16, BFloat16>(product, plan);
   else
-    plan_narrow<Unit, float, 1, float>(product, plan);
+    plan_narrow<Unit, float, float>(product, plan);
 }
 
 }  // namespace

@@ -2,16 +2,15 @@
 
 #include "gemm.hpp"
 #include "narrow_pack.hpp"
+#include "narrow_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
-/// Products whose factors are bfloat16, or float32 split into such, on units that multiply pairs of
-/// them: `Unit` is vdpbf16ps (narrow_dot.hpp) or tiles (gemm_tiles.hpp). Compiled for
-/// processors with AVX-512 and its bfloat16 extension only.
+/// Products whose factors are bfloat16, or float32 rounded to such, on `Unit`: vdpbf16ps
+/// (narrow_dot.hpp). Compiled for processors with AVX-512 and its bfloat16 extension only.
 namespace troupe::cpu {
 
 /// What a unit computes at once: sums of products of pairs, some rows by one panel of columns.
@@ -19,9 +18,7 @@ struct NarrowTile {
   const std::byte* a = nullptr;  ///< packed as the unit wants it, or where it lies
   std::int64_t a_row = 0;        ///< bytes between rows; of no matter where the unit packs A
   std::int64_t a_pair = 0;       ///< bytes between pairs; likewise
-  std::int64_t a_part = 0;       ///< bytes between parts
   const Pair* b = nullptr;       ///< a packed panel
-  std::int64_t b_part = 0;       ///< pairs between parts
   std::int64_t pairs = 0;
   const float* from = nullptr;  ///< where sums start, rows of a panel's width; null: at 0
   float* sums = nullptr;        ///< where they wait for the next block of depth; null: they go to C
@@ -32,7 +29,7 @@ struct NarrowTile {
 };
 
 /// How such a product is cut.
-template <class Unit, class In, int Parts>
+template <class Unit, class In>
 struct NarrowCut : Product {
   using Element = In;
   /// Pairs in a block of depth: 1,024 elements, as bytes the depth of a block of float32.
@@ -45,7 +42,7 @@ struct NarrowCut : Product {
   NarrowCut(const Product& product, bool a_where_it_lies, bool operands_swapped) noexcept
       : Product(product), a_direct(a_where_it_lies), swapped(operands_swapped) {
     derive();
-    b_packed = Parts > 1 || !std::is_same_v<In, BFloat16> || m > own_rows_max;
+    b_packed = !std::is_same_v<In, BFloat16> || m > own_rows_max;
     const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) *
                          static_cast<double>(std::max<std::int64_t>(k, 1));
     const double all = flops * static_cast<double>(batch);
@@ -120,29 +117,19 @@ struct NarrowCut : Product {
     return Unit::row_begin(tile, row_tiles, m);
   }
 
-  // Scratch: packed A, packed B, then the exponents of both, of all matrices each.
-  [[nodiscard]] std::int64_t a_size() const noexcept {
-    return a_direct ? 0 : Parts * Unit::padded_rows(m) * packed_pairs;
-  }
+  // Scratch: packed A, then packed B, of all matrices each.
+  [[nodiscard]] std::int64_t a_size() const noexcept { return a_direct ? 0 : m * packed_pairs; }
   [[nodiscard]] std::int64_t b_size() const noexcept {
-    return b_packed ? Parts * column_panels * panel_columns * packed_pairs : 0;
+    return b_packed ? column_panels * panel_columns * packed_pairs : 0;
   }
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept {
-    return batch * (a_size() + b_size()) * static_cast<std::int64_t>(sizeof(Pair)) +
-           (Parts > 1 ? batch * (row_tiles + column_panels) *
-                            static_cast<std::int64_t>(sizeof(ExponentRange))
-                      : 0);
+    return batch * (a_size() + b_size()) * static_cast<std::int64_t>(sizeof(Pair));
   }
   [[nodiscard]] Pair* a_packed(std::byte* scratch, std::int64_t matrix) const noexcept {
     return reinterpret_cast<Pair*>(scratch) + matrix * a_size();
   }
   [[nodiscard]] Pair* b_packed_at(std::byte* scratch, std::int64_t matrix) const noexcept {
     return reinterpret_cast<Pair*>(scratch) + batch * a_size() + matrix * b_size();
-  }
-  [[nodiscard]] ExponentRange* a_ranges(std::byte* scratch, std::int64_t matrix) const noexcept {
-    return reinterpret_cast<ExponentRange*>(
-               reinterpret_cast<Pair*>(scratch) + batch * (a_size() + b_size())) +
-           matrix * (row_tiles + column_panels);
   }
 
   std::int64_t row_tiles = 0;
@@ -197,16 +184,15 @@ struct NarrowPacking {
   std::int64_t b_chunks;
 };
 
-template <class Unit, class In, int Parts>
+template <class Unit, class In>
 void run_narrow_pack(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
-  using Cut = NarrowCut<Unit, In, Parts>;
+  using Cut = NarrowCut<Unit, In>;
   const Cut cut(plan);
   const NarrowPacking<Unit, Cut> packing(cut);
   const std::int64_t matrix = chunk / (packing.a_chunks + packing.b_chunks);
   const std::int64_t part = chunk % (packing.a_chunks + packing.b_chunks);
   const BatchOffsets offsets = cut.batch > 1 ? batch_offsets<Unit>(call, matrix) : BatchOffsets{};
-  ExponentRange* const ranges = cut.a_ranges(scratch, matrix);
   if (part < packing.a_chunks) {
     const In* const a = left_of<Cut>(call, cut) + offsets.a;
     Pair* const to = cut.a_packed(scratch, matrix);
@@ -214,9 +200,8 @@ void run_narrow_pack(
     for (std::int64_t tile = part * packing.tiles; tile < end; ++tile) {
       const std::int64_t row = cut.row_begin(tile);
       const Lines<In> lines{a + row * cut.a_row, cut.a_row, cut.a_k};
-      const ExponentRange range = Unit::template pack_rows<In, Parts>(
-          lines, cut.row_begin(tile + 1) - row, cut.k, to + Parts * row * cut.packed_pairs);
-      if constexpr (Parts > 1) ranges[tile] = range;
+      Unit::template pack_rows<In>(
+          lines, cut.row_begin(tile + 1) - row, cut.k, to + row * cut.packed_pairs);
     }
     return;
   }
@@ -227,62 +212,19 @@ void run_narrow_pack(
   const std::int64_t end = std::min(first + packing.panels, cut.column_panels);
   for (std::int64_t panel = first; panel < end; ++panel) {
     const std::int64_t column = panel * panel_columns;
-    const ExponentRange range = pack_panel<Unit, In, Parts>(
+    pack_panel<Unit, In>(
         Lines<In>{b + column * cut.b_column, cut.b_column, cut.b_k},
         cut.n - column,
         cut.k,
-        to + Parts * panel * panel_size,
-        panel_size);
-    if constexpr (Parts > 1) ranges[cut.row_tiles + panel] = range;
-  }
-}
-
-/// Whether products of parts of such numbers are exact, and their sums finite, in units that take
-/// denormals for 0: the least bit of the last part and of each product must be that of a normal
-/// number, and k of the largest products must stay below the largest float.
-template <class Unit>
-bool parts_fit(const ExponentRange& a, const ExponentRange& b, std::int64_t k) noexcept {
-  constexpr std::int32_t bias = 127;
-  constexpr std::int32_t least = 26;         // 2^-101, whose last bit is 2^-124
-  constexpr std::int32_t product_bits = 32;  // of two parts, below the product's first bit
-  const bool a_zero = a.least > a.most;
-  const bool b_zero = b.least > b.most;
-  if (a.most > 253 || b.most > 253) return false;
-  if (a_zero || b_zero) return true;
-  if (a.least < least || b.least < least) return false;
-  if (a.least + b.least - 2 * bias < product_bits - 126) return false;
-  const auto digits =
-      static_cast<std::int32_t>(64 - __builtin_clzll(static_cast<std::uint64_t>(k)));
-  return a.most + b.most - 2 * bias + 2 + digits <= 127;
-}
-
-/// The bias of a panel's columns, widened; `step` 0: that of the first for all.
-template <class Unit, class Out>
-void load_bias(
-    const View& view,
-    std::int64_t column,
-    std::int64_t step,
-    std::int64_t columns,
-    float* to) noexcept {
-  const Out* const from = view.as<const Out>();
-  for (std::int64_t j = 0; j < panel_columns; ++j) {
-    to[j] = 0;
-    if (j >= columns) continue;
-    const Out& one = from[(column + j) * step * view.strides[0]];
-    if constexpr (std::is_same_v<Out, float>) {
-      to[j] = one;
-    } else {
-      const std::uint32_t bits = static_cast<std::uint32_t>(one.bits) << 16;
-      std::memcpy(&to[j], &bits, sizeof bits);
-    }
+        to + panel * panel_size);
   }
 }
 
 /// Computes a block of rows and columns of one matrix, or all of several matrices.
-template <class Unit, class In, int Parts, class Out>
+template <class Unit, class In, class Out>
 void run_narrow_product(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
-  using Cut = NarrowCut<Unit, In, Parts>;
+  using Cut = NarrowCut<Unit, In>;
   const Cut cut(plan);
   const std::int64_t blocks = cut.row_blocks() * cut.column_blocks();
   const std::int64_t first_tile = chunk % blocks / cut.column_blocks() * cut.tiles;
@@ -292,19 +234,18 @@ void run_narrow_product(
   const std::int64_t first_matrix = chunk / blocks * cut.matrices;
   const std::int64_t end_matrix = std::min(first_matrix + cut.matrices, cut.batch);
   const std::int64_t first_row = cut.row_begin(first_tile);
-  const std::int64_t rows = Unit::padded_rows(cut.row_begin(end_tile) - first_row);
+  const std::int64_t rows = cut.row_begin(end_tile) - first_row;
   const std::int64_t panel_size = panel_columns * cut.packed_pairs;
   const bool biased = call.in_count > 2;
   alignas(64) float bias[panel_columns];
   alignas(64) float sums[Cut::sums_max];
-  alignas(64) Pair panel_buffer[Parts == 1 ? Cut::block_pairs * panel_columns : 1];
+  alignas(64) Pair panel_buffer[Cut::block_pairs * panel_columns];
   Unit unit;
 
   for (std::int64_t matrix = first_matrix; matrix < end_matrix; ++matrix) {
     const BatchOffsets offsets = cut.batch > 1 ? batch_offsets<Unit>(call, matrix) : BatchOffsets{};
     const Pair* const a_packed = cut.a_packed(scratch, matrix);
     const Pair* const b_packed = cut.b_packed_at(scratch, matrix);
-    [[maybe_unused]] const ExponentRange* const ranges = cut.a_ranges(scratch, matrix);
     const In* const a = left_of<Cut>(call, cut) + offsets.a;
     const In* const b = right_of<Cut>(call, cut) + offsets.b;
     Out* const c = call.out[0].as<Out>() + matrix * cut.m * cut.n;
@@ -313,20 +254,18 @@ void run_narrow_product(
       const bool last = block + 1 == cut.blocks;
       NarrowTile tile;
       tile.pairs = std::min(cut.pairs - pair, Cut::block_pairs);
-      tile.b_part = panel_size;
       tile.c_row = cut.n;
       for (std::int64_t panel = first_panel; panel < end_panel; ++panel) {
         const std::int64_t column = panel * panel_columns;
         tile.columns = std::min(panel_columns, cut.n - column);
         if (cut.b_packed) {
-          tile.b = b_packed + Parts * panel * panel_size + pair * panel_columns;
+          tile.b = b_packed + panel * panel_size + pair * panel_columns;
         } else {
-          pack_panel<Unit, In, 1>(
+          pack_panel<Unit, In>(
               Lines<In>{b + column * cut.b_column + 2 * pair * cut.b_k, cut.b_column, cut.b_k},
               tile.columns,
               std::min(cut.k - 2 * pair, 2 * Cut::block_pairs),
-              panel_buffer,
-              0);
+              panel_buffer);
           tile.b = panel_buffer;
         }
         if (last && biased) {
@@ -340,31 +279,16 @@ void run_narrow_product(
           const std::int64_t height = cut.row_begin(i + 1) - row;
           float* const own = at + (row - first_row) * panel_columns;
           tile.c = c + row * cut.n + column;
-          if constexpr (Parts > 1)
-            if (!parts_fit<Unit>(ranges[i], ranges[cut.row_tiles + panel], cut.k)) {
-              if (last)
-                multiply_exactly<Arch>(
-                    call,
-                    cut,
-                    offsets,
-                    row,
-                    height,
-                    column,
-                    tile.columns,
-                    c + row * cut.n + column);
-              continue;
-            }
           if (cut.a_direct) {
             tile.a = reinterpret_cast<const std::byte*>(a + row * cut.a_row + 2 * pair);
             tile.a_row = cut.a_row * static_cast<std::int64_t>(sizeof(In));
             tile.a_pair = sizeof(Pair);
           } else {
-            Unit::place_rows(
-                a_packed + Parts * row * cut.packed_pairs, height, cut.packed_pairs, pair, tile);
+            Unit::place_rows(a_packed + row * cut.packed_pairs, height, pair, tile);
           }
           tile.from = block == 0 ? nullptr : own;
           tile.sums = last ? nullptr : own;
-          unit.template multiply<Parts, Out>(tile, height);
+          unit.template multiply<Out>(tile, height);
         }
       }
     }
@@ -383,16 +307,15 @@ void run_narrow_product(
 }
 
 /// Plans the product by a unit for pairs. Every element is added up in an order that depends on k
-/// alone; parts are multiplied smallest first within each step of the unit.
-template <class Unit, class In, int Parts, class Out>
+/// alone.
+template <class Unit, class In, class Out>
 void plan_narrow(Product product, Plan& plan) {
   if (product.m * product.n * product.batch == 0) return;
   // One column: a row, seen from the other side.
-  const bool swapped = product.n == 1 && product.m > 1 && product.batch == 1 && Parts == 1;
+  const bool swapped = product.n == 1 && product.m > 1 && product.batch == 1;
   if (swapped) product = {1, product.m, product.k, 1, 0, product.b_k, product.a_k, product.a_row};
-  using Cut = NarrowCut<Unit, In, Parts>;
-  const bool direct = Unit::reads_pairs && Parts == 1 && std::is_same_v<In, BFloat16> &&
-                      product.a_k == 1 && product.k % 2 == 0 &&
+  using Cut = NarrowCut<Unit, In>;
+  const bool direct = std::is_same_v<In, BFloat16> && product.a_k == 1 && product.k % 2 == 0 &&
                       (product.n <= 2 * panel_columns || product.a_row % 1024 != 0);
   const Cut cut(product, direct, swapped);
   cut.store(plan);
@@ -402,9 +325,9 @@ void plan_narrow(Product product, Plan& plan) {
   plan.scratch_bytes = static_cast<std::size_t>(cut.scratch_bytes());
   const NarrowPacking<Unit, Cut> packing(cut);
   if (packing.a_chunks + packing.b_chunks > 0)
-    plan.add(&run_narrow_pack<Unit, In, Parts>, cut.batch * (packing.a_chunks + packing.b_chunks));
+    plan.add(&run_narrow_pack<Unit, In>, cut.batch * (packing.a_chunks + packing.b_chunks));
   plan.add(
-      &run_narrow_product<Unit, In, Parts, Out>,
+      &run_narrow_product<Unit, In, Out>,
       Cut::ceil_div(cut.batch, cut.matrices) * cut.row_blocks() * cut.column_blocks());
   plan.ends_with_segment = true;
 }
