@@ -140,7 +140,7 @@ Scheduler::CallerGuard::~CallerGuard() {
 
 ActorCell* Scheduler::running() const noexcept {
   const Seat* seat = seat_of_this_thread();
-  return seat ? seat->running : nullptr;
+  return seat ? seat->running.load(std::memory_order_relaxed) : nullptr;
 }
 
 std::int64_t Scheduler::actors_alive() const noexcept {
@@ -149,6 +149,25 @@ std::int64_t Scheduler::actors_alive() const noexcept {
   for (std::uint32_t i = 0; i < count; ++i)
     alive += seats_[i].load(std::memory_order_acquire)->actors.load(std::memory_order_relaxed);
   return alive;
+}
+
+Progress Scheduler::progress() const noexcept {
+  Progress progress;
+  // What waits for a caller's thread waits for as long as the caller likes.
+  const bool somebody_should = threads() > 1;
+  progress.busy = somebody_should && (works_in_flight_.load(std::memory_order_relaxed) != 0 ||
+                                      injected_count_.load(std::memory_order_relaxed) != 0);
+  progress.busy |= !ready_.empty();
+  const std::uint32_t count = seat_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Seat& seat = *seats_[i].load(std::memory_order_acquire);
+    progress.done += seat.turns.load(std::memory_order_relaxed);
+    progress.done += seat.more.load(std::memory_order_relaxed);
+    progress.busy |= seat.running.load(std::memory_order_relaxed) != nullptr;
+    progress.busy |= somebody_should && (seat.queue.size() != 0 ||
+                                         seat.next.load(std::memory_order_relaxed) != nullptr);
+  }
+  return progress;
 }
 
 std::int64_t Scheduler::blocks_in_use() const noexcept {
@@ -271,8 +290,9 @@ void Scheduler::destroy_message(Message& message) noexcept {
 }
 
 void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
-  seat.running = &cell;
+  seat.running.store(&cell, std::memory_order_relaxed);
   unsigned budget = policy_ ? policy_->turn_messages() : turn_messages;
+  bool first = true;  // which is counted with the turn
   if (stopping_.load(std::memory_order_relaxed)) [[unlikely]]
     cell.stop_after_turn();
   for (;;) {
@@ -286,6 +306,7 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
       if (cell.mailbox_.go_idle()) break;
       continue;
     }
+    if (!std::exchange(first, false)) seat.count_more();
     const MessageType& type = message->type();
     if (type.control) [[unlikely]] {
       if (&type == &message_type<Unreachable>) {
@@ -332,7 +353,7 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
       break;
     }
   }
-  seat.running = nullptr;
+  seat.running.store(nullptr, std::memory_order_relaxed);
   // Going idle was the exchange; an actor that did not go idle is queued and will end another turn.
   if (waiters_.any_after_rmw()) [[unlikely]]
     wake_waiters();
@@ -341,11 +362,13 @@ void Scheduler::run_actor(Seat& seat, ActorCell& cell) noexcept {
 bool Scheduler::run_something(Seat& seat) {
   if (works_in_flight_.load(std::memory_order_relaxed) && help(seat)) return true;
   ActorCell* cell = nullptr;
-  if (++seat.turns % injected_every == 0) cell = take_injected(seat);
+  const std::uint32_t turn = seat.turns.load(std::memory_order_relaxed) + 1;
+  if (turn % injected_every == 0) cell = take_injected(seat);
   if (!cell) cell = next_local(seat);
   if (!cell) cell = take_injected(seat);
   if (!cell) cell = steal(seat);
   if (!cell) return false;
+  seat.turns.store(turn, std::memory_order_relaxed);
   run_actor(seat, *cell);
   return true;
 }
@@ -362,11 +385,12 @@ bool Scheduler::run_one_by_policy() {
     Work* work = works_first_;
     while (pick--) work = work->next_work_;
     const Ref<Work> held = Ref<Work>::share(work);
-    run_chunk(*held);
+    run_chunk(seat, *held);
   } else {
     pick -= open;
     ActorCell* cell = ready_[pick];
     ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(pick));
+    seat.count_more();
     run_actor(seat, *cell);
   }
   return true;
@@ -386,6 +410,7 @@ void Scheduler::run_ready() {
     ActorCell* cell = next_local(seat);
     if (!cell && threads() == 1) cell = take_injected(seat);  // nobody else would
     if (!cell) return;
+    seat.count_more();
     run_actor(seat, *cell);
   }
 }
@@ -436,10 +461,15 @@ void Scheduler::submit(Ref<Work> work) {
 
 void Scheduler::run_at_once(Work& work) {
   Tracer* const tracer = tracer_.load(std::memory_order_relaxed);
+  Seat* const seat = seat_of_this_thread();
   const std::uint64_t began = tracer ? tracer->now() : 0;
-  for (std::uint32_t phase = 0; phase < work.phases; ++phase)
-    for (std::uint32_t chunk = 0; chunk < work.chunks[phase]; ++chunk) work.run_chunk(phase, chunk);
-  if (Seat* seat = tracer ? seat_of_this_thread() : nullptr) [[unlikely]]
+  for (std::uint32_t phase = 0; phase < work.phases; ++phase) {
+    for (std::uint32_t chunk = 0; chunk < work.chunks[phase]; ++chunk) {
+      work.run_chunk(phase, chunk);
+      if (seat) seat->count_more();
+    }
+  }
+  if (tracer && seat) [[unlikely]]
     tracer->ran(*seat, work, 0, 0, began);
   work.finished();
   work.finish();
@@ -482,7 +512,7 @@ bool Scheduler::help(Seat& seat) {
   // Each who wakes wakes the next: a launch pays for one wake-up, not for all.
   if (more) wake_one();
   bool ran = false;
-  while (run_chunk(*work)) ran = true;
+  while (run_chunk(seat, *work)) ran = true;
   return ran;
 }
 
@@ -493,7 +523,7 @@ std::uint64_t Scheduler::claimable(const Work& work) noexcept {
   return phase < work.phases && chunk < work.chunks[phase] ? work.chunks[phase] - chunk : 0;
 }
 
-bool Scheduler::run_chunk(Work& work) {
+bool Scheduler::run_chunk(Seat& seat, Work& work) {
   // Looking first keeps the counter from running into the phase when many ask in vain.
   if (claimable(work) == 0) return false;
   const std::uint64_t claim = work.claim_.fetch_add(1, std::memory_order_acq_rel);
@@ -503,11 +533,12 @@ bool Scheduler::run_chunk(Work& work) {
   if (Tracer* tracer = tracer_.load(std::memory_order_relaxed)) [[unlikely]] {
     const std::uint64_t began = tracer->now();
     work.run_chunk(phase, chunk);
-    seat_of_this_thread()->trace_tick.store(0, std::memory_order_relaxed);
-    tracer->ran(*seat_of_this_thread(), work, phase, chunk, began);
+    seat.trace_tick.store(0, std::memory_order_relaxed);
+    tracer->ran(seat, work, phase, chunk, began);
   } else {
     work.run_chunk(phase, chunk);
   }
+  seat.count_more();
   if (work.chunks_left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return true;
   // The last of its phase.
   do ++phase;

@@ -25,15 +25,22 @@ struct alignas(64) Seat {
   Scheduler& scheduler;
   /// The seat this thread has in another system, taken earlier.
   Seat* outer = nullptr;
-  ActorCell* running = nullptr;
+  /// Read by others for `Scheduler::progress` alone.
+  std::atomic<ActorCell*> running{nullptr};
 
   /// Runs before all others here. Only the sitter puts one in; anybody may take it out.
   std::atomic<ActorCell*> next{nullptr};
   std::uint32_t next_streak = 0;  ///< how often in a row `next` went before the queue
-  std::uint32_t turns = 0;
-  std::uint32_t works_seen = 0;  ///< the count of openings at which nothing was left to claim
+  std::uint32_t works_seen = 0;   ///< the count of openings at which nothing was left to claim
   std::uint32_t spin_ns = 50'000;
   std::uint32_t victim = 0;  ///< where the last theft succeeded
+  // How far this seat has come, both together: looked at by others, written by the sitter alone.
+  std::atomic<std::uint32_t> turns{0};  ///< that `run_something` began
+  std::atomic<std::uint64_t> more{0};   ///< of others, messages after a turn's first, and chunks
+
+  void count_more() noexcept {
+    more.store(more.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 
   Pool::Cache cache;
   std::atomic<std::int64_t> actors{0};  ///< spawned minus ended here; may be negative

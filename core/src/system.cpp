@@ -265,6 +265,8 @@ std::string System::describe_stall() const {
 
 std::int64_t System::actors_alive() const noexcept { return scheduler_->actors_alive(); }
 
+Progress System::progress() const noexcept { return scheduler_->progress(); }
+
 std::int64_t System::blocks_in_use() const noexcept {
   return scheduler_->blocks_in_use() + state_->pool.guest_in_use(Pool::data) +
          state_->pool.guest_in_use(Pool::cells);

@@ -172,8 +172,9 @@ std::string_view Tracer::keep(std::string_view name) {
 
 void Tracer::sent(Message& message) noexcept {
   const Seat* seat = system_.scheduler().seat_of_this_thread();
-  const std::uint64_t began =
-      seat && seat->running ? seat->trace_tick.load(std::memory_order_relaxed) : 0;
+  const std::uint64_t began = seat && seat->running.load(std::memory_order_relaxed)
+                                  ? seat->trace_tick.load(std::memory_order_relaxed)
+                                  : 0;
   message.trace_id_ = (began ? began : now()) << seat_bits | (seat ? seat->number : outside);
 }
 

@@ -193,6 +193,22 @@ void until(const std::function<bool()>& done) {
   REQUIRE(done());
 }
 
+/// Looks at its system's progress in its turn, which ends when it may.
+class Looker final : public Actor<Token> {
+ public:
+  Looker(std::atomic<bool>& looked, std::atomic<bool>& may_end)
+      : looked_(looked), may_end_(may_end) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Token&) {
+    looked_.store(system().progress().busy);
+    while (!may_end_.load()) std::this_thread::yield();
+  }
+  std::atomic<bool>& looked_;
+  std::atomic<bool>& may_end_;
+};
+
 }  // namespace
 
 TEST_CASE("tokens go round a ring on any number of threads", "[core][stress]") {
@@ -700,6 +716,51 @@ TEST_CASE(
   }
   CHECK(system.actors_alive() == 0);
   CHECK(system.blocks_in_use() == 0);
+}
+
+TEST_CASE("messages and chunks count as progress, and what runs as busy", "[core]") {
+  System system({.threads = 1});
+  std::atomic<int> arrived{0};
+  const auto stations = Station::ring(system, 3, arrived);
+  CHECK(system.progress() == Progress{});
+  stations[0].send(Token{99});
+  // It waits for this thread, which has things of its own to do.
+  CHECK(system.progress() == Progress{});
+  system.wait_until([&] { return arrived == 1; }, "a token");
+  CHECK(system.progress() == Progress{100, false});
+
+  std::atomic<int> completed{0};
+  system.spawn<Launcher>(completed).send(Token{1});
+  system.wait_until([&] { return completed == 1; }, "a kernel");
+  const Progress then = system.progress();
+  CHECK(then.done >= 100 + 13 + 2);
+  // That nobody reaches the launcher any more is a message, too, and may come early.
+  CHECK(then.done <= 100 + 13 + 2 + 5);
+  CHECK_FALSE(then.busy);
+
+  std::atomic<bool> looked{false};
+  std::atomic<bool> may_end{true};
+  system.spawn<Looker>(looked, may_end).send(Token{0});
+  system.wait_until([&] { return looked.load(); }, "a look");
+}
+
+TEST_CASE("a turn that does not end is busy without progress", "[core]") {
+  System system({.threads = 2});
+  std::atomic<bool> looked{false};
+  std::atomic<bool> may_end{false};
+  const auto looker = system.spawn<Looker>(looked, may_end);
+  looker.send(Token{0});
+  looker.send(Token{0});
+  while (!looked) std::this_thread::yield();
+  const Progress before = system.progress();
+  CHECK(before.busy);
+  // Others who look for something to do, and find nothing, have done nothing.
+  system.wait_until([n = 0]() mutable { return n++ > 10; }, "a look");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(system.progress() == before);
+  may_end = true;
+  while (system.progress().busy) std::this_thread::yield();
+  CHECK(system.progress().done > before.done);
 }
 
 }  // namespace troupe::testing

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/core/completion.hpp>
+#include <troupe/core/progress.hpp>
 #include <troupe/core/sleepers.hpp>
 
 #include <atomic>
@@ -79,6 +80,7 @@ class Scheduler {
 
   [[nodiscard]] std::int64_t actors_alive() const noexcept;
   [[nodiscard]] std::int64_t blocks_in_use() const noexcept;
+  [[nodiscard]] Progress progress() const noexcept;
 
   void notify_waiters() noexcept;
   /// A count of things that will send from outside: timers, a device's completions, sockets. While
@@ -129,7 +131,7 @@ class Scheduler {
 
   // --- chunks
   bool help(Seat& seat);
-  bool run_chunk(Work& work);
+  bool run_chunk(Seat& seat, Work& work);
   static std::uint64_t claimable(const Work& work) noexcept;
   void open(Work& work, std::uint32_t phase, bool first) noexcept;
   void close(Work& work) noexcept;

@@ -4,6 +4,7 @@
 #include <troupe/core/completion.hpp>
 #include <troupe/core/disk.hpp>
 #include <troupe/core/error.hpp>
+#include <troupe/core/progress.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -156,6 +157,10 @@ class System {
   /// Blocks of the pool in use now, actors' and others'; for tests of leaks. Exact when nothing
   /// runs.
   [[nodiscard]] std::int64_t blocks_in_use() const noexcept;
+  /// How far the threads have come, from any thread; with a policy, from the one that runs all.
+  /// With one thread only a turn under way counts as busy: what else waits does so for the caller,
+  /// who may have things of its own to do.
+  [[nodiscard]] Progress progress() const noexcept;
 
  private:
   friend class ActorCell;
