@@ -1,5 +1,7 @@
 #include "parker.hpp"
 
+#include <troupe/core/actor.hpp>
+#include <troupe/core/completion.hpp>
 #include <troupe/core/scheduler.hpp>
 #include <troupe/core/sim_cluster.hpp>
 
@@ -23,6 +25,16 @@ std::uint64_t mixed(std::uint64_t state, std::uint64_t value) noexcept {
   state = (state ^ value) * 0xbf58476d1ce4e5b9;
   return state ^ state >> 29;
 }
+
+/// Whose turn does not end while its process hangs.
+class Endless final : public Actor<Completed> {
+ public:
+  static constexpr std::string_view name = "sim.endless";
+
+ private:
+  friend ActorAccess;
+  void on(const Completed&) {}
+};
 
 /// Runs ahead of the cluster's by as much as it did at the beginning.
 class ShiftedClock final : public Clock {
@@ -79,6 +91,7 @@ struct Process::State final : Policy {
   bool alive = true;
   bool killed = false;
   bool stopped = false;
+  bool hangs = false;
   bool touched = true;  // since it was found to have nothing to do
   std::int64_t rests_until_ns = 0;
   std::deque<std::function<void()>> held;  // told while it was stopped
@@ -184,6 +197,7 @@ std::string Process::State::describe() const {
   if (killed) return text + ": killed";
   if (!alive) return text + ": ended" + (error ? ", " + std::string(error->what()) : "");
   if (stopped) text += ": stopped";
+  if (hangs) text += ": hangs";
   return text + ": waits for " + (waits_until ? waits_for : "its turn");
 }
 
@@ -285,8 +299,14 @@ void Cluster::kill(Process& process) {
 
 void Cluster::stop(Process& process) { process.state_->stopped = true; }
 
+void Cluster::hang(Process& process) {
+  if (!process.alive() || std::exchange(process.state_->hangs, true)) return;
+  process.system().spawn<Endless>().send(Completed{});
+}
+
 void Cluster::go_on(Process& process) {
   Process::State& p = *process.state_;
+  p.hangs = false;
   if (!std::exchange(p.stopped, false)) return;
   for (const auto& news : std::exchange(p.held, {})) news();
   p.touched = true;
@@ -348,7 +368,7 @@ bool Cluster::step(std::int64_t until_ns) {
     const Process::State& p = *process->state_;
     if (p.stopped) continue;
     next_ns = std::min(next_ns, timer_ns(*process));
-    if (!p.touched) continue;
+    if (!p.touched || p.hangs) continue;
     if (p.rests_until_ns <= s.now_ns)
       s.ready.push_back(process.get());
     else

@@ -165,6 +165,28 @@ TEST_CASE(
   CHECK(woke_ns >= 50 * ms);
 }
 
+TEST_CASE("a process that hangs is told, but handles nothing", "[core][simulation]") {
+  sim::Cluster cluster(5);
+  int count = 0;
+  int told = 0;
+  const auto process = cluster.start("a", [&](sim::Process& self) {
+    const auto counter = self.system().spawn<Count>(count);
+    self.system().after(10 * ms, counter, Token{0});
+    self.system().wait_until([&] { return count == 1; }, "a token");
+  });
+  cluster.at(5 * ms, [&] { cluster.hang(*process); });
+  cluster.at(6 * ms, [&] { cluster.tell(*process, [&] { ++told; }); });
+  CHECK_FALSE(cluster.run_until([&] { return count > 0; }, 50 * ms));
+  CHECK(told == 1);
+  const Progress hung = process->system().progress();
+  CHECK(hung.busy);
+  CHECK(cluster.describe() == "\n  a (life 1): hangs: waits for a token");
+  cluster.go_on(*process);
+  CHECK(cluster.run_until([&] { return count == 1; }, 100 * ms));
+  CHECK(process->system().progress().done > hung.done);
+  CHECK(cluster.run_until([&] { return !process->alive(); }, 100 * ms));
+}
+
 TEST_CASE("a disk outlives the processes of its name", "[core][simulation]") {
   sim::Cluster cluster(6);
   for (int life = 1; life <= 2; ++life) {

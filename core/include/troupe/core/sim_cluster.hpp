@@ -76,6 +76,8 @@ class Cluster {
   void kill(Process& process);
   /// As by SIGSTOP: it does nothing until it is to go on; what it is told meanwhile waits for it.
   void stop(Process& process);
+  /// As if a turn of it never ended: nothing of it runs, but it is told, and its network answers.
+  void hang(Process& process);
   void go_on(Process& process);
   /// The last one of this name, alive or not; null: there was none.
   [[nodiscard]] std::shared_ptr<Process> find(const std::string& name) const;
