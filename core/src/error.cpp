@@ -68,6 +68,8 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "overload";
     case ErrorCode::timed_out:
       return "timed_out";
+    case ErrorCode::peer_hung:
+      return "peer_hung";
   }
   return "unknown";
 }

@@ -49,7 +49,7 @@ struct PulseMeta {
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(pulse.progress, pulse.busy, pulse.sent_ns, pulse.echo_ns, pulse.held_ns);
+    archive(pulse.progress.done, pulse.progress.busy, pulse.sent_ns, pulse.echo_ns, pulse.held_ns);
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/core/progress.hpp>
 #include <troupe/core/result.hpp>
 #include <troupe/net/hello.hpp>
 
@@ -10,11 +11,10 @@ namespace troupe::net {
 
 /// What a heartbeat tells.
 struct Pulse {
-  std::uint64_t progress = 0;  ///< turns and chunks that the sender's scheduler has run
-  bool busy = false;           ///< it has some that it has not run
-  std::uint64_t sent_ns = 0;   ///< on the sender's clock
-  std::uint64_t echo_ns = 0;   ///< `sent_ns` of the last pulse that came from the receiver
-  std::uint64_t held_ns = 0;   ///< how long ago that one came
+  Progress progress;          ///< of the sender's system
+  std::uint64_t sent_ns = 0;  ///< on the sender's clock
+  std::uint64_t echo_ns = 0;  ///< `sent_ns` of the last pulse that came from the receiver
+  std::uint64_t held_ns = 0;  ///< how long ago that one came
 
   friend bool operator==(const Pulse&, const Pulse&) noexcept = default;
 };

@@ -307,11 +307,6 @@ Future<Found> Network::State::ask_peer(
   return Future<Found>(std::move(future));
 }
 
-void Network::set_progress(std::uint64_t progress, bool busy) {
-  const std::lock_guard lock(state_->mutex);
-  for (const auto& peering : state_->peerings) peering->session().set_progress(progress, busy);
-}
-
 void Network::set_epoch(std::uint32_t epoch) {
   const std::lock_guard lock(state_->mutex);
   for (const auto& peering : state_->peerings) peering->session().set_epoch(epoch);

@@ -85,7 +85,7 @@ Peering::Peering(Network::State& network, const Endpoint& at, const std::string&
           network.options.session, network.self, node, network.system.random(), network.now_ns())),
       lanes_(session_->lanes()),
       remote_(to_string(at)) {
-  session_->set_epoch(network.epoch);
+  begin();
 }
 
 Peering::Peering(Network::State& network, const Hello& hello)
@@ -93,10 +93,15 @@ Peering::Peering(Network::State& network, const Hello& hello)
       session_(std::make_unique<Session>(
           network.options.session, network.self, hello, network.system.random(), network.now_ns())),
       lanes_(session_->lanes()) {
-  session_->set_epoch(network.epoch);
+  begin();
 }
 
 Peering::~Peering() = default;
+
+void Peering::begin() {
+  session_->set_epoch(network_.epoch);
+  session_->set_progress([&system = network_.system] { return system.progress(); });
+}
 
 // --- sending
 
@@ -324,11 +329,6 @@ void Peering::process(std::unique_lock<std::mutex>& lock, Garbage& garbage) {
       offer_waiting(came->lane);
     } else if (const auto* over = std::get_if<Over>(&*event)) {
       finish(*over, garbage);
-    } else if (const auto* stuck = std::get_if<Stuck>(&*event)) {
-      network_.system.log(
-          LogLevel::warning,
-          "peer '" + node() + "' answers, but its work stands still at " +
-              std::to_string(stuck->progress));
     }
   }
   if (!over_) pump();

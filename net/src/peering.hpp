@@ -121,6 +121,7 @@ class Peering final : public std::enable_shared_from_this<Peering> {
   class Book;
   class LaneEvents;
 
+  void begin();
   void dial(unsigned lane);
   void offer_waiting(unsigned lane);
   void take(std::unique_lock<std::mutex>& lock, const Delivery& delivery, Garbage& garbage);

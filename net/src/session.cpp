@@ -233,11 +233,6 @@ void Session::set_epoch(std::uint32_t epoch) {
   epoch_ = epoch;
 }
 
-void Session::set_progress(std::uint64_t progress, bool busy) noexcept {
-  progress_ = progress;
-  busy_ = busy;
-}
-
 void Session::close() {
   closing_ = true;
   lanes_[0]->goodbye_wanted = true;
@@ -528,12 +523,9 @@ Result<void> Session::handle_pulse(const Frame& frame, std::int64_t now_ns) {
     if (away_ns <= static_cast<std::uint64_t>(now_ns))
       round_trip_ns_ = static_cast<std::int64_t>(away_ns);
   }
-  if (pulse.progress != peer_progress_ || !pulse.busy) {
-    peer_moved_ns_ = now_ns;
-    stuck_told_ = false;
-  }
-  peer_progress_ = pulse.progress;
-  peer_busy_ = pulse.busy;
+  if (pulse.progress.done != peer_done_ || !pulse.progress.busy) peer_moved_ns_ = now_ns;
+  peer_done_ = pulse.progress.done;
+  peer_busy_ = pulse.progress.busy;
   return {};
 }
 
@@ -590,7 +582,7 @@ void Session::write_control(unsigned lane, WriteBatch& batch, std::int64_t now_n
   if (l.link != Lane::Link::live) return;
   if (now_ns >= l.heartbeat_at_ns) {
     l.heartbeat_at_ns = now_ns + options_.heartbeat_ns;
-    Pulse pulse{progress_, busy_, static_cast<std::uint64_t>(now_ns), pulse_sent_ns_, 0};
+    Pulse pulse{progress_(), static_cast<std::uint64_t>(now_ns), pulse_sent_ns_, 0};
     pulse.held_ns = static_cast<std::uint64_t>(now_ns - pulse_came_ns_);
     write(FrameType::heartbeat, write_pulse(pulse));
   }
@@ -662,10 +654,18 @@ void Session::on_timer(std::int64_t now_ns) {
         ErrorCode::peer_down,
         "its process is gone: all connections ended, and none came for " +
             std::to_string(options_.orphan_ns / 1'000'000) + " ms"));
-  if (over_ || !opened_ || !peer_busy_ || stuck_told_) return;
-  if (now_ns < peer_moved_ns_ + options_.stuck_ns) return;
-  stuck_told_ = true;
-  events_.emplace_back(Stuck{peer_progress_});
+  if (!over_ && now_ns >= hung_at_ns())
+    end(about_peer(
+            ErrorCode::peer_hung,
+            "it hangs: it answers, but for " +
+                std::to_string((now_ns - peer_moved_ns_) / second_ns) +
+                " s it has had work and done none")
+            .hint("look at what its threads do there; SessionOptions::hung_ns says how long a turn "
+                  "or a chunk may take"));
+}
+
+std::int64_t Session::hung_at_ns() const noexcept {
+  return opened_ && peer_busy_ ? peer_moved_ns_ + options_.hung_ns : never;
 }
 
 std::int64_t Session::orphaned_at_ns() const noexcept {
@@ -699,9 +699,7 @@ void Session::check_times(unsigned lane, std::int64_t now_ns) {
 
 std::int64_t Session::next_timer_ns() const noexcept {
   if (over_) return never;
-  std::int64_t next =
-      opened_ && peer_busy_ && !stuck_told_ ? peer_moved_ns_ + options_.stuck_ns : never;
-  next = std::min(next, orphaned_at_ns());
+  std::int64_t next = std::min(hung_at_ns(), orphaned_at_ns());
   const bool busy = lanes_[0]->link != Lane::Link::live || lanes_[0]->writing;
   for (const auto& lane : lanes_) {
     const Lane& l = *lane;

@@ -55,7 +55,7 @@ TEST_CASE("a hello comes back as it was", "[net]") {
 
 TEST_CASE("meta bytes too few or too many are refused at each length", "[net]") {
   const Bytes hello = write_hello(some_hello());
-  const Bytes pulse = write_pulse({1, true, 2, 3, 4});
+  const Bytes pulse = write_pulse({{1, true}, 2, 3, 4});
   for (std::size_t length = 0; length < hello.size(); ++length) {
     const auto read = read_meta(hello.span().first(length));
     REQUIRE(!read.ok());
@@ -116,7 +116,7 @@ TEST_CASE("a refusal and a pulse come back as they were", "[net]") {
   CHECK(std::string(read.what()) == reason.what());
   CHECK(read_refusal({}).code() == ErrorCode::wire_corrupt);
 
-  const Pulse pulse{1, true, 1ULL << 63, 3, 4};
+  const Pulse pulse{{1, true}, 1ULL << 63, 3, 4};
   const Bytes bytes = write_pulse(pulse);
   CHECK(read_pulse(bytes.span()).value() == pulse);
   std::vector<std::byte> changed(bytes.span().begin(), bytes.span().end());

@@ -7,9 +7,12 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace troupe::testing {
@@ -27,6 +30,51 @@ Error error_of(Call&& call) {
   }
   FAIL("it did not throw");
   return {};
+}
+
+/// Takes its time for what it is given: in one turn, or in one that each sends the next.
+class Digger final : public Actor<Add, Ask> {
+ public:
+  explicit Digger(std::atomic<bool>& may_end) : may_end_(may_end) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Add& add) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (add.amount > 1) self().send(Add{add.amount - 1});
+  }
+  void on(const Ask& ask) {
+    while (!may_end_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ask.reply_to.send(Total{1});
+  }
+  std::atomic<bool>& may_end_;
+};
+
+/// A kernel of chunks that each take their time.
+class Slow final : public Work {
+ public:
+  explicit Slow(System& system) : Work(system) {
+    chunks[0] = 100;
+    phases = 1;
+  }
+
+ private:
+  void run_chunk(std::uint32_t, std::uint32_t) noexcept override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  void destroy() noexcept override { delete this; }
+};
+
+class Launcher final : public Actor<Add> {
+ private:
+  friend ActorAccess;
+  void on(const Add&) { system().submit(Ref<Slow>::adopt(new Slow(system()))); }
+};
+
+/// Heartbeats come often, and half a second without progress is too long.
+void impatient(net::NetworkOptions& options) {
+  options.session.heartbeat_ns = 20'000'000;
+  options.session.hung_ns = 500'000'000;
 }
 
 }  // namespace
@@ -144,6 +192,50 @@ TEST_CASE("a peer that goes is down for all who watch, at once", "[net]") {
   remote.send(Add{1});  // is dropped, as for any that has stopped
   auto late = ask<Total>(remote, [](Address<Total> to) { return Ask{to}; });
   CHECK(error_of([&] { (void)late.get(); }).code() == ErrorCode::actor_down);
+}
+
+TEST_CASE("a peer that hangs is down, and says so; it may come again", "[net]") {
+  Pair pair(false, impatient);
+  std::atomic<bool> may_end{false};
+  pair.there.network->publish("digger", pair.there.system.spawn<Digger>(may_end));
+  std::vector<Down> downs;
+  {
+    const auto digger = pair.here.network->find("there", "digger").get().as<Add, Ask>();
+    monitor(digger, pair.here.system.spawn<Watcher>(downs));
+    const auto began = std::chrono::steady_clock::now();
+    auto answer = ask<Total>(digger, [](Address<Total> to) { return Ask{to}; });
+    pair.wait([&] { return !downs.empty(); });
+    const auto after = std::chrono::steady_clock::now() - began;
+    CHECK(after > std::chrono::milliseconds(450));
+    CHECK(after < std::chrono::seconds(3));  // a busy machine may be late
+    CHECK_THROWS_AS(answer.get(), Error);
+  }
+  CHECK(downs.size() == 1);
+  CHECK(downs[0].reason.code() == ErrorCode::peer_hung);
+  CHECK_THAT(downs[0].reason.message(), ContainsSubstring("peer 'there': it hangs"));
+  may_end = true;
+  CHECK(pair.here.network->connect(pair.at).get().node == "there");
+  const auto digger = pair.here.network->find("there", "digger").get().as<Add, Ask>();
+  CHECK(ask<Total>(digger, [](Address<Total> to) { return Ask{to}; }).get().value == 1);
+}
+
+TEST_CASE("a peer that computes for long, or does nothing, does not hang", "[net]") {
+  Pair pair(false, impatient);
+  std::vector<Down> downs;
+  std::atomic<bool> may_end{true};
+  pair.there.network->publish("digger", pair.there.system.spawn<Digger>(may_end));
+  pair.there.network->publish("launcher", pair.there.system.spawn<Launcher>());
+  const auto digger = pair.here.network->find("there", "digger").get().as<Add, Ask>();
+  const auto launcher = pair.here.network->find("there", "launcher").get().as<Add>();
+  monitor(digger, pair.here.system.spawn<Watcher>(downs));
+  const std::uint64_t before = pair.there.system.progress().done;
+  digger.send(Add{100});  // a second of short turns
+  pair.wait([&] { return pair.there.system.progress().done >= before + 100; });
+  launcher.send(Add{1});  // a turn of a second, with a kernel in it
+  pair.wait([&] { return pair.there.system.progress().done >= before + 200; });
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  CHECK(ask<Total>(digger, [](Address<Total> to) { return Ask{to}; }).get().value == 1);
+  CHECK(downs.empty());
 }
 
 TEST_CASE("a message that an actor does not take is refused, and the sender cut off", "[net]") {

@@ -290,21 +290,33 @@ TEST_CASE(
   CHECK_THROWS_AS(world.side(1).session->set_epoch(4), Error);
 }
 
-TEST_CASE("a scheduler that has work and does not move is told once", "[net][simulation]") {
+TEST_CASE("a peer that answers, has work and does none of it hangs", "[net][simulation]") {
   SessionWorld world(quiet());
-  world.side(0).session->set_progress(7, true);
-  world.run_until(9'000 * ms);
-  CHECK(world.side(1).stuck == 0);
-  world.run_until(30'000 * ms);
-  CHECK(world.side(1).stuck == 1);
-  world.side(0).session->set_progress(8, true);
-  world.run_until(39'000 * ms);
-  CHECK(world.side(1).stuck == 1);
-  world.run_until(50'000 * ms);
-  CHECK(world.side(1).stuck == 2);
-  world.side(0).session->set_progress(8, false);  // idle: nothing to be done
-  world.run_until(90'000 * ms);
-  CHECK(world.side(1).stuck == 2);
+  auto& told = world.side(0).progress;
+  told = {7, true};
+  // Each time just before it would be taken for hung: it did something, or had nothing to do.
+  for (int i = 0; i < 4; ++i) {
+    world.run_until(world.now_ns() + 28'000 * ms);
+    if (i % 2 == 0)
+      ++told.done;
+    else
+      told.busy = false;
+    world.run_until(world.now_ns() + 1'000 * ms);
+    told.busy = true;
+  }
+  REQUIRE(!world.side(1).over);
+  const std::int64_t from_ns = world.now_ns();
+  world.run_until(from_ns + 40'000 * ms, [&] { return world.side(1).over.has_value(); });
+  CHECK(world.now_ns() - from_ns > 28'500 * ms);
+  CHECK(world.now_ns() - from_ns < 31'000 * ms);
+  REQUIRE(world.side(1).overs == 1);
+  CHECK(world.side(1).over->code() == ErrorCode::peer_hung);
+  CHECK(
+      world.side(1).over->message() ==
+      "peer 'dialer': it hangs: it answers, but for 30 s it has had work and done none");
+  world.run_until(world.now_ns() + 5'000 * ms);
+  REQUIRE(world.side(0).over);  // refused when it came again
+  CHECK(world.side(0).over->code() == ErrorCode::peer_down);
 }
 
 TEST_CASE("what a session cannot be is refused", "[net]") {

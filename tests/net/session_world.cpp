@@ -55,6 +55,7 @@ SessionWorld::SessionWorld(Options options)
   }
   sides_[0].session = std::make_unique<Session>(
       options_.session[0], sides_[0].self, sides_[1].self.node, *session_random_, now_ns_);
+  sides_[0].session->set_progress([this] { return sides_[0].progress; });
 }
 
 SessionWorld::~SessionWorld() = default;
@@ -275,6 +276,7 @@ void SessionWorld::accept(
     if (side.session) fail("a session was begun in place of another");
     side.session =
         std::make_unique<Session>(options_.session[1], side.self, hello, *session_random_, now_ns_);
+    side.session->set_progress([this] { return sides_[1].progress; });
   }
   if (connection->lane != hello.lane) fail("a hello of another lane");
   auto& former = current_[1][hello.lane];
@@ -345,8 +347,6 @@ void SessionWorld::take(unsigned i, net::SessionEvent event) {
           if (what.epoch <= side.epoch) fail("fenced by no later epoch");
           side.epoch = what.epoch;
           side.session->set_epoch(what.epoch);
-        } else if constexpr (std::is_same_v<What, net::Stuck>) {
-          ++side.stuck;
         } else {
           ++side.overs;
           side.over = what.reason;

@@ -59,7 +59,7 @@ class SessionWorld {
     unsigned opened = 0;
     unsigned overs = 0;
     unsigned fenced_told = 0;
-    unsigned stuck = 0;
+    Progress progress;  // what its heartbeats tell
     std::optional<Error> over;
     unsigned credit_came = 0;
   };

@@ -30,12 +30,16 @@ net::Network& join(sim::Links& links, sim::Process& self) {
 /// Counts, for an address must not outlive its process.
 class Ends final : public Actor<Down> {
  public:
-  explicit Ends(int& count) : count_(count) {}
+  Ends(int& count, Error& reason) : count_(count), reason_(reason) {}
 
  private:
   friend ActorAccess;
-  void on(const Down&) { ++count_; }
+  void on(const Down& down) {
+    ++count_;
+    reason_ = down.reason;
+  }
   int& count_;
+  Error& reason_;
 };
 
 /// A process with a counter, and one that adds to it, ten times in each tenth of a second, and is
@@ -59,7 +63,7 @@ struct Conversation {
     net::Network& network = join(links, self);
     const std::string node = network.connect({"server", 7000}).get().node;
     const auto counter = network.find(node, "counter").get().as<Add, Ask>();
-    const auto watcher = system.spawn<Ends>(downs);
+    const auto watcher = system.spawn<Ends>(downs, down_reason);
     monitor(counter, watcher);
     try {
       for (int i = 0; i < rounds; ++i) {
@@ -90,6 +94,7 @@ struct Conversation {
   std::shared_ptr<sim::Process> client;
   bool ends = false;
   int downs = 0;
+  Error down_reason;
   std::int64_t total = 0;
   std::int64_t down_ns = 0;
 };
@@ -207,6 +212,27 @@ TEST_CASE("the end of a simulated process is seen as that of a real one", "[net]
     talk.cluster.at(3 * second, [&] { talk.cluster.go_on(*talk.server); });
     CHECK(talk.whole());
   }
+}
+
+TEST_CASE("a process that hangs is down, though it answers", "[net][simulation]") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    Conversation talk(seed, {.delay_ns_max = 5 * ms});
+    const std::int64_t after_ns = talk.down_after([&] { talk.cluster.hang(*talk.server); });
+    // Counted from the heartbeat that first told of work, which is sent each quarter of a second.
+    CHECK(after_ns > 29 * second);
+    CHECK(after_ns < 31 * second);
+    CHECK(talk.downs == 1);
+    CHECK(talk.down_reason.code() == ErrorCode::peer_hung);
+    CHECK_THAT(talk.down_reason.message(), ContainsSubstring("peer 'server': it hangs"));
+  }
+}
+
+TEST_CASE("a process that has nothing to do does not hang", "[net][simulation]") {
+  Conversation talk(1);
+  CHECK(talk.whole());
+  CHECK_FALSE(
+      talk.cluster.run_until([&] { return talk.downs > 0; }, talk.cluster.now_ns() + 600 * second));
 }
 
 TEST_CASE("a simulated host listens by its own name, once at a port", "[net][simulation]") {

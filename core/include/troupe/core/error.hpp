@@ -40,6 +40,7 @@ enum class ErrorCode : std::uint16_t {
   fenced = 29,             ///< it belongs to an epoch, or a life of a peer, that is over
   overload = 30,           ///< a peer takes more than its quota
   timed_out = 31,          ///< no answer within the time allowed
+  peer_hung = 32,          ///< a peer answers, but its actors and kernels stand still
 };
 
 /// The name of a code as users see it, such as "shape_mismatch".

@@ -126,8 +126,9 @@ struct PeerStatus {
 /// Threads   any; not inside an actor's turn where a future is waited for.
 /// Order     messages of one sender to one actor arrive once, in the order sent, across any number
 ///           of connections, while both processes live.
-/// Ends      a peer whose process ended or is out of reach becomes `Down` for each monitor of an
-///           actor there, exactly once, after all that arrived before.
+/// Ends      a peer whose process ended, is out of reach or hangs becomes `Down` for each monitor
+///           of an actor there, exactly once, after all that arrived before.
+/// Hangs     a peer that answers, but has work and does none of it for `SessionOptions::hung_ns`.
 /// Full      a message that the peer has no credit for waits here, in order; streams bound how
 /// many.
 class Network final : public Service {
@@ -174,8 +175,6 @@ class Network final : public Service {
     return spawn_shown(node, name, [&](FieldVisitor& visit) { arguments.fields(visit); });
   }
 
-  /// What this process tells its peers of its own scheduler: a count that moves while it works.
-  void set_progress(std::uint64_t progress, bool busy);
   /// From now on messages belong to this epoch; those of an earlier one are dropped on arrival.
   void set_epoch(std::uint32_t epoch);
 

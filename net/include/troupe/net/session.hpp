@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/core/bytes.hpp>
+#include <troupe/core/progress.hpp>
 #include <troupe/core/result.hpp>
 #include <troupe/net/frame.hpp>
 #include <troupe/net/hello.hpp>
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,8 +41,9 @@ struct SessionOptions {
   /// The side that was dialed cannot look whether the peer still listens. A process that ends
   /// closes all its connections, and one that lives opens new ones at once; 0: `down_ns` says.
   std::int64_t orphan_ns = 0;
-  std::int64_t stuck_ns =
-      10'000'000'000;  ///< a busy scheduler that does nothing is told as `Stuck`
+  /// A peer that answers, has work, and handles no message and runs no chunk for so long: it hangs.
+  /// More than the longest turn, and the longest chunk of a kernel, of a sound process.
+  std::int64_t hung_ns = 30'000'000'000;
   std::uint32_t bytes_per_s_min = 4U
                                   << 20;  ///< slower links lose their connection on large messages
   unsigned refusals_max =
@@ -69,16 +72,12 @@ struct CreditCame {
 struct Fenced {
   std::uint32_t epoch = 0;  ///< the peer's
 };
-/// The peer answers, and its scheduler has work, and does none of it: told once until it moves.
-struct Stuck {
-  std::uint64_t progress = 0;
-};
 /// The session is over; nothing comes after this.
 struct Over {
   Error reason;
   std::uint64_t unacknowledged = 0;  ///< messages of which nobody knows whether they arrived
 };
-using SessionEvent = std::variant<Delivery, Opened, CreditCame, Fenced, Stuck, Over>;
+using SessionEvent = std::variant<Delivery, Opened, CreditCame, Fenced, Over>;
 
 /// Bytes to be written on one connection, in this order. Keeps alive what they lie in.
 struct WriteBatch {
@@ -111,7 +110,8 @@ struct LaneStatus {
 /// Memory    for each lane the credit given and the window, at most; payloads are counted, not
 ///           copied. 16 MiB for payloads that nobody holds any more.
 /// Never     drops a message: without credit `offer` says so, and `CreditCame` says when.
-/// Errors    `Over` has `peer_down`, `peer_restarted`, `timed_out`, `wire_corrupt`, `overload`,
+/// Errors    `Over` has `peer_down`, `peer_hung`, `peer_restarted`, `timed_out`, `wire_corrupt`,
+/// `overload`,
 ///           `stopped`, or what the peer refused for.
 class Session {
  public:
@@ -148,8 +148,8 @@ class Session {
   /// Enters a later epoch: what is offered from now on belongs to it, and messages of earlier ones
   /// that were not taken by now are dropped, and the peer is told.
   void set_epoch(std::uint32_t epoch);
-  /// What heartbeats tell of this process's scheduler.
-  void set_progress(std::uint64_t progress, bool busy) noexcept;
+  /// Asked by each heartbeat how this process is getting on; until then they say that it is idle.
+  void set_progress(std::function<Progress()> progress) { progress_ = std::move(progress); }
   /// Ends the session once all messages offered are acknowledged.
   void close();
   /// Ends it now, without a word to the peer.
@@ -223,6 +223,7 @@ class Session {
   [[nodiscard]] bool chatter(Lane& lane, std::int64_t now_ns);
   void check_times(unsigned lane, std::int64_t now_ns);
   [[nodiscard]] std::int64_t orphaned_at_ns() const noexcept;
+  [[nodiscard]] std::int64_t hung_at_ns() const noexcept;
   void tell_credit(unsigned lane);
   void write_control(unsigned lane, WriteBatch& batch, std::int64_t now_ns);
   void write_messages(Lane& lane, unsigned number, WriteBatch& batch, std::int64_t now_ns);
@@ -252,12 +253,10 @@ class Session {
   std::optional<Over> over_;
   bool over_told_ = false;
   // Heartbeats.
-  std::uint64_t progress_ = 0;
-  bool busy_ = false;
-  std::uint64_t peer_progress_ = 0;
+  std::function<Progress()> progress_ = [] { return Progress(); };
+  std::uint64_t peer_done_ = 0;
   bool peer_busy_ = false;
   std::int64_t peer_moved_ns_ = 0;
-  bool stuck_told_ = false;
   std::uint64_t pulse_sent_ns_ = 0;  // of the peer's last one
   std::int64_t pulse_came_ns_ = 0;
   std::int64_t round_trip_ns_ = 0;
