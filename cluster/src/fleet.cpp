@@ -45,7 +45,8 @@ const MessageType* find_message(MessageId id) noexcept {
 }
 
 bool is_of_the_view(ErrorCode code) noexcept {
-  return code == ErrorCode::peer_down || code == ErrorCode::fenced || code == ErrorCode::stopped ||
+  return code == ErrorCode::peer_down || code == ErrorCode::peer_hung ||
+         code == ErrorCode::fenced || code == ErrorCode::stopped ||
          code == ErrorCode::peer_restarted || code == ErrorCode::actor_down;
 }
 

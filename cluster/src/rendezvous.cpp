@@ -136,8 +136,9 @@ void announce(
       return;
     } catch (const Error& error) {
       // It may be there later; who is refused is not welcome then either.
-      const bool later =
-          error.code() == ErrorCode::timed_out || error.code() == ErrorCode::peer_down;
+      const bool later = error.code() == ErrorCode::timed_out ||
+                         error.code() == ErrorCode::peer_down ||
+                         error.code() == ErrorCode::peer_hung;
       if (!later) throw;
       if (system.clock().now_ns() >= until_ns)
         throw Error(

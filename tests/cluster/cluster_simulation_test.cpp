@@ -53,6 +53,7 @@ TEST_CASE("two thousand fleets come to the bits of one process", "[cluster][simu
   CHECK(sum.steps > 20 * seeds);
   CHECK(sum.kills > seeds / 4);
   CHECK(sum.stops > seeds / 4);
+  CHECK(sum.hangs > seeds / 8);
   CHECK(sum.partitions > seeds / 2);
   CHECK(sum.cuts > seeds);
   CHECK(sum.fenced > 20);

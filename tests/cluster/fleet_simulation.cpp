@@ -367,6 +367,7 @@ net::Network& Fleet::join(sim::Process& self) {
   options.incarnation = self.life();
   options.messages = {&cluster::find_message};
   options.transport = links_.of(self);
+  options.session.hung_ns = 5 * second;  // longer than any step
   net::Network& network = net::attach(self.system(), std::move(options));
   const auto watched = std::make_shared<std::deque<Probe::Watched>>();
   observers_.push_back({cluster_.find(self.name()), watched});
@@ -500,10 +501,15 @@ void Fleet::disturb_process(const std::shared_ptr<sim::Process>& process) {
       });
     return;
   }
-  ++counters_.stops;
-  tell(name + " is stopped");
-  cluster_.stop(*process);
-  cluster_.at(cluster_.now_ns() + upto(7 * second), [this, process] {
+  // One that hangs is found later, for it answers.
+  const bool hangs = cluster_.draw() % 3 == 0;
+  ++(hangs ? counters_.hangs : counters_.stops);
+  tell(name + (hangs ? " hangs" : " is stopped"));
+  if (hangs)
+    cluster_.hang(*process);
+  else
+    cluster_.stop(*process);
+  cluster_.at(cluster_.now_ns() + upto((hangs ? 14 : 7) * second), [this, process] {
     if (process->name() == away_) return;
     tell(process->name() + " goes on");
     cluster_.go_on(*process);
@@ -577,8 +583,12 @@ void Fleet::heal() {
   if (leads && on_loss_ == OnLoss::go_on && cluster_.draw() % 3 == 0) away_ = one_of(names_);
   for (const std::string& name : names_) {
     if (name == away_) {
-      tell(name + " stays away");
-      cluster_.stop(*cluster_.find(name));
+      const bool hangs = cluster_.draw() % 2 == 0;
+      tell(name + (hangs ? " hangs for good" : " stays away"));
+      if (hangs)
+        cluster_.hang(*cluster_.find(name));
+      else
+        cluster_.stop(*cluster_.find(name));
       continue;
     }
     cluster_.go_on(*cluster_.find(name));
@@ -681,6 +691,7 @@ FleetCounters& FleetCounters::operator+=(const FleetCounters& other) noexcept {
   followers += other.followers;
   kills += other.kills;
   stops += other.stops;
+  hangs += other.hangs;
   partitions += other.partitions;
   cuts += other.cuts;
   fenced += other.fenced;
@@ -703,6 +714,7 @@ std::string FleetCounters::text() const {
   add(followers, "followers");
   add(kills, "kills");
   add(stops, "stops");
+  add(hangs, "hangs");
   add(partitions, "partitions");
   add(cuts, "cuts");
   add(fenced, "fenced");

@@ -15,6 +15,7 @@ struct FleetCounters {
   std::uint64_t followers = 0;  ///< lives
   std::uint64_t kills = 0;
   std::uint64_t stops = 0;
+  std::uint64_t hangs = 0;
   std::uint64_t partitions = 0;
   std::uint64_t cuts = 0;          ///< of connections
   std::uint64_t fenced = 0;        ///< leaders that ended because another leads

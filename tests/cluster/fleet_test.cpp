@@ -78,6 +78,54 @@ TEST_CASE("a follower that vanishes in a step changes no bit", "[cluster]") {
   CHECK_FALSE(known[1].reason.empty());
 }
 
+/// A turn of it ends when it may, and meanwhile its process does nothing else.
+class Hanger final : public Actor<Completed> {
+ public:
+  explicit Hanger(std::shared_ptr<std::atomic<bool>> may_end) : may_end_(std::move(may_end)) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Completed&) {
+    while (!*may_end_) rest();
+  }
+  std::shared_ptr<std::atomic<bool>> may_end_;
+};
+
+TEST_CASE("a follower that hangs is lost, and comes back when it hangs no more", "[cluster]") {
+  constexpr std::int64_t steps = 60;
+  const auto may_end = std::make_shared<std::atomic<bool>>(false);
+  std::atomic<bool> back{false};
+  Followers followers = start(1, {.steps = steps});
+  FollowerProcess* hung = nullptr;
+  followers.push_back(std::make_unique<FollowerProcess>(
+      "worker-2", FollowerSetup{.steps = steps, .before = [&](SmallRun& run) {
+                                  if (*may_end) back = true;
+                                  if (run.step() != 10 || *may_end) return;
+                                  hung->node().system.spawn<Hanger>(may_end).send(Completed{});
+                                }}));
+  hung = followers[1].get();
+  LeaderProcess leader("leader", leading(followers, 4));
+  SmallRun run(steps, [&](SmallRun& at) {
+    if (at.step() == 20) *may_end = true;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    // Once a step, so that the view can change in between.
+    if (at.step() > 20 && !back && std::chrono::steady_clock::now() < until) {
+      leader.node().system.run_ready();
+      leader.node().system.wait_until([n = 0]() mutable { return n++ > 0; }, "a look");
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  });
+  CHECK(leader.lead(run));
+  CAPTURE(leader.said.all());
+  CHECK(run.bits() == bits_alone(steps, 4));
+  CHECK(
+      leader.said.count(
+          "lost 'worker-2' at " + net::to_string(hung->at()) + ": peer 'worker-2': it hangs") == 1);
+  CHECK(leader.said.count("going on with 2 of 3 processes") == 1);
+  CHECK(back);
+  CHECK(leader.leader().ranks() == 3);
+}
+
 TEST_CASE("a follower that comes back takes part again and changes no bit", "[cluster]") {
   constexpr std::int64_t steps = 60;
   Followers followers = start(1, {.steps = steps});

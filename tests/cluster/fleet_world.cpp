@@ -21,6 +21,7 @@ std::function<void(net::NetworkOptions&)> as_member(std::uint64_t incarnation) {
   return [=](net::NetworkOptions& options) {
     options.incarnation = incarnation;
     options.messages.push_back(&cluster::find_message);
+    options.session.hung_ns = 3'000'000'000;  // a step here takes milliseconds
   };
 }
 

@@ -49,6 +49,10 @@ elseif(NAME STREQUAL "skip_checksums")
 
 # --- fleets, under faults of all kinds: tests/cluster/fleet_simulation.cpp
 
+elseif(NAME STREQUAL "tell_no_progress")
+  change(peering.cpp "return system.progress();" "return Progress();")
+elseif(NAME STREQUAL "forget_who_hangs")
+  change(session.cpp "if (!over_ && now_ns >= hung_at_ns())" "if (false)")
 elseif(NAME STREQUAL "follow_an_earlier_leader")
   change(follower.cpp "if (same && invite.terms.term < s_->led_term)" "if (false)")
 elseif(NAME STREQUAL "let_an_earlier_leader_be")
