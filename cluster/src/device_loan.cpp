@@ -1,8 +1,7 @@
 #include "device_loan.hpp"
 
-#include "field_bytes.hpp"
-
 #include <troupe/core/system.hpp>
+#include <troupe/net/fields.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/numbered_op.hpp>
 #include <troupe/tensor/op.hpp>
@@ -112,7 +111,7 @@ class CheckDTypes final : public FieldVisitor {
 };
 
 /// The op of a launch's body, with its attributes.
-OpRef read_op(System& system, FieldReader& read, std::uint32_t number) {
+OpRef read_op(System& system, FieldVisitor& read, std::uint32_t number) {
   OpRef op = numbered_op(system, OpId{number});
   if (!op)
     throw Error(ErrorCode::unsupported, "there is no op " + std::to_string(number))
@@ -302,11 +301,12 @@ void DeviceLoan::on(LaunchLent&& message) {
 void DeviceLoan::launch(const LaunchLent& message) {
   if (message.body.size() > launch_bytes_max)
     throw Error(ErrorCode::invalid_argument, "a launch of " + bytes_text(message.body.size()));
-  FieldReader fields(message.body.span());
   LaunchBody body;
-  body.fields(fields);
-  const OpRef op = read_op(system(), fields, body.op);
-  fields.end();
+  OpRef op;
+  net::decode_fields(message.body.span(), [&](FieldVisitor& read) {
+    body.fields(read);
+    op = read_op(system(), read, body.op);
+  });
   const OpInfo& info = op->info();
   try {
     Running running{message.call, {}, {}};

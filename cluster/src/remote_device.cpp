@@ -1,10 +1,10 @@
 #include "remote_device.hpp"
 
-#include "field_bytes.hpp"
 #include "fleet.hpp"
 
 #include <troupe/cluster/remote_device.hpp>
 #include <troupe/core/system.hpp>
+#include <troupe/net/fields.hpp>
 #include <troupe/tensor/engine.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/value.hpp>
@@ -315,14 +315,15 @@ Ticket RemoteDevice::launch(const Launch& launch) {
     body.random_call = launch.random_call;
     for (const Value& input : launch.inputs) body.inputs.push_back(lent(input));
     for (const Value& output : launch.outputs) body.outputs.push_back(lent(output));
-    FieldWriter fields;
-    body.fields(fields);
-    // The visitor only reads.
-    info.visit(const_cast<void*>(launch.op->attributes()), fields);
-    if (fields.size() > launch_bytes_max)
+    Bytes shown = net::encode_fields([&](FieldVisitor& visit) {
+      body.fields(visit);
+      // The visitor only reads.
+      info.visit(const_cast<void*>(launch.op->attributes()), visit);
+    });
+    if (shown.size() > launch_bytes_max)
       throw Error(
           ErrorCode::unsupported,
-          "a launch of " + std::to_string(fields.size()) + " bytes; " +
+          "a launch of " + std::to_string(shown.size()) + " bytes; " +
               std::to_string(launch_bytes_max) + " at most");
     const LoanAddress to = loan();
     Pending pending{Ref<Receipt>::adopt(new Receipt(system())), {}, info.name, launch.where};
@@ -330,7 +331,7 @@ Ticket RemoteDevice::launch(const Launch& launch) {
     pending.values.insert(pending.values.end(), launch.outputs.begin(), launch.outputs.end());
     const Ticket ticket = Ticket::share(pending.ticket.get());
     const std::uint64_t call = add(std::move(pending));
-    to.send(LaunchLent{call, fields.take()});
+    to.send(LaunchLent{call, std::move(shown)});
     return ticket;
   } catch (const Error& error) {
     throw there(error, info.name, launch.where);

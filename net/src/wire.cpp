@@ -6,14 +6,22 @@
 
 #include <bit>
 #include <string>
+#include <utility>
 
 namespace troupe::net {
 
 namespace {
 
+[[noreturn]] void stays_here(std::string_view name) {
+  throw Error(ErrorCode::unsupported, "'" + std::string(name) + "' cannot leave the process")
+      .hint("send it to actors of this process only");
+}
+
+/// Of a message, which has a book for addresses and a payload beside its meta bytes; null: of
+/// fields alone, which have neither.
 class Writer final : public FieldVisitor {
  public:
-  explicit Writer(AddressBook& book) : book_(book) {}
+  explicit Writer(AddressBook* book) : book_(book) {}
 
   using FieldVisitor::field;
   void field(std::string_view, bool& value) override { to_.put(std::uint8_t{value}); }
@@ -28,15 +36,16 @@ class Writer final : public FieldVisitor {
     to_.put(static_cast<std::uint32_t>(value.size()));
     to_.put(std::string_view(value));
   }
-  void field(std::string_view, Ref<ActorCell>& actor) override {
-    const WireAddress address = actor ? book_.write(actor) : WireAddress{};
+  void field(std::string_view name, Ref<ActorCell>& actor) override {
+    if (!book_) return local(name);
+    const WireAddress address = actor ? book_->write(actor) : WireAddress{};
     to_.put(static_cast<std::uint8_t>(address.owner));
     if (address.owner == WireAddress::Owner::nobody) return;
     to_.put(address.capability.high);
     to_.put(address.capability.low);
   }
   void field(std::string_view, Bytes& bytes) override {
-    const bool beside = payload_.size() == 0 && bytes.size() > 0;
+    const bool beside = book_ && payload_.size() == 0 && bytes.size() > 0;
     to_.put(std::uint8_t{beside});
     if (beside) {
       payload_ = bytes;
@@ -45,25 +54,22 @@ class Writer final : public FieldVisitor {
     to_.put(static_cast<std::uint32_t>(bytes.size()));
     to_.put(std::string_view(reinterpret_cast<const char*>(bytes.span().data()), bytes.size()));
   }
-  void local(std::string_view name) override {
-    throw Error(ErrorCode::unsupported, "'" + std::string(name) + "' cannot leave the process")
-        .hint("send it to actors of this process only");
-  }
+  void local(std::string_view name) override { stays_here(name); }
   void list_length(std::string_view, std::uint64_t& length) override { to_.put(length); }
 
   [[nodiscard]] MetaWriter& to() noexcept { return to_; }
   [[nodiscard]] Bytes& payload() noexcept { return payload_; }
 
  private:
-  AddressBook& book_;
+  AddressBook* book_;
   MetaWriter to_;
   Bytes payload_;
 };
 
 class Reader final : public FieldVisitor {
  public:
-  Reader(std::span<const std::byte> meta, const Bytes& payload, AddressBook& book)
-      : from_(meta), payload_(payload), book_(book) {}
+  Reader(std::span<const std::byte> meta, Bytes payload, AddressBook* book)
+      : from_(meta), payload_(std::move(payload)), taken_(!book), book_(book) {}
 
   using FieldVisitor::field;
   void field(std::string_view, bool& value) override { value = flag(); }
@@ -80,7 +86,8 @@ class Reader final : public FieldVisitor {
     const auto bytes = from_.take(from_.get<std::uint32_t>());
     value.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
-  void field(std::string_view, Ref<ActorCell>& actor) override {
+  void field(std::string_view name, Ref<ActorCell>& actor) override {
+    if (!book_) stays_here(name);
     using Owner = WireAddress::Owner;
     WireAddress address;
     const auto owner = from_.get<std::uint8_t>();
@@ -91,7 +98,7 @@ class Reader final : public FieldVisitor {
     if (address.owner == Owner::nobody) return;
     address.capability.high = from_.get<std::uint64_t>();
     address.capability.low = from_.get<std::uint64_t>();
-    actor = book_.read(address);
+    actor = book_->read(address);
   }
   void field(std::string_view, Bytes& bytes) override {
     if (flag()) {
@@ -123,15 +130,27 @@ class Reader final : public FieldVisitor {
   }
 
   MetaReader from_;
-  const Bytes& payload_;
-  bool taken_ = false;
-  AddressBook& book_;
+  Bytes payload_;
+  bool taken_;  // a field has it, or there can be none
+  AddressBook* book_;
 };
 
 }  // namespace
 
+Bytes encode_fields(const Shown& fields) {
+  Writer writer(nullptr);
+  fields(writer);
+  return Bytes::copy_of(writer.to().bytes());
+}
+
+void decode_fields(std::span<const std::byte> bytes, const Shown& fields) {
+  Reader reader(bytes, {}, nullptr);
+  fields(reader);
+  reader.end();
+}
+
 Encoded encode_message(MessageId id, const Shown& message, AddressBook& book) {
-  Writer writer(book);
+  Writer writer(&book);
   writer.to().put(static_cast<std::uint32_t>(id));
   message(writer);
   const auto meta = writer.to().bytes();
@@ -157,7 +176,7 @@ MessageId message_id(std::span<const std::byte> meta) {
 void decode_message(
     std::span<const std::byte> meta, const Bytes& payload, AddressBook& book, const Shown& fields) {
   (void)message_id(meta);
-  Reader reader(meta.subspan(sizeof(std::uint32_t)), payload, book);
+  Reader reader(meta.subspan(sizeof(std::uint32_t)), payload, &book);
   fields(reader);
   reader.end();
 }

@@ -3,11 +3,11 @@
 #include <troupe/core/bytes.hpp>
 #include <troupe/core/message.hpp>
 #include <troupe/core/ref.hpp>
+#include <troupe/net/fields.hpp>
 #include <troupe/net/frame.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -39,10 +39,7 @@ struct Encoded {
   Bytes payload;
 };
 
-/// Shows itself to a visitor.
-using Shown = std::function<void(FieldVisitor& visit)>;
-
-/// The meta bytes are the message's number, then its fields one after another, numbers in 8 bytes.
+/// The meta bytes are the message's number, then its fields as `encode_fields` writes them.
 /// The first `Bytes` that hold anything travel as the payload, as they lie in memory; any others
 /// among the meta bytes.
 ///

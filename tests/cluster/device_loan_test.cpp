@@ -1,9 +1,9 @@
 #include "device_loan.hpp"
 
-#include "field_bytes.hpp"
 #include "support/engine.hpp"
 
 #include <troupe/core/clock.hpp>
+#include <troupe/net/fields.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/numbered_op.hpp>
 
@@ -62,12 +62,11 @@ struct Loan {
   static Bytes body(
       const Op& op, const std::vector<LentValue>& inputs, const std::vector<LentValue>& outputs) {
     LaunchBody body{static_cast<std::uint32_t>(Op::id), 0, 0, inputs, outputs};
-    FieldWriter fields;
-    body.fields(fields);
     Op shown = op;
-    FieldVisitor& visitor = fields;
-    shown.fields(visitor);
-    return fields.take();
+    return net::encode_fields([&](FieldVisitor& visit) {
+      body.fields(visit);
+      shown.fields(visit);
+    });
   }
   /// The answer to a launch, which must be the only one.
   LentDone launch(Bytes bytes) {
@@ -249,9 +248,10 @@ TEST_CASE("an op that does not fit is refused, whatever was asked for", "[cluste
   }
   SECTION("of an op that is none, or none of a device's") {
     LaunchBody body{424'242, 0, 0, {four}, {Loan::value(3, {4})}};
-    FieldWriter fields;
-    body.fields(fields);
-    refused(fields.take(), ErrorCode::unsupported, "there is no op 424242");
+    refused(
+        net::encode_fields([&](FieldVisitor& visit) { body.fields(visit); }),
+        ErrorCode::unsupported,
+        "there is no op 424242");
     refused(
         Loan::body(Reshape{}, {four}, {Loan::value(3, {4})}),
         ErrorCode::unsupported,
@@ -298,12 +298,13 @@ TEST_CASE("whatever bytes come, a loan answers", "[cluster][device]") {
             random() % 3 ? DType::float32 : static_cast<DType>(random() % 9)));
       for (std::uint64_t i = random() % 3; i > 0; --i)
         body.outputs.push_back(Loan::value(100 + random() % 50, shapes[random() % 5]));
-      FieldWriter fields;
-      body.fields(fields);
-      const std::size_t head = fields.size();
       const OpRef op = numbered_op(loan.engine.system, info->id);
-      set_attributes(*op, fields);
-      const Bytes whole = fields.take();
+      const auto show_body = [&](FieldVisitor& visit) { body.fields(visit); };
+      const std::size_t head = net::encode_fields(show_body).size();
+      const Bytes whole = net::encode_fields([&](FieldVisitor& visit) {
+        show_body(visit);
+        set_attributes(*op, visit);
+      });
       std::vector<std::byte> bytes(whole.span().begin(), whole.span().end());
       const std::int64_t special[] = {0, 1, 2, 3, -1, 255, 1 << 20, std::int64_t{1} << 62};
       for (std::uint64_t i = random() % 4; i > 0 && bytes.size() >= head + 8; --i)

@@ -6,9 +6,11 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace troupe::testing {
@@ -195,6 +197,46 @@ TEST_CASE_METHOD(Fixture, "what cannot travel says so", "[net]") {
       Catch::Matchers::ContainsSubstring("'callback' cannot leave the process"));
   message.text.assign(net::meta_bytes_max, 'x');
   CHECK_THROWS_AS(encode(message, book), Error);
+}
+
+TEST_CASE_METHOD(Fixture, "fields travel without a message, all in one", "[net]") {
+  const auto show = [this](FieldVisitor& visit) {
+    visit.field("small", message.small);
+    visit.field("text", message.text);
+    visit.field("list", message.list);
+    visit.field("payload", message.payload);
+    visit.field("beside", message.beside);
+  };
+  const Bytes bytes = net::encode_fields(show);
+  const All sent = std::exchange(message, All());
+  net::decode_fields(bytes.span(), show);
+  CHECK(message.small == sent.small);
+  CHECK(message.text == sent.text);
+  CHECK(message.list == sent.list);
+  for (const auto& [came, went] :
+       {std::pair(message.payload, sent.payload), std::pair(message.beside, sent.beside)})
+    CHECK(std::ranges::equal(came.span(), went.span()));
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    CHECK_THROWS_AS(net::decode_fields(bytes.span().first(size), show), Error);
+  std::vector<std::byte> changed(bytes.span().begin(), bytes.span().end());
+  changed.push_back(std::byte{0});
+  CHECK_THROWS_AS(net::decode_fields(changed, show), Error);
+  changed.pop_back();
+  // That it is beside the others, as a message's may be.
+  const std::size_t tail = 2 * (1 + 4) + sent.payload.size() + sent.beside.size();
+  REQUIRE(changed[changed.size() - tail] == std::byte{0});
+  changed[changed.size() - tail] = std::byte{1};
+  CHECK_THROWS_AS(net::decode_fields(changed, show), Error);
+}
+
+TEST_CASE_METHOD(Fixture, "an address travels in a message alone", "[net]") {
+  const auto show = [this](FieldVisitor& visit) { visit.field("actor", message.actor); };
+  CHECK_THROWS_WITH(
+      net::encode_fields(show), Catch::Matchers::ContainsSubstring("cannot leave the process"));
+  const std::vector<std::byte> bytes(17);
+  CHECK_THROWS_WITH(
+      net::decode_fields(bytes, show),
+      Catch::Matchers::ContainsSubstring("cannot leave the process"));
 }
 
 }  // namespace troupe::testing
