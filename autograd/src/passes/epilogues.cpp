@@ -23,7 +23,10 @@ void put_first(Segment& segment, std::uint16_t k) {
 
 class Epilogues : OpJoiner {
  public:
-  explicit Epilogues(Graph& graph) : OpJoiner(graph) {}
+  explicit Epilogues(Graph& graph) : OpJoiner(graph), reader_(graph.metas.size(), no_op) {
+    for (std::uint32_t o = 0; o < graph.ops.size(); ++o)
+      for (const Graph::Cell cell : graph.ops[o].inputs) reader_[cell] = o;
+  }
 
   void run() {
     for (std::uint32_t o = 0; o < graph_.ops.size(); ++o) {
@@ -44,6 +47,22 @@ class Epilogues : OpJoiner {
            readers_[op.inputs[0]] == 1;
   }
 
+  /// Whether an op's result is only folded, so that the fold can take it in without its being
+  /// written.
+  [[nodiscard]] bool is_folded(const Graph::Op& op) const {
+    const Graph::Cell result = op.outputs[0];
+    if (op.outputs.size() != 1 || kept_[result] || readers_[result] != 1) return false;
+    const Graph::Op& reader = graph_.ops[reader_[result]];
+    if (!may_fold(reader)) return false;
+    Fused fused;
+    fused.segment = segment_of(op);
+    fused.segment.outputs.clear();
+    fused.fold = reader.op;
+    fused.folded =
+        static_cast<std::uint16_t>(fused.segment.inputs + fused.segment.steps.size() - 1);
+    return graph_.device_of(op).can_fold(fused, metas_of(graph_, op.inputs), graph_.metas[result]);
+  }
+
   /// Makes op `o` the epilogue of the op that made `cell`, or what `cell` is a reshape of, if that
   /// can be.
   bool join(std::uint32_t o, Graph::Cell cell) {
@@ -62,6 +81,8 @@ class Epilogues : OpJoiner {
     if (head.late || head.info().family != OpFamily::structured || head.outputs.size() != 1 ||
         graph_.metas[cell].shape != graph_.metas[tail.outputs[0]].shape)
       return false;
+    // What is folded need not be written, and what others read is there to be folded.
+    if (keeps && is_folded(tail)) return false;
     // What else the segment reads may have been made of what others read of the head: then the head
     // cannot wait for it. What was there before the head was not, nor what is made of nothing.
     for (const Graph::Cell other : tail.inputs) {
@@ -108,6 +129,8 @@ class Epilogues : OpJoiner {
     if (reshape != no_op) gone_[reshape] = true;
     return true;
   }
+
+  std::vector<std::uint32_t> reader_;  // of each cell, the last
 };
 
 }  // namespace

@@ -145,6 +145,11 @@ bool waits_for_nothing(const Graph::Op& op) noexcept {
   return op.inputs.empty() && op.after.empty();
 }
 
+bool may_fold(const Graph::Op& op) {
+  return op.info().family == OpFamily::structured && !op.info().random && !op.late &&
+         op.inputs.size() == 1 && op.outputs.size() == 1;
+}
+
 bool is_step(const Graph& graph, const Graph::Op& op) {
   return op.info().arity > 0 && !op.late && graph.metas[op.outputs[0]].elements() > 0 &&
          graph.device_of(op).can_fuse(*op.op, graph.metas[op.inputs.back()].dtype);

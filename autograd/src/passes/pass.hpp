@@ -57,6 +57,8 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked);
 [[nodiscard]] std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells);
 /// Whether an op reads nothing, as one that draws random numbers: it may run before all others.
 [[nodiscard]] bool waits_for_nothing(const Graph::Op& op) noexcept;
+/// Whether an op might be a fold: one tensor in, one out. Which are, the device knows.
+[[nodiscard]] bool may_fold(const Graph::Op& op);
 /// Whether an op can be a step of a segment on its device.
 [[nodiscard]] bool is_step(const Graph& graph, const Graph::Op& op);
 /// A segment's op as that segment; an elementwise op as the segment of one step that it is, which

@@ -10,12 +10,6 @@ namespace troupe {
 
 namespace {
 
-/// Whether an op might be a fold: one tensor in, one out. Which are, the device knows.
-bool may_fold(const Graph::Op& op) {
-  return op.info().family == OpFamily::structured && !op.info().random && !op.late &&
-         op.inputs.size() == 1 && op.outputs.size() == 1;
-}
-
 class Reductions : OpJoiner {
  public:
   explicit Reductions(Graph& graph) : OpJoiner(graph) {}

@@ -193,3 +193,27 @@ TEST_CASE("products of 16-bit floats have epilogues", "[autograd][passes]") {
       CHECK(test::same_bits(back, shapes, passes));
     }
 }
+
+// As the squares of a gradient, whose sum clips it.
+TEST_CASE("a chain that is only folded is left to the fold", "[autograd][passes]") {
+  test::Engine engine(GENERATE(1u, 2u));
+  const GraphFunction norm = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    const Tensor y = matmul(in[0], in[1]);
+    return {sum(square(y)), y};
+  };
+  // Where nobody else reads the product, it need not be written.
+  const GraphFunction alone = [](std::span<const Tensor> in) -> std::vector<Tensor> {
+    return {sum(square(matmul(in[0], in[1])))};
+  };
+  for (const std::int64_t rows : {1, 5, 300}) {
+    const std::initializer_list<Shape> shapes{{rows, 40}, {40, 70}};
+    CHECK(
+        test::names(test::capture(norm, shapes, passes)) ==
+        std::vector<std::string>{"matmul", "square + sum"});
+    CHECK(
+        test::names(test::capture(alone, shapes, passes)) ==
+        std::vector<std::string>{"matmul + square", "sum"});
+    CHECK(test::same_bits(norm, shapes, passes));
+    CHECK(test::same_bits(alone, shapes, passes));
+  }
+}
