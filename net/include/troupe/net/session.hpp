@@ -111,8 +111,7 @@ struct LaneStatus {
 ///           copied. 16 MiB for payloads that nobody holds any more.
 /// Never     drops a message: without credit `offer` says so, and `CreditCame` says when.
 /// Errors    `Over` has `peer_down`, `peer_hung`, `peer_restarted`, `timed_out`, `wire_corrupt`,
-/// `overload`,
-///           `stopped`, or what the peer refused for.
+///           `overload`, `stopped`, or what the peer refused for.
 class Session {
  public:
   /// Dials `peer`, the node of that name; empty: whoever answers.
