@@ -77,6 +77,7 @@ struct LaunchBody {
 struct UploadLent {
   static constexpr MessageId id{530};
   static constexpr std::string_view name = "upload_lent";
+  static constexpr bool bounded = true;  // by what the peer's device lends
 
   std::uint64_t number = 0;
   std::uint64_t bytes = 0;  ///< of all pieces
@@ -179,6 +180,7 @@ struct LentDone {
 struct LentPiece {
   static constexpr MessageId id{536};
   static constexpr std::string_view name = "lent_piece";
+  static constexpr bool bounded = true;  // by the host's quota
 
   std::uint64_t call = 0;
   Bytes data;

@@ -106,6 +106,7 @@ struct Left {
 struct StatePiece {
   static constexpr MessageId id{513};
   static constexpr std::string_view name = "state_piece";
+  static constexpr bool bounded = true;  // by the state, which is there anyway
 
   std::uint64_t term = 0;   ///< of the leader
   std::uint32_t epoch = 0;  ///< of the view that begins with it; 0: it was asked for

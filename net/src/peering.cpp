@@ -113,7 +113,8 @@ unsigned Peering::lane_of(const Capability& capability) const {
              : 1 + static_cast<unsigned>(capability.high % bulk);
 }
 
-void Peering::send(const Capability& to, unsigned lane, MessageId id, const Shown& message) {
+void Peering::send(
+    const Capability& to, unsigned lane, MessageId id, const Shown& message, bool bounded) {
   if (over_) throw *over_;
   Book book(*this, true);
   Encoded encoded = encode_message(id, message, book);
@@ -128,10 +129,18 @@ void Peering::send(const Capability& to, unsigned lane, MessageId id, const Show
         "a message of " + std::to_string(frame_bytes(header)) + " bytes; peer '" + node() +
             "' takes " + std::to_string(session_->message_bytes_max()) + " at most")
         .hint("send it in pieces, or let the peer have more SessionOptions::credit_bytes");
+  // With its frame, so that many small ones count for what they take.
+  const std::uint64_t counted = bounded ? 0 : frame_bytes(header);
+  if (counted > 0 && counted_ > 0 && counted_ + counted > network_.options.quota.waiting_bytes)
+    throw Error(
+        ErrorCode::overload,
+        std::to_string(counted_ >> 20) + " MiB wait already until peer '" + node() + "' takes more")
+        .hint("send on a stream, which waits for credit; or let PeerQuota::waiting_bytes be more");
   ++messages_sent_;
   bytes_sent_ += bytes;
   l.waiting_bytes += bytes;
-  l.waiting.push_back({to, std::move(encoded)});
+  counted_ += counted;
+  l.waiting.push_back({to, std::move(encoded), counted});
   offer_waiting(lane);
   pump();
 }
@@ -146,6 +155,7 @@ void Peering::offer_waiting(unsigned lane) {
     l.full = !taken.value();
     if (l.full) return;
     l.waiting_bytes -= next.encoded.meta.size() + next.encoded.payload.size();
+    counted_ -= next.counted;
     l.waiting.pop_front();
   }
 }
@@ -246,7 +256,12 @@ std::optional<Capability> Peering::imported(const ActorCell* stand_in) const {
 void Peering::route_gone(const Capability& capability, std::uint64_t count) {
   if (over_ || network_.stopped) return;
   Release release{capability, count};
-  send({}, lane_of(capability), Release::id, [&](FieldVisitor& visit) { release.fields(visit); });
+  send(
+      {},
+      lane_of(capability),
+      Release::id,
+      [&](FieldVisitor& visit) { release.fields(visit); },
+      true);
 }
 
 void Peering::sweep(Garbage& garbage) {
@@ -537,9 +552,11 @@ PeerRoute::~PeerRoute() {
 void PeerRoute::send(ActorCell&, Message& message) {
   const std::lock_guard lock(network_->mutex);
   peering_->send(
-      capability_, peering_->lane_of(capability_), message.type().id, [&](FieldVisitor& visit) {
-        message.type().visit(message, visit);
-      });
+      capability_,
+      peering_->lane_of(capability_),
+      message.type().id,
+      [&](FieldVisitor& visit) { message.type().visit(message, visit); },
+      message.type().bounded);
 }
 
 }  // namespace troupe::net

@@ -63,7 +63,13 @@ class Peering final : public std::enable_shared_from_this<Peering> {
   using Garbage = std::vector<Ref<ActorCell>>;
 
   // Any thread.
-  void send(const Capability& to, unsigned lane, MessageId id, const Shown& message);
+  /// @param bounded  the quota for what waits does not hold it up
+  void send(
+      const Capability& to,
+      unsigned lane,
+      MessageId id,
+      const Shown& message,
+      bool bounded = false);
   /// Writes what there is to write.
   void pump();
   [[nodiscard]] PeerStatus status() const;
@@ -105,6 +111,7 @@ class Peering final : public std::enable_shared_from_this<Peering> {
     struct Message {
       Capability to;
       Encoded encoded;
+      std::uint64_t counted = 0;  // bytes, of what only the quota bounds
     };
     std::deque<Message> waiting;
     std::uint64_t waiting_bytes = 0;
@@ -148,6 +155,7 @@ class Peering final : public std::enable_shared_from_this<Peering> {
   std::uint64_t messages_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
+  std::uint64_t counted_ = 0;  // bytes that wait, of all lanes
 };
 
 /// Takes the messages of one stand-in to its peer.

@@ -2,6 +2,7 @@
 
 #include <troupe/core/message.hpp>
 #include <troupe/core/sim.hpp>
+#include <troupe/core/stream.hpp>
 #include <troupe/core/supervisor.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -110,6 +111,14 @@ TEST_CASE("messages show addresses, bytes, and what cannot travel", "[core]") {
   StartChild start{{.name = "child", .start = nullptr}};
   start.fields(names);
   CHECK(names.names.contains("local start"));
+}
+
+TEST_CASE("a message says whether something else bounds it", "[core]") {
+  STATIC_CHECK(message_type<StreamItem<Token>>.bounded);
+  STATIC_CHECK(message_type<StreamCredit>.bounded);
+  STATIC_CHECK(message_type<Down>.bounded);
+  CHECK(core_message(MessageId{7})->bounded);  // the runtime's own
+  STATIC_CHECK_FALSE(message_type<Token>.bounded);
 }
 
 TEST_CASE("copied bytes live as long as a copy of them", "[core]") {

@@ -249,6 +249,95 @@ TEST_CASE("a message that an actor does not take is refused, and the sender cut 
   pair.wait([&] { return pair.there.network->peers().empty(); });
 }
 
+/// What nothing bounds, and what something does.
+struct Crate {
+  static constexpr MessageId id{70'050};
+  static constexpr std::string_view name = "crate";
+  std::uint64_t number = 0;
+  Bytes bytes;
+  template <class V>
+  void fields(V& visit) {
+    visit.field("number", number);
+    visit.field("bytes", bytes);
+  }
+};
+struct Pallet : Crate {
+  static constexpr MessageId id{70'051};
+  static constexpr std::string_view name = "pallet";
+  static constexpr bool bounded = true;
+};
+using Cargo = MessageList<70'050, 70'051, Crate, Pallet>;
+
+/// Counts what comes in order.
+class Dock final : public Actor<Crate, Pallet> {
+ public:
+  explicit Dock(std::atomic<std::uint64_t>& next) : next_(next) {}
+
+ private:
+  friend ActorAccess;
+  void on(const Crate& crate) { take(crate); }
+  void on(const Pallet& pallet) { take(pallet); }
+  void take(const Crate& crate) {
+    if (crate.number == next_) ++next_;
+  }
+  std::atomic<std::uint64_t>& next_;
+};
+
+// Goal: what waits for a slow peer is bounded, and nothing is dropped without a word.
+// Method: many more bytes than the peer gives credit for, in one turn of this side's.
+TEST_CASE("a send beyond what may wait for a peer is an overload, told to its sender", "[net]") {
+  constexpr std::uint64_t most = 1U << 20;
+  Pair pair(false, [](net::NetworkOptions& options) {
+    options.messages.push_back(&Cargo::find);
+    options.session.credit_bytes = 256U << 10;
+    options.quota.waiting_bytes = most;
+  });
+  std::atomic<std::uint64_t> next{0};
+  pair.there.network->publish("dock", pair.there.system.spawn<Dock>(next));
+  pair.there.network->publish("counter", pair.there.system.spawn<Counter>());
+  const auto counter = pair.here.network->find("there", "counter").get().as<Add, Ask>();
+  std::vector<Down> downs;
+  const auto owner = std::make_shared<std::vector<std::byte>>(64U << 10);
+  std::uint64_t waiting_most = 0;
+  {
+    const auto dock = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
+    monitor(dock, pair.here.system.spawn<Watcher>(downs));
+    for (std::uint64_t i = 0; i < 10'000; ++i) {
+      dock.send(Crate{i, Bytes(*owner, owner)});
+      if (i % 100 == 99) pair.here.system.run_ready();
+      waiting_most = std::max(waiting_most, pair.here.network->peers().at(0).waiting_bytes);
+    }
+    pair.wait([&] { return !downs.empty(); });
+  }
+  CHECK(waiting_most <= most);
+  CHECK(waiting_most > most / 2);
+  REQUIRE(downs.size() == 1);
+  CHECK(downs[0].failed);
+  CHECK(downs[0].reason.code() == ErrorCode::overload);
+  CHECK_THAT(downs[0].reason.message(), ContainsSubstring("wait already until peer 'there'"));
+  CHECK_THAT(downs[0].reason.hint(), ContainsSubstring("stream"));
+  // The peer is there as before, and what was sent before came.
+  counter.send(Add{5});
+  CHECK(ask<Total>(counter, [](Address<Total> to) { return Ask{to}; }).get().value == 5);
+  pair.wait([&] { return pair.here.network->peers().at(0).waiting_bytes == 0; });
+  CHECK(next >= most / owner->size());
+  CHECK(next < 10'000);
+}
+
+TEST_CASE("what something else bounds may wait for a peer, however much it is", "[net]") {
+  Pair pair(false, [](net::NetworkOptions& options) {
+    options.messages.push_back(&Cargo::find);
+    options.session.credit_bytes = 256U << 10;
+    options.quota.waiting_bytes = 1U << 20;
+  });
+  std::atomic<std::uint64_t> next{0};
+  pair.there.network->publish("dock", pair.there.system.spawn<Dock>(next));
+  const auto dock = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
+  const auto owner = std::make_shared<std::vector<std::byte>>(64U << 10);
+  for (std::uint64_t i = 0; i < 1000; ++i) dock.send(Pallet{{i, Bytes(*owner, owner)}});
+  pair.wait([&] { return next == 1000; });
+}
+
 TEST_CASE("nothing of the peer stays when it is gone", "[net]") {
   Pair pair;
   pair.there.network->publish("echo", pair.there.system.spawn<Echo>());

@@ -41,6 +41,7 @@ inline constexpr std::uint32_t mesh_phases = 2;
 struct MeshPiece {
   static constexpr MessageId id{501};
   static constexpr std::string_view name = "mesh_piece";
+  static constexpr bool bounded = true;  // by the group's window
 
   std::uint64_t epoch = 0;
   std::uint32_t from = 0;  ///< rank of the sender
@@ -67,6 +68,7 @@ struct MeshPiece {
 struct MeshTaken {
   static constexpr MessageId id{502};
   static constexpr std::string_view name = "mesh_taken";
+  static constexpr bool bounded = true;  // by pieces
 
   std::uint64_t epoch = 0;
   std::uint32_t from = 0;
@@ -88,6 +90,7 @@ struct MeshTaken {
 struct MeshAbort {
   static constexpr MessageId id{503};
   static constexpr std::string_view name = "mesh_abort";
+  static constexpr bool bounded = true;  // one for each operation
 
   std::uint64_t epoch = 0;
   std::uint32_t from = 0;

@@ -32,6 +32,10 @@ struct MessageType {
   /// Makes a message for `to` whose fields a visitor reads from somewhere; to be delivered to `to`.
   /// Null when the payload cannot be made without its fields.
   Message* (*read)(ActorCell& to, FieldVisitor& visitor) = nullptr;
+  /// Something else bounds how much of it is under way, such as a stream's credit or a quota, or it
+  /// is news that must come: limits on what may wait to be sent do not hold it up. By the payload's
+  /// `static constexpr bool bounded = true`.
+  bool bounded = false;
 };
 
 /// The head that every message in a mailbox begins with. Its payload follows, in `Envelope<M>`.
@@ -100,6 +104,14 @@ constexpr auto control_of() noexcept -> void (*)(ActorCell&, Message&) {
   }
 }
 template <class M>
+constexpr bool bounded_of() noexcept {
+  if constexpr (requires { bool(M::bounded); }) {
+    return M::bounded;
+  } else {
+    return control_of<M>() != nullptr;
+  }
+}
+template <class M>
 constexpr auto trace_key_of() noexcept -> std::uint64_t (*)(const Message&) noexcept {
   if constexpr (requires(const M& message) { std::uint64_t(message.trace_key()); }) {
     return [](const Message& message) noexcept -> std::uint64_t {
@@ -122,7 +134,8 @@ inline constexpr MessageType message_type{
     },
     detail::control_of<M>(),
     detail::trace_key_of<M>(),
-    detail::read_of<M>()};
+    detail::read_of<M>(),
+    detail::bounded_of<M>()};
 
 template <class M>
 Envelope<M>::Envelope(M&& message) noexcept

@@ -10,6 +10,7 @@ namespace troupe {
 struct Down {
   static constexpr MessageId id{3};
   static constexpr std::string_view name = "down";
+  static constexpr bool bounded = true;  // one for each monitor
 
   Address<> actor;      ///< who ended; for comparison, for it takes no message any more
   bool failed = false;  ///< whether by an error; else it stopped as wished or nobody could reach it

@@ -26,6 +26,7 @@ struct StreamWindow {
 struct StreamCredit {
   static constexpr MessageId id{9};
   static constexpr std::string_view name = "stream_credit";
+  static constexpr bool bounded = true;  // by what was consumed
 
   std::uint32_t stream = 0;  ///< which, for a source actor with several
   std::uint64_t messages = 0;
@@ -55,6 +56,7 @@ struct StreamItem {
   /// On the wire, an item's number is its value's with the highest bit set.
   static constexpr MessageId id{static_cast<std::uint32_t>(T::id) | 0x8000'0000u};
   static constexpr std::string_view name = T::name;
+  static constexpr bool bounded = true;  // by the consumer's credit
 
   StreamItemKind kind = StreamItemKind::value;
   std::uint32_t stream = 0;  ///< which, for a consumer actor with several

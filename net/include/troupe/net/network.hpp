@@ -72,6 +72,9 @@ struct Found {
 
 /// What a peer may make this process hold and do.
 struct PeerQuota {
+  /// Bytes that wait for its credit and that nothing else bounds. A message more ends its address
+  /// with `overload`.
+  std::uint64_t waiting_bytes = 256U << 20;
   std::uint32_t actors = 100'000;    ///< of this process, whose addresses it has
   std::uint32_t spawned = 10'000;    ///< actors of its making that live
   std::uint32_t refusals_max = 100;  ///< messages that fit no actor, after which it is cut off
@@ -129,8 +132,10 @@ struct PeerStatus {
 /// Ends      a peer whose process ended, is out of reach or hangs becomes `Down` for each monitor
 ///           of an actor there, exactly once, after all that arrived before.
 /// Hangs     a peer that answers, but has work and does none of it for `SessionOptions::hung_ns`.
-/// Full      a message that the peer has no credit for waits here, in order; streams bound how
-/// many.
+/// Full      a message that the peer has no credit for waits here, in order. Streams bound how many;
+///           others may be as many as `PeerQuota::waiting_bytes` says. One more ends the address it
+///           was sent to: what was sent there before arrives, its monitors get `Down` with
+///           `overload`, and who finds the actor again may go on.
 class Network final : public Service {
  public:
   Network(System& system, NetworkOptions options);
