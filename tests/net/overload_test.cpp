@@ -150,7 +150,7 @@ TEST_CASE("a stream to another process bounds what is under way", "[net][proof]"
     CHECK(waiting_most <= window * size);
   }
   std::printf(
-      "%.1f GB over a stream of %llu MiB: %.1f MiB held at most\n",
+      "overload: %.1f GB over a stream of %llu MiB, %.1f MiB held at most\n",
       static_cast<double>(count) * size / 1e9,
       static_cast<unsigned long long>(window),
       static_cast<double>(held.most) / size);
