@@ -40,6 +40,10 @@ constexpr std::size_t reads_in_a_row = 8;  // then others have their turn
 constexpr std::size_t spans_at_once = 64;
 // How long what comes may wait for a thread that polled and is now busy with something else.
 constexpr auto patience = std::chrono::milliseconds(1);
+// How long a thread that polls looks for something before it sleeps: about what a wake-up costs.
+// One that looked in vain looks for less the next time.
+constexpr std::chrono::nanoseconds look_max = std::chrono::microseconds(50);
+constexpr std::chrono::nanoseconds look_min = std::chrono::microseconds(2);
 constexpr std::size_t sealed_bytes = 256U << 10;  // encrypted, and not yet sent
 constexpr std::size_t record_bytes = 16U << 10;
 
@@ -160,6 +164,7 @@ class Tcp final : public Transport, public Poller {
   };
 
   void run();
+  [[nodiscard]] bool look();
   void wait_to_accept(Listener& listener);
   void receive(Listener& listener, tcp::socket socket);
   void turn_away();
@@ -187,6 +192,7 @@ class Tcp final : public Transport, public Poller {
   bool interrupted_ = false;
   bool stopped_ = false;
   std::uint64_t visits_ = 0;  // that guests have ended
+  std::chrono::nanoseconds look_for_ = look_max;
   std::vector<std::byte> plain_ = std::vector<std::byte>(read_bytes);
   std::vector<std::byte> sealed_ = std::vector<std::byte>(read_sealed_bytes);
   std::thread thread_;
@@ -560,7 +566,7 @@ void Tcp::poll() noexcept {
   if (!interrupted_) {
     guest_runs_ = true;
     lock.unlock();
-    io_.run_one();
+    if (!look()) io_.run_one();
     lock.lock();
     guest_runs_ = false;
   }
@@ -568,6 +574,19 @@ void Tcp::poll() noexcept {
   guest_is_here_ = false;
   ++visits_;
   if (own_sleeps_) turn_changed_.notify_all();
+}
+
+/// Deals with what comes soon, without sleeping. @returns whether something did.
+bool Tcp::look() {
+  const auto until = std::chrono::steady_clock::now() + look_for_;
+  bool found = io_.poll_one() > 0;
+  while (!found && std::chrono::steady_clock::now() < until) {
+    // Where there are more processes than cores, another may be about to send what is waited for.
+    std::this_thread::yield();
+    found = io_.poll_one() > 0;
+  }
+  look_for_ = found ? std::min(2 * look_for_, look_max) : std::max(look_for_ / 2, look_min);
+  return found;
 }
 
 void Tcp::interrupt() noexcept {
