@@ -447,9 +447,14 @@ int train(const TrainOptions& options, Console& console, std::shared_ptr<nn::Cal
     reporter->set_waited([&] { return together->waited(); });
   }
   const auto trainer = [&]() -> nn::Trainer& { return alone ? *alone : together->trainer(); };
-  if (resuming) restore(trainer(), folder, kind, what, console);
+  // Before anything is read: whoever trains here until now could save between the two, and this
+  // process would go on from what is old.
+  if (resuming) {
+    (void)folder.take_lease(run);
+    restore(trainer(), folder, kind, what, console);
+  }
   folder.write_config(config, facts);
-  (void)folder.take_lease(run);
+  if (!resuming) (void)folder.take_lease(run);
   if (!resuming) reporter->save(trainer());  // so that even a kill in the first epoch leaves a run
   console.say(
       (resuming ? "training on in " : "training in ") + folder.path() + ": " + config.model +

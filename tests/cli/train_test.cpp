@@ -599,11 +599,20 @@ TEST_CASE("a damaged checkpoint is told, and an older one used", "[cli]") {
 
   for (const auto& entry : std::filesystem::directory_iterator(troupe.folder / "a/checkpoint"))
     std::filesystem::resize_file(entry.path() / "state.safetensors", 100);
+  // Whoever trained there before must not save between the reading and the lease.
+  const auto lease = [&] {
+    return io::parse_json(read_file(troupe.folder / "a/lease.json"), "lease")
+        .value()
+        .at("token")
+        .as_uint();
+  };
+  const std::uint64_t before = lease();
   check_error(
       troupe({"train", "--resume", "a"}),
       1,
       "state.safetensors",
       "without a checkpoint the run cannot go on");
+  CHECK(lease() == before + 1);
   std::filesystem::remove_all(troupe.folder / "a/checkpoint");
   check_error(
       troupe({"train", "--resume", "a"}),
