@@ -132,9 +132,9 @@ struct PeerStatus {
 /// Ends      a peer whose process ended, is out of reach or hangs becomes `Down` for each monitor
 ///           of an actor there, exactly once, after all that arrived before.
 /// Hangs     a peer that answers, but has work and does none of it for `SessionOptions::hung_ns`.
-/// Full      a message that the peer has no credit for waits here, in order. Streams bound how many;
-///           others may be as many as `PeerQuota::waiting_bytes` says. One more ends the address it
-///           was sent to: what was sent there before arrives, its monitors get `Down` with
+/// Full      a message that the peer has no credit for waits here, in order. Streams bound theirs;
+///           of others as much as `PeerQuota::waiting_bytes` may wait. One more ends the address
+///           that it was sent to: what was sent there before arrives, its monitors get `Down` with
 ///           `overload`, and who finds the actor again may go on.
 class Network final : public Service {
  public:
