@@ -17,16 +17,16 @@ template <>
 void Kernel<Matmul, amx>::plan(const KernelCall& call, Plan& plan) {
   bool vector = false;
   const Product product = product_of_matmul<amx>(call, vector);
-  if (!plan_tiles<amx, AmxTiles<amx>>(call, plan, product, vector))
-    Kernel<Matmul, avx512bf16>::plan(call, plan);
+  if (!takes_tiles<amx>(call, product, vector)) return Kernel<Matmul, avx512bf16>::plan(call, plan);
+  plan_tiles<amx, AmxTiles<amx>>(call, plan, product);
 }
 
 template <>
 void Kernel<Linear, amx>::plan(const KernelCall& call, Plan& plan) {
   bool vector = false;
   const Product product = product_of_linear<amx>(call, vector);
-  if (!plan_tiles<amx, AmxTiles<amx>>(call, plan, product, vector))
-    Kernel<Linear, avx512bf16>::plan(call, plan);
+  if (!takes_tiles<amx>(call, product, vector)) return Kernel<Linear, avx512bf16>::plan(call, plan);
+  plan_tiles<amx, AmxTiles<amx>>(call, plan, product);
 }
 
 template <>
