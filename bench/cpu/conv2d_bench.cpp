@@ -1,5 +1,6 @@
-// Convolutions, GFLOP/s, beside oneDNN where it is installed, both on [N, C, H, W] and, for oneDNN,
-// once more on layouts of its own choice (`onednn_any`, reorders not counted).
+// Convolutions, GFLOP/s, of float32 and bfloat16, beside oneDNN where it is installed, all on
+// [N, C, H, W] and, for oneDNN, once more on layouts of its own choice (`onednn_any`, reorders not
+// counted).
 
 #include "plan_runner.hpp"
 #include "run_plan.hpp"
@@ -11,8 +12,11 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #endif
 
+#include <bit>
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 
 namespace troupe::cpu::bench {
@@ -63,14 +67,26 @@ void run(
   }
 }
 
+template <class T>
+test::HostTensor<T> drawn(const Shape& shape, std::mt19937_64& random) {
+  test::HostTensor<float> wide = test::make_tensor<float>(shape);
+  test::fill(wide, random);
+  test::HostTensor<T> tensor = test::make_tensor<T>(shape);
+  for (std::size_t i = 0; i < wide.data.size(); ++i)
+    if constexpr (std::is_same_v<T, float>)
+      tensor.data[i] = wide.data[i];
+    else  // cut off, which is as good
+      tensor.data[i].bits =
+          static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(wide.data[i]) >> 16);
+  return tensor;
+}
+
+template <class T>
 void ours(benchmark::State& state, const Layer& layer, Pass pass, int threads) {
   std::mt19937_64 random(1);
-  auto x = test::make_tensor<float>(layer.x());
-  auto weight = test::make_tensor<float>(layer.weight());
-  auto y = test::make_tensor<float>(layer.y());
-  test::fill(x, random);
-  test::fill(weight, random);
-  test::fill(y, random);
+  const auto x = drawn<T>(layer.x(), random);
+  const auto weight = drawn<T>(layer.weight(), random);
+  const auto y = drawn<T>(layer.y(), random);
   const Dims stride{layer.stride, layer.stride};
   const Dims padding{layer.padding, layer.padding};
   const Dims dilation{1, 1};
@@ -96,12 +112,12 @@ void ours(benchmark::State& state, const Layer& layer, Pass pass, int threads) {
 
 #ifdef TROUPE_BENCH_ONEDNN
 /// oneDNN's threads are set by OMP_NUM_THREADS.
-void onednn(benchmark::State& state, const Layer& l, Pass pass, bool any) {
+void onednn(benchmark::State& state, const Layer& l, Pass pass, bool any, bool narrow) {
   using namespace dnnl;
   using Tag = memory::format_tag;
   const engine cpu(engine::kind::cpu, 0);
   stream queue(cpu);
-  const auto type = memory::data_type::f32;
+  const auto type = narrow ? memory::data_type::bf16 : memory::data_type::f32;
   const Tag tag = any ? Tag::any : Tag::nchw;
   const memory::desc x({l.images, l.in, l.size, l.size}, type, tag);
   const memory::desc y({l.images, l.out, l.places(), l.places()}, type, tag);
@@ -124,8 +140,15 @@ void onednn(benchmark::State& state, const Layer& l, Pass pass, bool any) {
   std::unordered_map<int, memory> operands;
   const auto add = [&](int slot, const memory::desc& layout) {
     memory& operand = operands[slot] = memory(layout, cpu);
-    std::fill_n(
-        static_cast<float*>(operand.get_data_handle()), layout.get_size() / sizeof(float), 0.5f);
+    // 0.5 in either type.
+    if (narrow)
+      std::fill_n(
+          static_cast<std::uint16_t*>(operand.get_data_handle()),
+          layout.get_size() / sizeof(std::uint16_t),
+          std::uint16_t{0x3f00});
+    else
+      std::fill_n(
+          static_cast<float*>(operand.get_data_handle()), layout.get_size() / sizeof(float), 0.5f);
   };
   if (pass == Pass::forward) {
     convolution = convolution_forward(forward);
@@ -188,17 +211,25 @@ const bool registered = [] {
       {16, 64, 64, 28, 3, 1, 1, 64}};
   for (const Layer& layer : layers)
     for (const Pass pass : {Pass::forward, Pass::backward_input, Pass::backward_weight}) {
-      for (const int threads : {1, 2})
+      for (const int threads : {1, 2}) {
+        const std::string name = layer.name(pass) + "/t" + std::to_string(threads);
         add(
-            "conv2d/troupe/" + layer.name(pass) + "/t" + std::to_string(threads),
-            [=](benchmark::State& state) { ours(state, layer, pass, threads); },
+            "conv2d/troupe/" + name,
+            [=](benchmark::State& state) { ours<float>(state, layer, pass, threads); },
             threads > 1);
+        add(
+            "conv2d/troupe_bf16/" + name,
+            [=](benchmark::State& state) { ours<BFloat16>(state, layer, pass, threads); },
+            threads > 1);
+      }
 #ifdef TROUPE_BENCH_ONEDNN
       for (const bool any : {false, true})
-        add(
-            "conv2d/" + std::string(any ? "onednn_any/" : "onednn/") + layer.name(pass),
-            [=](benchmark::State& state) { onednn(state, layer, pass, any); },
-            true);
+        for (const bool narrow : {false, true})
+          add(
+              "conv2d/" + std::string(any ? "onednn_any" : "onednn") + (narrow ? "_bf16/" : "/") +
+                  layer.name(pass),
+              [=](benchmark::State& state) { onednn(state, layer, pass, any, narrow); },
+              true);
 #endif
     }
   return true;

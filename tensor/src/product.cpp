@@ -21,14 +21,14 @@ bool autocasts(std::span<const Operand> factors) {
   return any;
 }
 
-Tensor apply_product(OpRef op, std::span<const Operand> factors) {
-  if (!autocasts(factors)) return apply(std::move(op), factors);
-  const Where where = factors[0].where();
+Tensor apply_product(OpRef op, std::span<const Operand> operands) {
+  if (!autocasts(operands.first(2))) return apply(std::move(op), operands);
+  const Where where = operands[0].where();
   const DType dtype = Scope::current().product_dtype();
-  const Tensor a = cast(factors[0], dtype);
-  const Tensor b = cast(Operand(factors[1].tensor(), where), dtype);
-  const Operand narrow[] = {Operand(a, where), Operand(b, where)};
-  const Tensor y = apply(std::move(op), narrow);
+  const Tensor a = cast(operands[0], dtype);
+  const Tensor b = cast(Operand(operands[1].tensor(), where), dtype);
+  const Operand narrow[] = {Operand(a, where), Operand(b, where), operands.back()};
+  const Tensor y = apply(std::move(op), std::span(narrow).first(operands.size()));
   return cast(Operand(y, where), DType::float32);
 }
 

@@ -65,6 +65,14 @@ void require_factor(const Meta& meta, std::string_view input) {
       .hint("cast it to float32 first");
 }
 
+void require_factors(std::span<const Meta> inputs, std::initializer_list<std::string_view> names) {
+  const std::string_view* name = names.begin();
+  for (std::size_t i = 0; i < inputs.size() && name != names.end(); ++i, ++name) {
+    require_factor(inputs[i], *name);
+    if (i) require_same_dtype(inputs[i], *name, inputs[0], *names.begin());
+  }
+}
+
 void require_index(const Meta& meta, std::string_view input) {
   if (meta.dtype == DType::int64 || meta.dtype == DType::int32) return;
   throw Error(

@@ -13,6 +13,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string>
@@ -49,6 +50,7 @@ Tensor drawn(const Shape& shape, std::uint64_t seed) {
 struct Products {
   std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> linear;
   std::function<Tensor(const Tensor&, const Tensor&)> matmul;
+  std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> conv2d;
 };
 
 /// One weight serves two products, as a tied embedding does.
@@ -57,18 +59,25 @@ std::vector<Tensor> network(
     const Tensor& x,
     const Tensor& weight,
     const Tensor& bias,
-    const Tensor& mixing) {
+    const Tensor& mixing,
+    const Tensor& filters,
+    const Tensor& filters_of_many,
+    const Tensor& offsets) {
   const Tensor hidden = gelu(products.linear(x, weight, bias));  // [6, 40, 32]
   const Tensor scores = products.matmul(hidden, transpose(hidden, -2, -1));
   const Tensor attended = products.matmul(softmax(scores, -1), hidden) + hidden;
   const Tensor mixed = products.linear(layer_norm(attended, {32}), mixing, Tensor());
-  const Tensor again = products.linear(mixed, weight, bias);
+  const Tensor images = relu(products.conv2d(reshape(x, {6, 1, 40, 24}), filters, offsets));
+  const Tensor smaller = max_pool2d(images, {2});  // [6, 8, 20, 12]
+  const Tensor twice = products.conv2d(smaller, filters_of_many, Tensor());
+  const Tensor again = products.linear(mixed, weight, bias) + mean(square(twice));
   return {mean(square(again)), again};
 }
 
 const Products automatic{
     [](const Tensor& x, const Tensor& w, const Tensor& b) { return linear(x, w, b); },
-    [](const Tensor& a, const Tensor& b) { return matmul(a, b); }};
+    [](const Tensor& a, const Tensor& b) { return matmul(a, b); },
+    [](const Tensor& x, const Tensor& w, const Tensor& b) { return conv2d(x, w, b, {1}, {1}); }};
 
 Tensor narrow(const Tensor& x) { return cast(x, DType::bfloat16); }
 const Products written_out{
@@ -78,6 +87,9 @@ const Products written_out{
     },
     [](const Tensor& a, const Tensor& b) {
       return cast(matmul(narrow(a), narrow(b)), DType::float32);
+    },
+    [](const Tensor& x, const Tensor& w, const Tensor& b) {
+      return cast(conv2d(narrow(x), narrow(w), b, {1}, {1}), DType::float32);
     }};
 
 /// All bits of a step: loss, outputs and gradients; all of it float32.
@@ -85,13 +97,24 @@ std::vector<float> step_of(const Products& products, DType product_dtype, bool p
   Parameter weight(drawn({32, 24}, 2));
   Parameter bias(drawn({32}, 3));
   Parameter mixing(drawn({24, 32}, 4));
+  Parameter filters(drawn({8, 1, 3, 3}, 5));
+  Parameter filters_of_many(drawn({8, 8, 3, 3}, 6));
+  Parameter offsets(drawn({8}, 7));
+  const std::array all{&weight, &bias, &mixing, &filters, &filters_of_many, &offsets};
   const GraphFunction step = [&](std::span<const Tensor> in) {
     const Autocast autocast(product_dtype);
-    for (Parameter* parameter : {&weight, &bias, &mixing}) parameter->zero_grad();
-    std::vector<Tensor> results =
-        network(products, in[0], weight.tensor(), bias.tensor(), mixing.tensor());
+    for (Parameter* parameter : all) parameter->zero_grad();
+    std::vector<Tensor> results = network(
+        products,
+        in[0],
+        weight.tensor(),
+        bias.tensor(),
+        mixing.tensor(),
+        filters.tensor(),
+        filters_of_many.tensor(),
+        offsets.tensor());
     backward(results[0]);
-    for (Parameter* parameter : {&weight, &bias, &mixing}) results.push_back(parameter->grad());
+    for (Parameter* parameter : all) results.push_back(parameter->grad());
     return results;
   };
   const Tensor in[] = {drawn({6, 40, 24}, 1)};

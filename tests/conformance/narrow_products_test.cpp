@@ -219,6 +219,98 @@ TEST_CASE("linear adds its bias before it rounds 16-bit floats", "[conformance][
   });
 }
 
+namespace {
+
+/// Calls `visit(y, x, weight)` with the row-major indices of each product of a convolution.
+void for_products(
+    const Conv2d& op,
+    const Shape& x,
+    const Shape& w,
+    const Shape& y,
+    const std::function<void(std::size_t, std::size_t, std::size_t)>& visit) {
+  for (std::int64_t at = 0; at < elements_in(y); ++at) {
+    const std::int64_t j = at % y[3];
+    const std::int64_t i = at / y[3] % y[2];
+    const std::int64_t o = at / (y[3] * y[2]) % y[1];
+    const std::int64_t n = at / (y[3] * y[2] * y[1]);
+    for (std::int64_t c = 0; c < w[1]; ++c)
+      for (std::int64_t k = 0; k < w[2]; ++k)
+        for (std::int64_t l = 0; l < w[3]; ++l) {
+          const std::int64_t row = i * op.stride[0] + k * op.dilation[0] - op.padding[0];
+          const std::int64_t column = j * op.stride[1] + l * op.dilation[1] - op.padding[1];
+          if (row < 0 || row >= x[2] || column < 0 || column >= x[3]) continue;
+          const std::int64_t channel = o / (w[0] / op.groups) * w[1] + c;
+          visit(
+              static_cast<std::size_t>(at),
+              static_cast<std::size_t>(((n * x[1] + channel) * x[2] + row) * x[3] + column),
+              static_cast<std::size_t>(((o * w[1] + c) * w[2] + k) * w[3] + l));
+        }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("convolutions of 16-bit floats are rounded once", "[conformance][narrow]") {
+  struct Choice {
+    Shape x, w;
+    Conv2d op;
+  };
+  const std::vector<Choice> choices{
+      {{2, 1, 9, 10}, {12, 1, 3, 3}, {{}, {1, 1}, {1, 1}, {1, 1}, 1}},
+      {{2, 20, 7, 9}, {12, 20, 3, 3}, {{}, {1, 1}, {1, 1}, {1, 1}, 1}},
+      {{1, 6, 9, 9}, {8, 3, 3, 2}, {{}, {2, 1}, {1, 0}, {1, 2}, 2}}};
+  on_each([&] {
+    Generator random(16);
+    for (const DType dtype : halves)
+      for (const Choice& choice : choices)
+        for (const bool wide_bias : {false, true}) {
+          INFO(name_of(dtype) << " " << to_string(choice.x) << to_string(choice.w) << wide_bias);
+          const Conv2d& op = choice.op;
+          const Tensor x = requires_grad(drawn(random, choice.x, dtype));
+          const Tensor w = requires_grad(drawn(random, choice.w, dtype));
+          const Tensor b = requires_grad(
+              cast(drawn(random, {choice.w[0]}, dtype), wide_bias ? DType::float32 : dtype));
+          const Tensor y = conv2d(x, w, b, op.stride, op.padding, op.dilation, op.groups);
+          CHECK(y.dtype() == dtype);
+          const Tensor dy = drawn(random, y.shape(), dtype);
+          const Tensor leaves[] = {x, w, b};
+          const std::vector<Tensor> gradients = grad(std::span(&y, 1), leaves, std::span(&dy, 1));
+
+          const std::vector<double> in = numbers_of(x), weight = numbers_of(w);
+          const std::vector<double> bias = numbers_of(b), slope = numbers_of(dy);
+          const auto zeros = [](std::size_t n) {
+            return Exact{std::vector<double>(n), std::vector<double>(n)};
+          };
+          Exact forward = zeros(slope.size()), to_x = zeros(in.size());
+          Exact to_w = zeros(weight.size()), to_b = zeros(bias.size());
+          const auto add = [](Exact& to, std::size_t i, double one) {
+            to.sum[i] += one;
+            to.size[i] += std::abs(one);
+          };
+          for_products(
+              op,
+              x.shape(),
+              w.shape(),
+              y.shape(),
+              [&](std::size_t i, std::size_t j, std::size_t k) {
+                add(forward, i, in[j] * weight[k]);
+                add(to_x, j, slope[i] * weight[k]);
+                add(to_w, k, slope[i] * in[j]);
+              });
+          const auto plane = static_cast<std::size_t>(y.size(2) * y.size(3));
+          for (std::size_t i = 0; i < slope.size(); ++i) {
+            add(forward, i, bias[i / plane % bias.size()]);
+            add(to_b, i / plane % bias.size(), slope[i]);
+          }
+          CHECK(compare(y, forward, 200) == "");
+          CHECK(compare(gradients[0], to_x, 200) == "");
+          CHECK(compare(gradients[1], to_w, 200) == "");
+          CHECK(gradients[2].meta() == b.meta());
+          if (!wide_bias) CHECK(compare(gradients[2], to_b, 200) == "");
+        }
+  });
+}
+
 TEST_CASE("gradients of 16-bit products are 16-bit products", "[conformance][narrow]") {
   on_each([] {
     Generator random(14);

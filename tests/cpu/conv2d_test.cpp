@@ -1,3 +1,4 @@
+#include "convolutions.hpp"
 #include "run_plan.hpp"
 #include "segment.hpp"
 
@@ -13,54 +14,6 @@
 namespace troupe::cpu::test {
 namespace {
 
-using Random = std::mt19937_64;
-
-std::int64_t draw(Random& random, std::int64_t low, std::int64_t high) {
-  return std::uniform_int_distribution<std::int64_t>(low, high)(random);
-}
-
-/// A convolution's shapes and attributes.
-struct Geometry {
-  std::int64_t images = 1, groups = 1, in = 1, out = 1;  ///< channels in a group
-  std::int64_t height = 1, width = 1, taps_y = 1, taps_x = 1;
-  Dims stride{1, 1}, padding{0, 0}, dilation{1, 1};
-
-  [[nodiscard]] Shape x() const { return {images, groups * in, height, width}; }
-  [[nodiscard]] Shape weight() const { return {groups * out, in, taps_y, taps_x}; }
-  [[nodiscard]] Shape y() const {
-    return {images, groups * out, places(height, taps_y, 0), places(width, taps_x, 1)};
-  }
-  [[nodiscard]] std::int64_t places(std::int64_t size, std::int64_t taps, std::size_t axis) const {
-    return (size + 2 * padding[axis] - dilation[axis] * (taps - 1) - 1) / stride[axis] + 1;
-  }
-  [[nodiscard]] std::string text() const {
-    return to_string(x()) + " * " + to_string(weight()) + " stride " + to_string(stride) +
-           " padding " + to_string(padding) + " dilation " + to_string(dilation);
-  }
-};
-
-Geometry draw_geometry(Random& random) {
-  for (;;) {
-    Geometry g;
-    g.images = draw(random, 1, 4);
-    g.groups = draw(random, 0, 2) ? 1 : draw(random, 1, 4);
-    g.in = draw(random, 0, 2) ? draw(random, 1, 20) : draw(random, 1, 4);
-    g.out = draw(random, 0, 2) ? draw(random, 1, 20) : draw(random, 1, 4);
-    g.height = draw(random, 1, 20);
-    g.width = draw(random, 0, 3) ? draw(random, 1, 20) : draw(random, 1, 80);
-    g.taps_y = draw(random, 1, 5);
-    g.taps_x = draw(random, 1, 5);
-    for (std::size_t axis = 0; axis < 2; ++axis) {
-      g.stride[axis] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);
-      g.padding[axis] = draw(random, 0, 3);
-      g.dilation[axis] = draw(random, 0, 2) ? 1 : draw(random, 1, 3);
-    }
-    const bool fits = g.height + 2 * g.padding[0] > g.dilation[0] * (g.taps_y - 1) &&
-                      g.width + 2 * g.padding[1] > g.dilation[1] * (g.taps_x - 1);
-    if (fits) return g;
-  }
-}
-
 /// A tensor in row-major order, or now and then with its dimensions shuffled in memory.
 template <class T>
 HostTensor<T> draw_tensor(Random& random, const Shape& shape) {
@@ -71,28 +24,6 @@ HostTensor<T> draw_tensor(Random& random, const Shape& shape) {
   HostTensor<T> tensor = make_strided<T>(shape, order, strided ? draw(random, 0, 3) : 0);
   fill(tensor, random);
   return tensor;
-}
-
-/// Calls `visit(y, x, weight)` with the row-major indices of each product in the sum.
-template <class Visit>
-void for_each_product(const Geometry& g, Visit&& visit) {
-  const Shape y = g.y();
-  for (std::int64_t n = 0; n < g.images; ++n)
-    for (std::int64_t o = 0; o < y[1]; ++o)
-      for (std::int64_t i = 0; i < y[2]; ++i)
-        for (std::int64_t j = 0; j < y[3]; ++j)
-          for (std::int64_t c = 0; c < g.in; ++c)
-            for (std::int64_t k = 0; k < g.taps_y; ++k)
-              for (std::int64_t l = 0; l < g.taps_x; ++l) {
-                const std::int64_t row = i * g.stride[0] + k * g.dilation[0] - g.padding[0];
-                const std::int64_t column = j * g.stride[1] + l * g.dilation[1] - g.padding[1];
-                if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
-                const std::int64_t channel = o / g.out * g.in + c;
-                visit(
-                    ((n * y[1] + o) * y[2] + i) * y[3] + j,
-                    ((n * g.groups * g.in + channel) * g.height + row) * g.width + column,
-                    ((o * g.in + c) * g.taps_y + k) * g.taps_x + l);
-              }
 }
 
 /// Runs the kernels of an op in order, shuffled, and with packed weights, and compares with the

@@ -1,5 +1,7 @@
 #include "emulated_tiles.hpp"
 
+#include "conv2d_tiles.hpp"
+#include "conv2d_weight_tiles.hpp"
 #include "gemm_tiles.hpp"
 #include "memory_tiles.hpp"
 #include "narrow_sets.hpp"
@@ -34,6 +36,23 @@ void plan_emulated_linear(const KernelCall& call, Plan& plan) {
   const Product product = product_of_linear<emulated>(call, vector);
   if (left_to_others(product, vector)) return Kernel<Linear, avx512bf16>::plan(call, plan);
   plan_tiles<emulated, EmulatedTiles<emulated>>(call, plan, product);
+}
+
+void plan_emulated_conv2d(const KernelCall& call, Plan& plan) {
+  using Tiles = EmulatedTiles<emulated>;
+  if (!plan_tile_correlation<emulated, Tiles>(call, CorrelationKind::forward, plan))
+    Kernel<Conv2d, Arch>::plan(call, plan);
+}
+
+void plan_emulated_conv2d_input(const KernelCall& call, Plan& plan) {
+  using Tiles = EmulatedTiles<emulated>;
+  if (!plan_tile_correlation<emulated, Tiles>(call, CorrelationKind::backward_input, plan))
+    Kernel<Conv2dBackwardInput, Arch>::plan(call, plan);
+}
+
+void plan_emulated_conv2d_weight(const KernelCall& call, Plan& plan) {
+  if (!plan_tile_weight<emulated, EmulatedTiles<emulated>>(call, plan))
+    Kernel<Conv2dBackwardWeight, Arch>::plan(call, plan);
 }
 
 }  // namespace troupe::cpu::test

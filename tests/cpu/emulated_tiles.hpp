@@ -8,5 +8,8 @@ namespace troupe::cpu::test {
 /// would. Run on a processor with AVX-512 and its bfloat16 extension, which packing uses.
 void plan_emulated_matmul(const KernelCall& call, Plan& plan);
 void plan_emulated_linear(const KernelCall& call, Plan& plan);
+void plan_emulated_conv2d(const KernelCall& call, Plan& plan);
+void plan_emulated_conv2d_input(const KernelCall& call, Plan& plan);
+void plan_emulated_conv2d_weight(const KernelCall& call, Plan& plan);
 
 }  // namespace troupe::cpu::test

@@ -26,6 +26,9 @@
 namespace troupe {
 struct Matmul;
 struct Linear;
+struct Conv2d;
+struct Conv2dBackwardInput;
+struct Conv2dBackwardWeight;
 }  // namespace troupe
 
 namespace troupe::cpu::test {
@@ -58,6 +61,11 @@ std::vector<NamedPlan> kernels() {
       list.push_back({"avx512bf16", &Kernel<Op, avx512bf16>::plan});
       if (tiles_permitted()) list.push_back({"amx", &Kernel<Op, amx>::plan});
     }
+  if constexpr (
+      std::is_same_v<Op, Conv2d> || std::is_same_v<Op, Conv2dBackwardInput> ||
+      std::is_same_v<Op, Conv2dBackwardWeight>)
+    if (__builtin_cpu_supports("avx512bf16") && tiles_permitted())
+      list.push_back({"amx", &Kernel<Op, amx>::plan});
 #endif
   return list;
 }

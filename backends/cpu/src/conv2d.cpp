@@ -5,6 +5,7 @@
 #include "pool_pairs.hpp"
 #include "rooms.hpp"
 #include "unsupported.hpp"
+#include "wide.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -617,11 +618,15 @@ void plan_floating(
 
 template <>
 void Kernel<Conv2d, Arch>::plan(const KernelCall& call, Plan& plan) {
+  if (!is_computable(call.in[0].dtype))
+    return plan_wide<Arch>(call, plan, &Kernel<Conv2d, Arch>::plan);
   plan_floating<Arch>(call, CorrelationKind::forward, "conv2d", plan);
 }
 
 template <>
 void Kernel<Conv2dBackwardInput, Arch>::plan(const KernelCall& call, Plan& plan) {
+  if (!is_computable(call.in[0].dtype))
+    return plan_wide<Arch>(call, plan, &Kernel<Conv2dBackwardInput, Arch>::plan);
   plan_floating<Arch>(call, CorrelationKind::backward_input, "conv2d_backward_input", plan);
 }
 

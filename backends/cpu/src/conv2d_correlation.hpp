@@ -19,7 +19,8 @@ struct Correlation {
   std::int64_t images = 0;
   std::int64_t groups = 1;
   std::int64_t rows = 0;
-  std::int64_t channels = 0;  ///< of the source, in a group
+  std::int64_t channels = 0;   ///< of the source, in a group
+  bool channels_last = false;  ///< in the result
   Axis y;
   Axis x;
   // Elements between weights; the taps' may be negative.
@@ -44,14 +45,16 @@ struct Correlation {
     const Shape& x = call.in[0].shape;
     const Shape& weight = call.in[1].shape;
     const Shape& y = call.out[0].shape;
+    const std::size_t height = op.channels_last ? 1 : 2;
     const Dims& step = call.in[1].strides;
     Correlation c;
+    c.channels_last = op.channels_last;
     c.images = x[0];
     c.groups = op.groups;
     c.rows = weight[0] / op.groups;
     c.channels = weight[1];
-    c.y = {x[2], y[2], weight[2], op.stride[0], 1, op.dilation[0], op.padding[0]};
-    c.x = {x[3], y[3], weight[3], op.stride[1], 1, op.dilation[1], op.padding[1]};
+    c.y = {x[2], y[height], weight[2], op.stride[0], 1, op.dilation[0], op.padding[0]};
+    c.x = {x[3], y[height + 1], weight[3], op.stride[1], 1, op.dilation[1], op.padding[1]};
     c.weight_group = c.rows * step[0];
     c.weight_row = step[0];
     c.weight_channel = step[1];
@@ -64,15 +67,17 @@ struct Correlation {
     const Shape& dy = call.in[0].shape;
     const Shape& weight = call.in[1].shape;
     const Shape& dx = call.out[0].shape;
+    const std::size_t height = op.channels_last ? 1 : 2;
     const Dims& step = call.in[1].strides;
     Correlation c;
+    c.channels_last = op.channels_last;
     c.images = dy[0];
     c.groups = op.groups;
     c.rows = weight[1];
     c.channels = weight[0] / op.groups;
     const auto axis = [&](std::size_t i) -> Axis {
       const std::int64_t padding = (weight[2 + i] - 1) * op.dilation[i] - op.padding[i];
-      return {dy[2 + i], dx[2 + i], weight[2 + i], 1, op.stride[i], op.dilation[i], padding};
+      return {dy[2 + i], dx[height + i], weight[2 + i], 1, op.stride[i], op.dilation[i], padding};
     };
     c.y = axis(0);
     c.x = axis(1);

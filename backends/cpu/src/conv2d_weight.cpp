@@ -3,6 +3,7 @@
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
 #include "unsupported.hpp"
+#include "wide.hpp"
 
 #include <troupe/tensor/ops/conv2d.hpp>
 
@@ -627,6 +628,8 @@ void plan_weight(const KernelCall& call, Plan& plan) {
 
 template <>
 void Kernel<Conv2dBackwardWeight, Arch>::plan(const KernelCall& call, Plan& plan) {
+  if (!is_computable(call.in[0].dtype))
+    return plan_wide<Arch>(call, plan, &Kernel<Conv2dBackwardWeight, Arch>::plan);
   switch (call.in[0].dtype) {
     case DType::float32:
       if (plan_winograd_weight<Arch>(call, plan)) return;

@@ -67,6 +67,12 @@ KernelTable with_products_of() {
   KernelTable table = make_kernel_table<xsimd::avx512bw>();
   table.plans[place_of<Matmul>(AllOps{})] = &Kernel<Matmul, Set>::plan;
   table.plans[place_of<Linear>(AllOps{})] = &Kernel<Linear, Set>::plan;
+  if constexpr (std::is_same_v<Set, amx>) {
+    table.plans[place_of<Conv2d>(AllOps{})] = &Kernel<Conv2d, Set>::plan;
+    table.plans[place_of<Conv2dBackwardInput>(AllOps{})] = &Kernel<Conv2dBackwardInput, Set>::plan;
+    table.plans[place_of<Conv2dBackwardWeight>(AllOps{})] =
+        &Kernel<Conv2dBackwardWeight, Set>::plan;
+  }
   table.limit_loops.bfloat16 = &bfloat16_peak<Set>;
   return table;
 }

@@ -88,7 +88,7 @@ struct Plan {
     Run run = nullptr;
     std::uint32_t chunks = 0;
   };
-  static constexpr std::size_t phases_max = 4;
+  static constexpr std::size_t phases_max = 5;
 
   std::array<Phase, phases_max> phases;
   std::uint8_t phase_count = 0;
@@ -100,11 +100,13 @@ struct Plan {
   bool ends_with_segment = false;
   /// The chunks pool, if the call says so.
   bool pools = false;
+  /// Images are best made and read with channels last: of a kernel that does so if asked to.
+  bool prefers_channels_last = false;
   /// Of a call that `packs`: what it fills of the scratch; 0: this kernel, or one for such
   /// operands, reads operand 1 where it lies, and what the plan says else means nothing.
   std::size_t packed_bytes = 0;
   /// Of a kernel that lends its operands, widened, to another: the phases of that one (wide.hpp).
-  std::array<Run, 2> inner{};
+  std::array<Run, 3> inner{};
   /// The kernel's own numbers (block sizes, counts), so that `run` need not derive them again.
   std::array<std::int64_t, 12> numbers{};
 

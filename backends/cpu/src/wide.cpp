@@ -41,6 +41,7 @@ KernelCall widened(const KernelCall& call, std::byte* base, std::size_t& bytes) 
   wide.packs = false;
   wide.packed = nullptr;
   wide.segment = nullptr;
+  wide.pools = false;
   bytes = 0;
   for (std::size_t i = 0; i < call.in_count; ++i) widen(wide.in[i], base, bytes);
   widen(wide.out[0], base, bytes);
@@ -104,13 +105,14 @@ void plan_wide<Arch>(const KernelCall& call, Plan& plan, PlanFunction kernel) {
   const Plan own = plan;
   plan.phase_count = 0;
   if (chunks > 0) plan.add(&run_widen, chunks);
-  constexpr Plan::Run inner[] = {&run_inner<0>, &run_inner<1>};
+  constexpr Plan::Run inner[] = {&run_inner<0>, &run_inner<1>, &run_inner<2>};
   for (std::size_t i = 0; i < own.phase_count; ++i) {
     plan.inner[i] = own.phases[i].run;
     plan.add(inner[i], own.phases[i].chunks);
   }
   plan.add(&run_round, chunks_of(call.out[0]));
   plan.ends_with_segment = true;
+  plan.pools = false;
 }
 
 }  // namespace troupe::cpu

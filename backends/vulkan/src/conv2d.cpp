@@ -7,9 +7,9 @@ namespace troupe::vulkan {
 template <>
 void Kernel<Conv2d>::encode(Encoder& encoder, const Conv2d& op) {
   Convolution conv;
-  conv.x = encoder.contiguous(encoder.in(0));
-  conv.left = encoder.contiguous(encoder.in(1));
-  if (encoder.inputs() > 2) conv.bias = encoder.contiguous(encoder.in(2));
+  conv.x = convolution_operand(encoder, 0);
+  conv.left = convolution_operand(encoder, 1);
+  if (encoder.inputs() > 2) conv.bias = convolution_operand(encoder, 2);
   const Shape& x = conv.x->shape();
   const Shape& weight = conv.left->shape();
   const Shape& y = encoder.out(0)->shape();
@@ -51,8 +51,8 @@ void Kernel<Conv2d>::encode(Encoder& encoder, const Conv2d& op) {
 template <>
 void Kernel<Conv2dBackwardInput>::encode(Encoder& encoder, const Conv2dBackwardInput& op) {
   Convolution conv;
-  conv.x = encoder.contiguous(encoder.in(0));
-  conv.left = encoder.contiguous(encoder.in(1));
+  conv.x = convolution_operand(encoder, 0);
+  conv.left = convolution_operand(encoder, 1);
   const Shape& dy = conv.x->shape();
   const Shape& weight = conv.left->shape();
   const Shape& dx = encoder.out(0)->shape();

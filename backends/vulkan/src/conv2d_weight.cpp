@@ -8,8 +8,8 @@ namespace troupe::vulkan {
 template <>
 void Kernel<Conv2dBackwardWeight>::encode(Encoder& encoder, const Conv2dBackwardWeight& op) {
   Convolution conv;
-  conv.left = encoder.contiguous(encoder.in(0));
-  conv.x = encoder.contiguous(encoder.in(1));
+  conv.left = convolution_operand(encoder, 0);
+  conv.x = convolution_operand(encoder, 1);
   const Shape& dy = conv.left->shape();
   const Shape& x = conv.x->shape();
   const Shape& weight = encoder.out(0)->shape();

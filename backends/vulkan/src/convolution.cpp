@@ -1,5 +1,7 @@
 #include "convolution.hpp"
 
+#include "cooperative.hpp"
+#include "copy.hpp"
 #include "trials.hpp"
 
 #include <algorithm>
@@ -34,7 +36,7 @@ class ConvolutionEncoder final : public TiledLaunch {
   void encode() {
     if (elements() == 0) return;
     const TiledOperands operands{
-        convolution_.left, convolution_.x, convolution_.bias, encoder_.out(0)};
+        convolution_.left, convolution_.x, convolution_.bias, convolution_.out};
     encode_tiled(encoder_, key(), *this, operands, convolution_.params.depth, work());
   }
 
@@ -102,7 +104,7 @@ class ConvolutionEncoder final : public TiledLaunch {
     return std::uint64_t{p.groups} * p.rows * p.columns * p.depth;
   }
   [[nodiscard]] std::uint32_t elements() const noexcept {
-    return static_cast<std::uint32_t>(encoder_.out(0)->meta().elements());
+    return static_cast<std::uint32_t>(convolution_.out->meta().elements());
   }
   /// Tiles in registers all take as many steps at a time.
   [[nodiscard]] bool checked() const noexcept {
@@ -153,7 +155,16 @@ void encode_convolution(Encoder& encoder, Convolution& convolution) {
   // Sizes without an element are divided by all the same.
   convolution.params.k_y = std::max(convolution.params.k_y, 1u);
   convolution.params.k_x = std::max(convolution.params.k_x, 1u);
+  const Value& out = encoder.out(0);
+  const bool rounds = !is_computable(out->dtype());
+  convolution.out = rounds ? encoder.scratch(DType::float32, out->shape()) : out;
   ConvolutionEncoder(encoder, convolution).encode();
+  if (rounds && out->meta().elements() > 0) encode_cast(encoder, convolution.out, out);
+}
+
+Value convolution_operand(Encoder& encoder, std::size_t input) {
+  const Value& value = encoder.in(input);
+  return is_computable(value->dtype()) ? encoder.contiguous(value) : widened(encoder, value);
 }
 
 }  // namespace troupe::vulkan

@@ -37,6 +37,7 @@ struct Convolution {
   Value left;  ///< contiguous; packed as `panels` say
   Value x;     ///< contiguous
   Value bias;  ///< contiguous, one for each row of each group; or null
+  Value out;   ///< set by `encode_convolution`
   const Epilogue* epilogue = nullptr;
   Panels panels;
   ConvolutionParams params;
@@ -49,7 +50,10 @@ struct Convolution {
 constexpr std::uint32_t size(std::int64_t n) { return static_cast<std::uint32_t>(n); }
 constexpr std::int32_t step(std::int64_t n) { return static_cast<std::int32_t>(n); }
 
-/// Encodes it into the launch's first output.
+/// An input of the launch as convolutions take it: contiguous, 16-bit floats as float32.
+[[nodiscard]] Value convolution_operand(Encoder& encoder, std::size_t input);
+
+/// Encodes it into the launch's first output; a sum that goes to 16 bits is rounded there, once.
 void encode_convolution(Encoder& encoder, Convolution& convolution);
 
 }  // namespace troupe::vulkan

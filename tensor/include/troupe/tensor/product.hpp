@@ -10,8 +10,8 @@ namespace troupe {
 /// least one is a float32.
 [[nodiscard]] bool autocasts(std::span<const Operand> factors);
 
-/// Calls a product as people do: under an `Autocast` that is about its factors, they are cast to
-/// its dtype and the product is cast back to float32.
-[[nodiscard]] Tensor apply_product(OpRef op, std::span<const Operand> factors);
+/// Calls a product as people do: under an `Autocast` that is about its factors, the first two
+/// operands, they are cast to its dtype and the product is cast back to float32.
+[[nodiscard]] Tensor apply_product(OpRef op, std::span<const Operand> operands);
 
 }  // namespace troupe

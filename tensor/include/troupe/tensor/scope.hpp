@@ -64,7 +64,7 @@ class Scope {
   [[nodiscard]] System& system() const noexcept { return *system_; }
   [[nodiscard]] Device& device() const noexcept { return *device_; }
   [[nodiscard]] bool grad_enabled() const noexcept { return grad_enabled_; }
-  /// What `linear` and `matmul` compute in when people call them with float32: bfloat16 inside of
+  /// What `linear`, `matmul` and `conv2d` compute in when called with float32: bfloat16 inside of
   /// an `Autocast`. In turns float32: there each product follows from what it is given.
   [[nodiscard]] DType product_dtype() const noexcept {
     return turn_ ? DType::float32 : product_dtype_;
@@ -154,15 +154,15 @@ class EnableGrad : ScopeChange {
   EnableGrad() { set_grad(true); }
 };
 
-/// While it lives, `linear` and `matmul`, and what is made of them, take float32 operands to
+/// While it lives, `linear`, `matmul`, `conv2d`, and what is made of them, take float32 operands to
 /// `dtype` first and give float32 back, as torch.autocast does: *mixed precision*. Sums within a
 /// product are float32's, and everything else stays as it is: norms, softmax, losses, a linear's
 /// bias. Of what is recorded, the gradients' products are computed in `dtype` too; parameters and
 /// their gradients stay float32. bfloat16 has float32's exponents, so that no loss needs to be
 /// scaled.
 ///
-/// Operands of other dtypes are left alone, and so are convolutions, which have no kernels for 16
-/// bits.
+/// Operands of other dtypes are left alone, and so is a convolution's bias, which is added in
+/// float32 before the sum is rounded.
 class Autocast : ScopeChange {
  public:
   /// @param dtype  bfloat16; or float32, inside of another, to leave products as they are. Throws

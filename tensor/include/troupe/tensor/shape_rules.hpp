@@ -25,6 +25,8 @@ void require_floating(const Meta& meta, std::string_view input);
 /// Throws `dtype_mismatch` unless the dtype is a floating one, of 16 bits or more: what products of
 /// matrices take.
 void require_factor(const Meta& meta, std::string_view input);
+/// Throws `dtype_mismatch` unless all inputs are such, of one dtype.
+void require_factors(std::span<const Meta> inputs, std::initializer_list<std::string_view> names);
 /// Throws `dtype_mismatch` unless the dtype is int64 or int32.
 void require_index(const Meta& meta, std::string_view input);
 /// Throws `dtype_mismatch` unless the dtype is `like`'s.

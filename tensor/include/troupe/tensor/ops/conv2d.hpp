@@ -3,6 +3,8 @@
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/op.hpp>
 #include <troupe/tensor/ops/reshape.hpp>
+#include <troupe/tensor/product.hpp>
+#include <troupe/tensor/reduce_to.hpp>
 #include <troupe/tensor/shape_rules.hpp>
 
 namespace troupe {
@@ -12,15 +14,18 @@ namespace troupe {
 ///
 /// Shape    x [N, C, H, W], weight [O, C / groups, KH, KW], bias [O] or none
 ///          → [N, O, OH, OW], OH = (H + 2·padding − dilation·(KH − 1) − 1) / stride + 1.
-/// Dtype    float32 or float64, all the same.
+/// Dtype    floating, x, weight and y the same; 16-bit floats as in `matmul`, the bias added before
+///          the sum is rounded. The bias as they, or float32 where they have 16 bits.
 /// Saves    x, weight.
 /// Rounding on a CPU, float32 kernels of 3×3 at stride 1 go by tiles of 4×4 (Winograd) where the
 ///          shape makes that faster, here and in both gradients. Their errors are up to three times
 ///          those of the plain sum, and relative to the largest sums of the tile. An infinity or a
 ///          NaN may make NaNs of all results in the tiles that look at it; of a weight, of all
-///          results of its channel.
+///          results of its channel. In bfloat16, denormals may count as 0, and an infinity or a NaN
+///          may make NaNs of all that its channel has in the weight's gradient.
 /// Errors   `shape_mismatch` for channels, groups or kernels that do not fit; `invalid_argument`
 ///          for a stride, dilation or group count below 1.
+/// Layout   with `channels_last`, which the compiler of programs alone sets, y [N, OH, OW, O].
 /// Source   torch.nn.functional.conv2d (which computes a cross-correlation).
 struct Conv2d : OpDefaults {
   static constexpr OpId id{402};
@@ -31,10 +36,13 @@ struct Conv2d : OpDefaults {
   Dims padding{0, 0};
   Dims dilation{1, 1};
   std::int64_t groups = 1;
+  bool channels_last = false;
 
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 3);
-    require_all_floating(in, {"input", "weight", "bias"});
+    require_factors(in.first(2), {"input", "weight"});
+    if (in.size() == 3 && (is_computable(in[0].dtype) || in[2].dtype != DType::float32))
+      require_same_dtype(in[2], "bias", in[0], "input");
     require_rank(in[0], 4, "input", "[N, C, H, W]");
     require_rank(in[1], 4, "weight", "[O, C / groups, KH, KW]");
     check_attributes();
@@ -59,7 +67,11 @@ struct Conv2d : OpDefaults {
       throw error;
     }
     if (in.size() == 3) require_shape(in[2], {weight[0]}, "bias");
-    out.push_back({in[0].dtype, {x[0], weight[0], places(x, weight, 0), places(x, weight, 1)}});
+    const std::int64_t height = places(x, weight, 0), width = places(x, weight, 1);
+    if (channels_last)
+      out.push_back({in[0].dtype, {x[0], height, width, weight[0]}});
+    else
+      out.push_back({in[0].dtype, {x[0], weight[0], height, width}});
   }
 
   template <class V>
@@ -71,6 +83,7 @@ struct Conv2d : OpDefaults {
     visit.field("padding", padding);
     visit.field("dilation", dilation);
     visit.field("groups", groups);
+    visit.field("channels_last", channels_last);
   }
   bool operator==(const Conv2d&) const = default;
 
@@ -100,9 +113,10 @@ struct Conv2d : OpDefaults {
 /// dx: the gradient of conv2d with respect to its input; a convolution transposed.
 ///
 /// Shape    dy [N, O, OH, OW], weight [O, C / groups, KH, KW] → `input_shape`.
-/// Dtype    float32 or float64, both the same.
+/// Dtype    floating, both the same; 16-bit floats as in `matmul`.
 /// Saves    dy, weight.
 /// Errors   `shape_mismatch` for shapes that no such convolution has.
+/// Layout   with `channels_last`, which the compiler of programs alone sets, dx [N, H, W, C].
 /// Source   torch.nn.grad.conv2d_input; bilinear in dy and weight.
 struct Conv2dBackwardInput : OpDefaults {
   static constexpr OpId id{403};
@@ -114,18 +128,20 @@ struct Conv2dBackwardInput : OpDefaults {
   Dims dilation{1, 1};
   std::int64_t groups = 1;
   Shape input_shape{0, 0, 0, 0};
+  bool channels_last = false;
 
   [[nodiscard]] Conv2d forward() const { return {{}, stride, padding, dilation, groups}; }
 
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 2);
-    require_all_floating(in, {"dy", "weight"});
+    require_factors(in, {"dy", "weight"});
     require_rank(in[0], 4, "dy", "[N, O, OH, OW]");
     require_rank(in[1], 4, "weight", "[O, C / groups, KH, KW]");
     require_each_at_least(input_shape, 4, 0, "input_shape");
     forward().check_attributes();
     forward().check_gradient(in[0].shape, input_shape, in[1].shape);
-    out.push_back({in[0].dtype, input_shape});
+    const Shape& x = input_shape;
+    out.push_back({in[0].dtype, channels_last ? Shape{x[0], x[2], x[3], x[1]} : x});
   }
 
   template <class V>
@@ -138,6 +154,7 @@ struct Conv2dBackwardInput : OpDefaults {
     visit.field("dilation", dilation);
     visit.field("groups", groups);
     visit.field("input_shape", input_shape);
+    visit.field("channels_last", channels_last);
   }
   bool operator==(const Conv2dBackwardInput&) const = default;
 };
@@ -145,7 +162,7 @@ struct Conv2dBackwardInput : OpDefaults {
 /// dweight: the gradient of conv2d with respect to its weight.
 ///
 /// Shape    dy [N, O, OH, OW], x [N, C, H, W] → `weight_shape`.
-/// Dtype    float32 or float64, both the same.
+/// Dtype    floating, both the same; 16-bit floats as in `matmul`.
 /// Saves    dy, x.
 /// Errors   `shape_mismatch` for shapes that no such convolution has.
 /// Source   torch.nn.grad.conv2d_weight; bilinear in dy and x.
@@ -164,7 +181,7 @@ struct Conv2dBackwardWeight : OpDefaults {
 
   void infer(std::span<const Meta> in, Metas& out) const {
     require_inputs(in, 2, 2);
-    require_all_floating(in, {"dy", "input"});
+    require_factors(in, {"dy", "input"});
     require_rank(in[0], 4, "dy", "[N, O, OH, OW]");
     require_rank(in[1], 4, "input", "[N, C, H, W]");
     require_each_at_least(weight_shape, 4, 0, "weight_shape");
@@ -203,7 +220,13 @@ Gradients Conv2d::vjp(const V& v) const {
         Conv2dBackwardWeight{{}, stride, padding, dilation, groups, v.input_meta(1).shape},
         dy,
         v.input(0));
-  if (v.input_count() == 3 && v.needs(2)) gradients[2] = sum(dy, Dims{0, 2, 3}, false);
+  if (v.input_count() == 3 && v.needs(2)) {
+    const Meta& bias = v.input_meta(2);
+    const Dims axes{0, 2, 3};
+    gradients[2] = is_computable(v.input_meta(0).dtype)
+                       ? sum(dy, axes, false)
+                       : reduce_to(sum(cast(dy, DType::float32), axes, false), bias);
+  }
   return gradients;
 }
 
@@ -234,7 +257,8 @@ Gradients Conv2dBackwardWeight::vjp(const V& v) const {
 }
 
 /// torch.nn.functional.conv2d. A single number for stride, padding or dilation stands for both
-/// axes; an undefined bias means none. One image [C, H, W] gives one image.
+/// axes; an undefined bias means none. One image [C, H, W] gives one image. Of float32 in
+/// `Autocast`'s dtype, but for the bias, which is added in float32.
 [[nodiscard]] inline Tensor conv2d(
     const Operand& input,
     const Operand& weight,
@@ -247,7 +271,8 @@ Gradients Conv2dBackwardWeight::vjp(const V& v) const {
   const bool single = checked_tensor(input, Conv2d::name).rank() == 3;
   const Tensor batch = single ? unsqueeze(input, 0) : Tensor();
   const Operand x = single ? Operand(batch, input.where()) : input;
-  const Tensor y = bias ? apply(op, x, weight, Operand(bias, input.where())) : apply(op, x, weight);
+  const Operand operands[] = {x, weight, Operand(bias, input.where())};
+  const Tensor y = apply_product(make_op(op), std::span(operands).first(bias ? 3 : 2));
   return single ? squeeze(Operand(y, input.where()), 0) : y;
 }
 
