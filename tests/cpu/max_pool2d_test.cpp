@@ -4,6 +4,9 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
+#include <cstring>
+
 namespace troupe::cpu::test {
 namespace {
 
@@ -122,6 +125,89 @@ TEST_CASE("max_pool2d's gradient goes where the maximum was, and back", "[cpu]")
             [&](const Samples& in) { return Samples{pooled(c.rule, in[0], true)[0]}; },
             {0, 0}) == "");
   }
+}
+
+namespace {
+
+/// Numbers of bfloat16, as such and widened: few different ones, of which many windows have
+/// several.
+struct Narrow {
+  HostTensor<BFloat16> narrow;
+  HostTensor<float> wide;
+
+  Narrow(std::mt19937_64& random, const Shape& shape)
+      : narrow(make_tensor<BFloat16>(shape)), wide(make_tensor<float>(shape)) {
+    std::uniform_int_distribution<int> draw(-9, 9);
+    for (std::int64_t i = 0; i < wide.view.elements(); ++i) {
+      const int drawn = draw(random);
+      wide.at(i) = drawn == 9 ? NAN : drawn == 0 ? -0.0f : static_cast<float>(drawn) / 4;
+      std::uint32_t bits;
+      std::memcpy(&bits, &wide.at(i), sizeof bits);
+      narrow.at(i) = {static_cast<std::uint16_t>(bits >> 16)};
+    }
+  }
+};
+
+std::int64_t different(const HostTensor<BFloat16>& got, const HostTensor<float>& want) {
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < got.view.elements(); ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &want.at(i), sizeof bits);
+    if (!std::isnan(want.at(i))) bits += 0x7fff + (bits >> 16 & 1);
+    count += got.at(i).bits != bits >> 16;
+  }
+  return count;
+}
+
+}  // namespace
+
+// Goal: comparing and moving lose nothing, and sums are made in float32 and rounded once.
+TEST_CASE("max_pool2d of bfloat16 has the bits of float32's", "[cpu]") {
+  std::mt19937_64 random(3);
+  for (const Case& c : cases)
+    for (std::size_t k = 0; k < kernels<MaxPool2d>().size(); ++k)
+      for (const bool relu : {false, true}) {
+        CAPTURE(to_string(c.input), kernels<MaxPool2d>()[k].isa, relu);
+        const Narrow x(random, c.input);
+        const Shape shape = c.rule.pooled({DType::float32, c.input});
+        const MaxPool2d op{c.rule, relu};
+        const DType place = c.rule.index_dtype(relu);
+        const auto forward = [&]<class T, class Place>(const View& in, HostTensor<T>& y, Place*) {
+          HostTensor<Place> places = make_tensor<Place>(shape);
+          run_kernel(kernels<MaxPool2d>()[k].plan, call_of(op, {in}, {y.view, places.view}), 1);
+          HostTensor<T> alone = make_tensor<T>(shape);
+          const MaxPool2dValues values{c.rule, relu};
+          run_kernel(kernels<MaxPool2dValues>()[k].plan, call_of(values, {in}, {alone.view}), 2);
+          CHECK(same_bits(y.data, alone.data));
+          return places;
+        };
+        const auto both = [&]<class Place>(Place* type) {
+          HostTensor<BFloat16> narrow = make_tensor<BFloat16>(shape);
+          HostTensor<float> wide = make_tensor<float>(shape);
+          const HostTensor<Place> places = forward(x.narrow.view, narrow, type);
+          const HostTensor<Place> expected = forward(x.wide.view, wide, type);
+          CHECK(different(narrow, wide) == 0);
+          CHECK(same_bits(places.data, expected.data));
+
+          const Narrow dy(random, shape);
+          const MaxPool2dBackward back{c.rule, c.input};
+          HostTensor<BFloat16> dx = make_tensor<BFloat16>(c.input);
+          HostTensor<float> wide_dx = make_tensor<float>(c.input);
+          const PlanFunction plan = kernels<MaxPool2dBackward>()[k].plan;
+          run_kernel(plan, call_of(back, {dy.narrow.view, places.view}, {dx.view}), 3);
+          run_kernel(plan, call_of(back, {dy.wide.view, places.view}, {wide_dx.view}), 3);
+          CHECK(different(dx, wide_dx) == 0);
+          const MaxPool2dTake take{c.rule};
+          const PlanFunction taking = kernels<MaxPool2dTake>()[k].plan;
+          run_kernel(taking, call_of(take, {x.narrow.view, places.view}, {narrow.view}), 4);
+          run_kernel(taking, call_of(take, {x.wide.view, places.view}, {wide.view}), 4);
+          CHECK(different(narrow, wide) == 0);
+        };
+        if (place == DType::uint8)
+          both(static_cast<std::uint8_t*>(nullptr));
+        else
+          both(static_cast<std::int32_t*>(nullptr));
+      }
 }
 
 }  // namespace troupe::cpu::test

@@ -155,6 +155,7 @@ void join_convolutions(Graph& graph) {
 
 void join_with_pooling(Graph& graph) {
   join_activations(graph);
+  narrow_between_casts(graph);
   join_convolutions(graph);
 }
 

@@ -1,10 +1,14 @@
 #include "contiguous.hpp"
 #include "lanes.hpp"
 #include "pool_pairs.hpp"
+#include "unsupported.hpp"
 
 #include <troupe/tensor/ops/max_pool2d.hpp>
 
+#include <cstring>
 #include <limits>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 // Max pooling by planes [H, W]. Windows of 2×2 that tile the plane, which convolutional networks
@@ -47,6 +51,31 @@ struct Windows {
   }
 };
 
+/// An element as what it is compared and added as, and back: exact, but for sums.
+template <class T>
+Compared<T> compared(T x) noexcept {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    const std::uint32_t bits = std::uint32_t{x.bits} << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  } else {
+    return x;
+  }
+}
+template <class T>
+T element_of(Compared<T> x) noexcept {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    // To the nearest, halves to even. A NaN that was one of 16 bits has nothing to round.
+    if (x == x) bits += 0x7fff + (bits >> 16 & 1);
+    return {static_cast<std::uint16_t>(bits >> 16)};
+  } else {
+    return x;
+  }
+}
+
 /// What stands for a place's type where places are not kept.
 struct NoPlace {};
 
@@ -60,6 +89,7 @@ bool has_relu(const KernelCall& call) noexcept {
 /// select: which element wins cannot be predicted.
 template <class T, class Place>
 void forward_plane(const Windows& windows, bool relu, const T* x, T* y, Place* places) {
+  using Value = Compared<T>;
   const MaxPool2dRule& rule = windows.rule;
   /// The first place of a window along an axis that lies inside.
   const auto first_inside = [&](std::int64_t begin, std::size_t axis) {
@@ -78,22 +108,22 @@ void forward_plane(const Windows& windows, bool relu, const T* x, T* y, Place* p
       const std::int64_t left = j * rule.stride[1] - rule.padding[1];
       const std::int64_t first_column = first_inside(left, 1);
       const std::int64_t end_column = end_inside(left, 1, windows.width);
-      T most = -std::numeric_limits<T>::infinity();
+      Value most = -std::numeric_limits<Value>::infinity();
       std::int64_t where = first_row * rule.kernel_size[1] + first_column;
       for (std::int64_t k = first_row; k < end_row; ++k) {
         const T* row = x + (top + k * rule.dilation[0]) * windows.width + left;
         for (std::int64_t l = first_column; l < end_column; ++l) {
-          const T value = row[l * rule.dilation[1]];
+          const Value value = compared(row[l * rule.dilation[1]]);
           const bool better = (value > most) | (value != value);
           most = better ? value : most;
           where = better ? k * rule.kernel_size[1] + l : where;
         }
       }
-      if (relu && !(most > T(0))) {
-        if (most == most) most = T(0);
+      if (relu && !(most > Value(0))) {
+        if (most == most) most = Value(0);
         where = window_size(rule);
       }
-      *y++ = most;
+      *y++ = element_of<T>(most);
       if constexpr (!std::is_same_v<Place, NoPlace>) *places++ = static_cast<Place>(where);
     }
   }
@@ -115,6 +145,16 @@ void run_forward(
   }
 }
 
+/// The sums of a plane: in place, or, of 16-bit floats where windows overlap, in the scratch.
+template <class T>
+Compared<T>* sums_of_plane(
+    const KernelCall& call, std::byte* scratch, std::int64_t plane, std::int64_t size) {
+  if constexpr (std::is_same_v<T, BFloat16>)
+    return reinterpret_cast<float*>(Contiguous<Arch>::rest(call, scratch)) + plane * size;
+  else
+    return call.out[0].as<T>() + plane * size;
+}
+
 template <class T, class Place>
 void run_backward(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
@@ -124,14 +164,18 @@ void run_backward(
   for (std::int64_t p = windows.first_plane; p < windows.end_plane; ++p) {
     const T* dy = Contiguous<Arch>::in<T>(call, scratch, 0) + p * out_size;
     const Place* places = Contiguous<Arch>::in<Place>(call, scratch, 1) + p * out_size;
-    T* dx = call.out[0].as<T>() + p * in_size;
-    for (std::int64_t i = 0; i < in_size; ++i) dx[i] = T(0);
+    Compared<T>* const sums = sums_of_plane<T>(call, scratch, p, in_size);
+    for (std::int64_t i = 0; i < in_size; ++i) sums[i] = 0;
     for (std::int64_t i = 0; i < windows.out_height; ++i)
       for (std::int64_t j = 0; j < windows.out_width; ++j) {
         const std::int64_t at = windows.input_of(i, j, *places++);
-        if (at >= 0) dx[at] += *dy;
+        if (at >= 0) sums[at] += compared(*dy);
         ++dy;
       }
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      T* const dx = call.out[0].as<T>() + p * in_size;
+      for (std::int64_t i = 0; i < in_size; ++i) dx[i] = element_of<T>(sums[i]);
+    }
   }
 }
 
@@ -147,7 +191,7 @@ void run_take(const KernelCall& call, const Plan& plan, std::uint32_t chunk, std
     for (std::int64_t i = 0; i < windows.out_height; ++i)
       for (std::int64_t j = 0; j < windows.out_width; ++j) {
         const std::int64_t at = windows.input_of(i, j, *places++);
-        *y++ = at >= 0 ? x[at] : T(0);
+        *y++ = at >= 0 ? x[at] : T{};
       }
   }
 }
@@ -193,13 +237,13 @@ void run_pairs_backward(
       for_row<T, N, Arch>(windows.out_width, last, [&]<class Piece>(std::int64_t j) {
         Piece::backward(dys + out + j, all_places + out + j, upper + 2 * j, lower + 2 * j);
       });
-      for (std::int64_t j = covered; j < windows.width; ++j) upper[j] = lower[j] = T(0);
+      for (std::int64_t j = covered; j < windows.width; ++j) upper[j] = lower[j] = T{};
     }
     // A last row or column that no window covers.
     for (std::int64_t j = 2 * windows.out_height * windows.width;
          j < windows.height * windows.width;
          ++j)
-      plane[j] = T(0);
+      plane[j] = T{};
   }
 }
 
@@ -219,8 +263,13 @@ Plan::Run pairs(std::int64_t out_width) {
 }
 
 /// Cuts the planes; `pooled` is a tensor of the pooled shape, `plane` one of the other.
-void plan_planes(const KernelCall& call, Plan& plan, const View& plane, const View& pooled) {
-  Contiguous<Arch>::plan(call, plan);
+void plan_planes(
+    const KernelCall& call,
+    Plan& plan,
+    const View& plane,
+    const View& pooled,
+    std::size_t own_bytes = 0) {
+  Contiguous<Arch>::plan(call, plan, own_bytes);
   const std::size_t rank = plane.shape.size();
   std::int64_t planes = 1;
   for (std::size_t i = 0; i + 2 < rank; ++i) planes *= plane.shape[i];
@@ -247,18 +296,31 @@ double window_cost(const Plan& plan, const MaxPool2dRule& rule) {
   return looks / static_cast<double>(plan.numbers[0] * plan.numbers[1]);
 }
 
+/// Calls `use` with a null pointer to the elements' type.
+template <class Use>
+void with_element(std::string_view op, DType dtype, const Use& use) {
+  switch (dtype) {
+    case DType::float32:
+      return use(static_cast<float*>(nullptr));
+    case DType::float64:
+      return use(static_cast<double*>(nullptr));
+    case DType::bfloat16:
+      return use(static_cast<BFloat16*>(nullptr));
+    default:
+      throw_unsupported(op, dtype);
+  }
+}
+
 template <Pass Which, class Place>
 void plan_forward(const KernelCall& call, Plan& plan) {
   const auto& rule = call.op<MaxPool2dRule>();
-  plan_planes(call, plan, call.in[0], call.out[0]);
-  const bool wide = call.in[0].dtype == DType::float64;
-  if (tiles_of_two<Arch>(rule))
-    if (const auto run =
-            wide ? pairs<double, Which>(plan.numbers[3]) : pairs<float, Which>(plan.numbers[3]))
-      return add(plan, run, wide ? 0.4 : 0.2);
-  add(plan,
-      wide ? &run_forward<double, Place> : &run_forward<float, Place>,
-      1.5 * window_cost(plan, rule));
+  with_element(MaxPool2d::name, call.in[0].dtype, [&]<class T>(T*) {
+    plan_planes(call, plan, call.in[0], call.out[0]);
+    if (tiles_of_two<Arch>(rule))
+      if (const auto run = pairs<T, Which>(plan.numbers[3]))
+        return add(plan, run, sizeof(T) == 8 ? 0.4 : 0.2);
+    add(plan, &run_forward<T, Place>, 1.5 * window_cost(plan, rule));
+  });
 }
 
 }  // namespace
@@ -278,28 +340,29 @@ void Kernel<MaxPool2dValues, Arch>::plan(const KernelCall& call, Plan& plan) {
 
 template <>
 void Kernel<MaxPool2dBackward, Arch>::plan(const KernelCall& call, Plan& plan) {
-  plan_planes(call, plan, call.out[0], call.in[1]);
-  const bool wide = call.in[0].dtype == DType::float64;
-  if (tiles_of_two<Arch>(call.op<MaxPool2dBackward>()))
-    if (const auto run = wide ? pairs<double, Pass::backward>(plan.numbers[3])
-                              : pairs<float, Pass::backward>(plan.numbers[3]))
-      return add(plan, run, wide ? 0.4 : 0.2);
-  const bool bytes = call.in[1].dtype == DType::uint8;
-  add(plan,
-      wide ? (bytes ? &run_backward<double, std::uint8_t> : &run_backward<double, std::int32_t>)
-           : (bytes ? &run_backward<float, std::uint8_t> : &run_backward<float, std::int32_t>),
-      1.5);
+  with_element(MaxPool2dBackward::name, call.in[0].dtype, [&]<class T>(T*) {
+    if (tiles_of_two<Arch>(call.op<MaxPool2dBackward>())) {
+      plan_planes(call, plan, call.out[0], call.in[1]);
+      if (const auto run = pairs<T, Pass::backward>(plan.numbers[3]))
+        return add(plan, run, sizeof(T) == 8 ? 0.4 : 0.2);
+      plan = Plan();
+    }
+    const bool sums_apart = std::is_same_v<T, BFloat16>;
+    const std::int64_t sums = sums_apart ? call.out[0].elements() : 0;
+    plan_planes(
+        call, plan, call.out[0], call.in[1], static_cast<std::size_t>(sums) * sizeof(float));
+    const bool bytes = call.in[1].dtype == DType::uint8;
+    add(plan, bytes ? &run_backward<T, std::uint8_t> : &run_backward<T, std::int32_t>, 1.5);
+  });
 }
 
 template <>
 void Kernel<MaxPool2dTake, Arch>::plan(const KernelCall& call, Plan& plan) {
-  plan_planes(call, plan, call.in[0], call.in[1]);
-  const bool wide = call.in[0].dtype == DType::float64;
-  const bool bytes = call.in[1].dtype == DType::uint8;
-  add(plan,
-      wide ? (bytes ? &run_take<double, std::uint8_t> : &run_take<double, std::int32_t>)
-           : (bytes ? &run_take<float, std::uint8_t> : &run_take<float, std::int32_t>),
-      1);
+  with_element(MaxPool2dTake::name, call.in[0].dtype, [&]<class T>(T*) {
+    plan_planes(call, plan, call.in[0], call.in[1]);
+    const bool bytes = call.in[1].dtype == DType::uint8;
+    add(plan, bytes ? &run_take<T, std::uint8_t> : &run_take<T, std::int32_t>, 1);
+  });
 }
 
 }  // namespace troupe::cpu

@@ -13,20 +13,46 @@
 /// into even and odd columns.
 namespace troupe::cpu {
 
+/// What elements are compared as: bfloat16, the upper half of a float32, as that.
+template <class T>
+using Compared = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
+
 /// Registers of `N` elements as the compiler's own vectors, whose shuffles work for any width.
 template <class T, int N, class A>
 struct Pairs {
-  using Number = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  typedef T V __attribute__((vector_size(sizeof(T) * N)));
-  typedef Number I __attribute__((vector_size(sizeof(T) * N)));
+  using Value = Compared<T>;
+  using Number = std::conditional_t<sizeof(Value) == 4, std::int32_t, std::int64_t>;
+  typedef Value V __attribute__((vector_size(sizeof(Value) * N)));
+  typedef Number I __attribute__((vector_size(sizeof(Value) * N)));
   typedef std::uint8_t Bytes __attribute__((vector_size(N)));
+  // Of types that depend on T, or GCC 12 takes vectors of N for complete too soon.
+  using Half = std::conditional_t<sizeof(T) == 2, std::uint16_t, T>;
+  using Word = std::conditional_t<sizeof(T) == 2, std::uint32_t, T>;
+  typedef Half Halves __attribute__((vector_size(sizeof(Half) * N)));
+  typedef Word Words __attribute__((vector_size(sizeof(Word) * N)));
 
   static V load(const T* from) {
     V v;
-    std::memcpy(&v, from, sizeof(V));
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      Halves upper;
+      std::memcpy(&upper, from, sizeof upper);
+      const Words words = __builtin_convertvector(upper, Words) << 16;
+      std::memcpy(&v, &words, sizeof v);
+    } else {
+      std::memcpy(&v, from, sizeof(V));
+    }
     return v;
   }
-  static void store(T* to, V v) { std::memcpy(to, &v, sizeof(V)); }
+  static void store(T* to, V v) {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      Words words;
+      std::memcpy(&words, &v, sizeof words);
+      const Halves upper = __builtin_convertvector(words >> 16, Halves);
+      std::memcpy(static_cast<void*>(to), &upper, sizeof upper);
+    } else {
+      std::memcpy(to, &v, sizeof(V));
+    }
+  }
 
   template <std::size_t... L>
   static V even(V a, V b, std::index_sequence<L...>) {
@@ -118,7 +144,8 @@ void for_row(std::int64_t out_width, bool last, const At& at) {
 /// for rows of one element.
 template <class T, class A, class Use>
 void with_piece(std::int64_t out_width, const Use& use) {
-  constexpr int most = static_cast<int>(sizeof(Vec<T, A>) / sizeof(T));
+  using Value = Compared<T>;
+  constexpr int most = static_cast<int>(sizeof(Vec<Value, A>) / sizeof(Value));
   if constexpr (most >= 16)
     if (out_width > 8) return use.template operator()<16>();
   if constexpr (most >= 8)

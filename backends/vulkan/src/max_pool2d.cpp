@@ -1,3 +1,5 @@
+#include "cooperative.hpp"
+#include "copy.hpp"
 #include "encoder.hpp"
 #include "windows.hpp"
 
@@ -18,23 +20,34 @@ Operand wide(Operand places, Operand filler) {
   return operand;
 }
 
+/// The first input, and where the first output is computed: as float32 where they have 16 bits.
+Value first_input(Encoder& encoder) {
+  const Value& value = encoder.in(0);
+  return is_computable(value->dtype()) ? encoder.contiguous(value) : widened(encoder, value);
+}
+Value first_output(Encoder& encoder) {
+  const Value& value = encoder.out(0);
+  return is_computable(value->dtype()) ? value : encoder.scratch(DType::float32, value->shape());
+}
+
 /// What the forward shader does beside taking the largest.
 struct Forward {
   bool relu = false;
   bool keeps_places = true;
 };
 
-/// Runs one of the shaders, with an element of the first output for each invocation.
+/// Runs one of the shaders, with an element of the first output, computed in `out`, for each
+/// invocation.
 void launch(
     Encoder& encoder,
     const ShaderByDType& shaders,
+    const Value& out,
     const MaxPool2dRule& rule,
     const Shape& plane,
     const Shape& pooled,
     DType places,
     std::initializer_list<Operand> operands,
     Forward forward = {}) {
-  const Value& out = encoder.out(0);
   const Shader& shader = encoder.shader(shaders, out->dtype());
   const auto params = WindowParams::of(plane, pooled, rule.padding, out->meta().elements());
   if (params.n == 0) return;
@@ -54,6 +67,7 @@ void launch(
       operands,
       params,
       grid_for(params.n, encoder.plain_group()));
+  if (out.get() != encoder.out(0).get()) encode_cast(encoder, out, encoder.out(0));
 }
 
 /// The gradient, and the derivative along a direction: both read the places that were largest.
@@ -64,45 +78,47 @@ void launch_by_places(
     const MaxPool2dRule& rule,
     const Shape& plane,
     const Shape& pooled) {
-  const Value in = encoder.contiguous(encoder.in(0));
+  const Value in = first_input(encoder);
   const Value places = encoder.contiguous(encoder.in(1));
+  const Value out = first_output(encoder);
   launch(
       encoder,
       shaders,
+      out,
       rule,
       plane,
       pooled,
       places->dtype(),
-      {read(in), narrow(read(places)), wide(read(places), read(in)), write(encoder.out(0))});
+      {read(in), narrow(read(places)), wide(read(places), read(in)), write(out)});
 }
 
-/// `places`: any output, where they are not kept.
-void launch_forward(
-    Encoder& encoder, const MaxPool2dRule& rule, const Value& places, Forward forward) {
+void launch_forward(Encoder& encoder, const MaxPool2dRule& rule, bool keeps_places, bool relu) {
   static const ShaderByDType shaders("max_pool2d");
-  const Value x = encoder.contiguous(encoder.in(0));
-  const Value& y = encoder.out(0);
+  const Value x = first_input(encoder);
+  const Value y = first_output(encoder);
+  const Value& places = keeps_places ? encoder.out(1) : y;
   launch(
       encoder,
       shaders,
+      y,
       rule,
       x->shape(),
       y->shape(),
       places->dtype(),
       {read(x), write(y), narrow(write(places)), wide(write(places), write(y))},
-      forward);
+      {relu, keeps_places});
 }
 
 }  // namespace
 
 template <>
 void Kernel<MaxPool2d>::encode(Encoder& encoder, const MaxPool2d& op) {
-  launch_forward(encoder, op, encoder.out(1), {op.relu, true});
+  launch_forward(encoder, op, true, op.relu);
 }
 
 template <>
 void Kernel<MaxPool2dValues>::encode(Encoder& encoder, const MaxPool2dValues& op) {
-  launch_forward(encoder, op, encoder.out(0), {op.relu, false});
+  launch_forward(encoder, op, false, op.relu);
 }
 
 template <>

@@ -6,13 +6,16 @@
 
 namespace troupe {
 
-/// What the ops of max pooling agree on: the windows, and how a place in one is written down.
+/// What the ops of max pooling agree on: the windows, and how a place in one is written down. With
+/// `channels_last`, which the compiler of programs alone sets, x and y are [N, H, W, C]; places lie
+/// as ever.
 struct MaxPool2dRule : OpDefaults {
   Dims kernel_size{1, 1};
   Dims stride{1, 1};
   Dims padding{0, 0};
   Dims dilation{1, 1};
   bool ceil_mode = false;
+  bool channels_last = false;
 
   template <class V>
   void fields(V& visit) {
@@ -21,16 +24,18 @@ struct MaxPool2dRule : OpDefaults {
     visit.field("padding", padding);
     visit.field("dilation", dilation);
     visit.field("ceil_mode", ceil_mode);
+    visit.field("channels_last", channels_last);
   }
   friend bool operator==(const MaxPool2dRule& a, const MaxPool2dRule& b) noexcept {
     return a.kernel_size == b.kernel_size && a.stride == b.stride && a.padding == b.padding &&
-           a.dilation == b.dilation && a.ceil_mode == b.ceil_mode;
+           a.dilation == b.dilation && a.ceil_mode == b.ceil_mode &&
+           a.channels_last == b.channels_last;
   }
 
   /// Checks the attributes and the input; gives the output's shape.
   [[nodiscard]] Shape pooled(const Meta& input) const {
-    require_floating(input, "input");
-    if (input.shape.size() != 3) require_rank(input, 4, "input", "[N, C, H, W]");
+    if (input.dtype != DType::bfloat16) require_floating(input, "input");
+    if (input.shape.size() != 3 || channels_last) require_rank(input, 4, "input", "[N, C, H, W]");
     require_each_at_least(kernel_size, 2, 1, "kernel_size");
     require_each_at_least(stride, 2, 1, "stride");
     require_each_at_least(padding, 2, 0, "padding");
@@ -44,10 +49,20 @@ struct MaxPool2dRule : OpDefaults {
             "'padding' is " + to_string(padding) + ", but at most half of the kernel " +
                 to_string(kernel_size) + " is allowed")
             .hint("pad(input, ...) first adds more");
-      std::int64_t& size = shape[shape.size() - 2 + i];
+      std::int64_t& size = shape[height_axis(shape) + i];
       size = window_places(size, kernel_size[i], stride[i], padding[i], dilation[i], ceil_mode);
     }
     return shape;
+  }
+  /// Which axis is the height; the width comes next.
+  [[nodiscard]] std::size_t height_axis(const Shape& shape) const noexcept {
+    return shape.size() - (channels_last ? 3 : 2);
+  }
+  /// Whether no element is in two windows.
+  [[nodiscard]] bool windows_part() const noexcept {
+    for (std::size_t i = 0; i < 2; ++i)
+      if (stride[i] < dilation[i] * (kernel_size[i] - 1) + 1) return false;
+    return true;
   }
   /// Elements of a window; as a place, none.
   [[nodiscard]] std::int64_t window_size() const noexcept {
@@ -65,7 +80,8 @@ struct MaxPool2dRule : OpDefaults {
 /// Shape    x [N, C, H, W] or [C, H, W] → y [..., OH, OW], OH = (H + 2·padding − dilation·(KH − 1)
 ///          − 1) / stride + 1, rounded up in `ceil_mode`; and the place of each maximum in its
 ///          window, `window_size()` for none.
-/// Dtype    float32 or float64, y as x; places uint8, int32 where they would go beyond 255.
+/// Dtype    float32, float64 or bfloat16, y as x; places uint8, int32 where they would go beyond
+///          255.
 /// Saves    the places.
 /// Errors   `shape_mismatch` when no window fits; `invalid_argument` for attributes out of range.
 /// Source   torch.nn.functional.max_pool2d; the first of equal elements wins.
@@ -80,7 +96,8 @@ struct MaxPool2d : MaxPool2dRule {
     require_inputs(in, 1, 1);
     const Shape shape = pooled(in[0]);
     out.push_back({in[0].dtype, shape});
-    out.push_back({index_dtype(relu), shape});
+    out.push_back(
+        {index_dtype(relu), channels_last ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape});
   }
   template <class V>
   Gradients vjp(const V& v) const;
@@ -96,7 +113,7 @@ struct MaxPool2d : MaxPool2dRule {
 /// The y of `MaxPool2d` alone, where nobody asks for places.
 ///
 /// Shape    as `MaxPool2d`.
-/// Dtype    float32 or float64; y as x.
+/// Dtype    float32, float64 or bfloat16; y as x.
 /// Saves    x: the gradient finds the places again.
 /// Errors   as `MaxPool2d`.
 struct MaxPool2dValues : MaxPool2dRule {
@@ -124,7 +141,7 @@ struct MaxPool2dValues : MaxPool2dRule {
 /// dx: each window's gradient, added where its maximum was found; nowhere, if that has no place.
 ///
 /// Shape    dy and places [..., OH, OW] → `input_shape`.
-/// Dtype    dy float32 or float64; dx as dy.
+/// Dtype    dy float32, float64 or bfloat16, dx as dy; bfloat16 is added in float32.
 /// Saves    the places.
 /// Errors   `shape_mismatch` for a gradient that is not one of such a pooling.
 /// Source   linear in dy.
@@ -157,7 +174,7 @@ struct MaxPool2dBackward : MaxPool2dRule {
 /// y: of each window the element at a given place, 0 for none; the reverse of `MaxPool2dBackward`.
 ///
 /// Shape    x [..., H, W] and places [..., OH, OW] → as the places.
-/// Dtype    x float32 or float64; y as x.
+/// Dtype    x float32, float64 or bfloat16; y as x.
 /// Saves    the places.
 /// Errors   `shape_mismatch` for places that are not those of such a pooling.
 /// Source   linear in x.
