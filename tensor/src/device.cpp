@@ -10,6 +10,10 @@ bool Device::can_end_with(const Fused&, std::span<const Meta>, const Meta&) cons
 bool Device::can_fold(const Fused&, std::span<const Meta>, const Meta&) const noexcept {
   return false;
 }
+bool Device::prefers_channels_last(const OpInstance&, std::span<const Meta>, const Meta&) const {
+  return false;
+}
+
 bool Device::can_pool(
     const OpInstance&, std::span<const Meta>, const Meta&, const OpInstance&) const {
   return false;

@@ -27,6 +27,7 @@ const Known& known(Pass pass) noexcept {
       {"common-subexpressions",
        [](Graph& graph, std::uint64_t) { merge_common_subexpressions(graph); }},
       {"pooling", [](Graph& graph, std::uint64_t) { join_with_pooling(graph); }},
+      {"layout", [](Graph& graph, std::uint64_t) { keep_channels_last(graph); }},
       {"fusion", [](Graph& graph, std::uint64_t) { fuse_elementwise(graph); }},
       {"epilogues", [](Graph& graph, std::uint64_t) { add_epilogues(graph); }},
       {"reductions", [](Graph& graph, std::uint64_t) { fuse_reductions(graph); }},

@@ -19,6 +19,7 @@ void merge_common_subexpressions(Graph& graph);
 void join_with_pooling(Graph& graph);
 /// What lies between a cast from bfloat16 and one back, and computes nothing, stays bfloat16.
 void narrow_between_casts(Graph& graph);
+void keep_channels_last(Graph& graph);
 void fuse_elementwise(Graph& graph);
 void add_epilogues(Graph& graph);
 void fuse_reductions(Graph& graph);

@@ -531,6 +531,29 @@ bool CpuDevice::can_pool(
   return plan.pools;
 }
 
+bool CpuDevice::prefers_channels_last(
+    const OpInstance& op, std::span<const Meta> operands, const Meta& result) const {
+  const bool pools = op.info().id == Pooled::id;
+  const OpInstance& product = pools ? *static_cast<const Pooled*>(op.attributes())->product : op;
+  const OpId id = product.info().id;
+  if ((id != Conv2d::id && id != Conv2dBackwardInput::id) || operands.size() > operands_max)
+    return false;
+  Metas whole;
+  if (pools)
+    product.info().infer(product.attributes(), operands, whole);
+  else
+    whole.push_back(result);
+  KernelCall call;
+  Plan plan;
+  call.attributes = product.attributes();
+  call.in_count = static_cast<std::uint8_t>(operands.size());
+  call.out_count = 1;
+  for (std::size_t i = 0; i < operands.size(); ++i) call.in[i] = view_of(operands[i]);
+  call.out[0] = view_of(whole[0]);
+  this->plan(index_of(id), product.info(), call, plan);
+  return plan.prefers_channels_last;
+}
+
 Ticket CpuDevice::launch_pooled(
     const Launch& launch, std::span<const Value> inputs, const std::byte* packed) {
   const Pooled& pooled = *static_cast<const Pooled*>(launch.op->attributes());

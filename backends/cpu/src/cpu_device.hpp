@@ -41,6 +41,8 @@ class CpuDevice final : public Device {
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
   [[nodiscard]] bool can_fold(
       const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept override;
+  [[nodiscard]] bool prefers_channels_last(
+      const OpInstance& op, std::span<const Meta> operands, const Meta& result) const override;
   [[nodiscard]] bool can_pool(
       const OpInstance& product,
       std::span<const Meta> operands,

@@ -134,6 +134,10 @@ class Device {
       std::span<const Meta> operands,
       const Meta& result,
       const OpInstance& pooling) const;
+  /// Whether a convolution, or one that pools, is best made and read with channels last here:
+  /// `op` says otherwise, and would be launched with its `channels_last` set.
+  [[nodiscard]] virtual bool prefers_channels_last(
+      const OpInstance& op, std::span<const Meta> operands, const Meta& result) const;
   /// What `launch` will want to have found out about a fused op; null for nothing. Throws
   /// `unsupported` for one that the questions above would not let pass.
   [[nodiscard]] virtual std::shared_ptr<const Executable> compile(
