@@ -284,29 +284,69 @@ class TileCorrelation {
   /// Makes the rows of tiles for a group: the kernel's rows one behind the other, four numbers at a
   /// time.
   void gather(std::int64_t first_row, std::int64_t rows) noexcept {
-    const std::int64_t places = rows * s_.across;
-    const std::int64_t line = s_.steps * s_.step_terms;
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = 0; column < s_.across; column += 8) {
+        const BFloat16* const from =
+            window_ + (first_row + row) * s_.y.step * s_.columns + column * s_.x.step;
+        BFloat16* const to = gathered_ + (row * s_.across + column) * line();
+        if (s_.x.step == 1 && s_.gathered_taps == 4 && column + 8 <= s_.across)
+          gather_eight(from, to);
+        else
+          for (std::int64_t i = 0; i < std::min<std::int64_t>(8, s_.across - column); ++i)
+            gather_place(from + i * s_.x.step, to + i * line());
+      }
+  }
+  [[nodiscard]] std::int64_t line() const noexcept { return s_.steps * s_.step_terms; }
+  /// A number for each row of the kernel in each channel, and where that lies in the window.
+  [[nodiscard]] std::int64_t kernel_rows() const noexcept { return s_.channels * s_.y.taps; }
+  [[nodiscard]] std::int64_t kernel_row_at(std::int64_t kernel_row) const noexcept {
+    return kernel_row / s_.y.taps * s_.window_places() +
+           kernel_row % s_.y.taps * s_.y.dilation * s_.columns;
+  }
+
+  void gather_place(const BFloat16* from, BFloat16* to) const noexcept {
     const std::int64_t rest = s_.x.taps % 4;
     const std::uint64_t last_mask = rest == 0 ? ~0ull : (1ull << 16 * rest) - 1;
-    const BFloat16* from = window_ + first_row * s_.y.step * s_.columns;
-    std::int64_t column = 0;
-    for (std::int64_t place = 0; place < places; ++place) {
-      BFloat16* to = gathered_ + place * line;
-      for (std::int64_t channel = 0; channel < s_.channels; ++channel)
-        for (std::int64_t down = 0; down < s_.y.taps; ++down) {
-          const BFloat16* at = from + column * s_.x.step + channel * s_.window_places() +
-                               down * s_.y.dilation * s_.columns;
-          for (std::int64_t four = 4; four <= s_.gathered_taps; four += 4, at += 4, to += 4) {
-            std::uint64_t numbers;
-            std::memcpy(&numbers, at, sizeof numbers);
-            if (four == s_.gathered_taps) numbers &= last_mask;
-            std::memcpy(static_cast<void*>(to), &numbers, sizeof numbers);
-          }
-        }
-      if (++column == s_.across) {
-        column = 0;
-        from += s_.y.step * s_.columns;
+    for (std::int64_t kernel_row = 0; kernel_row < kernel_rows(); ++kernel_row) {
+      const BFloat16* at = from + kernel_row_at(kernel_row);
+      for (std::int64_t four = 4; four <= s_.gathered_taps; four += 4, at += 4, to += 4) {
+        std::uint64_t numbers;
+        std::memcpy(&numbers, at, sizeof numbers);
+        if (four == s_.gathered_taps) numbers &= last_mask;
+        std::memcpy(static_cast<void*>(to), &numbers, sizeof numbers);
       }
+    }
+  }
+  /// The same for eight neighbors, two of the kernel's rows at a time: each register has four
+  /// numbers of each place.
+  void gather_eight(const BFloat16* from, BFloat16* to) const noexcept {
+    alignas(64) static constexpr std::uint16_t neighbors[32] = {0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4,
+                                                                5, 3, 4, 5, 6, 4, 5, 6, 7, 5, 6,
+                                                                7, 8, 6, 7, 8, 9, 7, 8, 9, 10};
+    const __m512i order = _mm512_load_si512(neighbors);
+    const auto taps = static_cast<__mmask32>(((1u << s_.x.taps) - 1) * 0x11111111u);
+    const auto fours = [&](std::int64_t kernel_row) {
+      if (kernel_row >= kernel_rows()) return _mm512_setzero_si512();
+      const auto* const at = reinterpret_cast<const __m256i*>(from + kernel_row_at(kernel_row));
+      return _mm512_maskz_permutexvar_epi16(
+          taps, order, _mm512_castsi256_si512(_mm256_loadu_si256(at)));
+    };
+    for (std::int64_t kernel_row = 0; kernel_row < kernel_rows(); kernel_row += 2, to += 8) {
+      const __m512i first = fours(kernel_row);
+      const __m512i second = fours(kernel_row + 1);
+      const __m512i even = _mm512_unpacklo_epi64(first, second);
+      const __m512i odd = _mm512_unpackhi_epi64(first, second);
+      const auto put = [&](std::int64_t place, __m128i numbers) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + place * line()), numbers);
+      };
+      put(0, _mm512_castsi512_si128(even));
+      put(1, _mm512_castsi512_si128(odd));
+      put(2, _mm512_extracti32x4_epi32(even, 1));
+      put(3, _mm512_extracti32x4_epi32(odd, 1));
+      put(4, _mm512_extracti32x4_epi32(even, 2));
+      put(5, _mm512_extracti32x4_epi32(odd, 2));
+      put(6, _mm512_extracti32x4_epi32(even, 3));
+      put(7, _mm512_extracti32x4_epi32(odd, 3));
     }
   }
 
@@ -331,7 +371,7 @@ class TileCorrelation {
 
   /// Where a tile of a group begins.
   [[nodiscard]] const BFloat16* tile_at(std::int64_t first_row, std::int64_t tile) const noexcept {
-    if (s_.gathers) return gathered_ + tile * 16 * s_.steps * s_.step_terms;
+    if (s_.gathers) return gathered_ + tile * 16 * line();
     const std::int64_t row = first_row + tile * 16 / s_.across;
     const std::int64_t column = tile * 16 % s_.across;
     return window_ + (row * s_.y.step * s_.columns + column * s_.x.step) * s_.place_elements();

@@ -25,16 +25,19 @@ struct Pairs {
   typedef Value V __attribute__((vector_size(sizeof(Value) * N)));
   typedef Number I __attribute__((vector_size(sizeof(Value) * N)));
   typedef std::uint8_t Bytes __attribute__((vector_size(N)));
-  // Of types that depend on T, or GCC 12 takes vectors of N for complete too soon.
-  using Half = std::conditional_t<sizeof(T) == 2, std::uint16_t, T>;
+  // Elements that are only moved, as they are, and their places; words that bfloat16 is widened to.
+  // All of types that depend on T, or GCC 12 takes vectors of N for complete too soon.
+  using Raw = std::conditional_t<sizeof(T) == 2, std::uint16_t, T>;
+  using Place = std::conditional_t<sizeof(T) == 2, std::int16_t, Number>;
   using Word = std::conditional_t<sizeof(T) == 2, std::uint32_t, T>;
-  typedef Half Halves __attribute__((vector_size(sizeof(Half) * N)));
+  typedef Raw Moved __attribute__((vector_size(sizeof(Raw) * N)));
+  typedef Place Places __attribute__((vector_size(sizeof(Place) * N)));
   typedef Word Words __attribute__((vector_size(sizeof(Word) * N)));
 
   static V load(const T* from) {
     V v;
     if constexpr (std::is_same_v<T, BFloat16>) {
-      Halves upper;
+      Moved upper;
       std::memcpy(&upper, from, sizeof upper);
       const Words words = __builtin_convertvector(upper, Words) << 16;
       std::memcpy(&v, &words, sizeof v);
@@ -47,7 +50,7 @@ struct Pairs {
     if constexpr (std::is_same_v<T, BFloat16>) {
       Words words;
       std::memcpy(&words, &v, sizeof words);
-      const Halves upper = __builtin_convertvector(words >> 16, Halves);
+      const Moved upper = __builtin_convertvector(words >> 16, Moved);
       std::memcpy(static_cast<void*>(to), &upper, sizeof upper);
     } else {
       std::memcpy(to, &v, sizeof(V));
@@ -63,8 +66,8 @@ struct Pairs {
     return __builtin_shufflevector(a, b, static_cast<int>(2 * L + 1)...);
   }
   /// The first (Half = 0) or second half of a0 b0 a1 b1 …
-  template <int Half, std::size_t... L>
-  static V mixed(V a, V b, std::index_sequence<L...>) {
+  template <int Half, class W, std::size_t... L>
+  static W mixed(W a, W b, std::index_sequence<L...>) {
     return __builtin_shufflevector(a, b, static_cast<int>(L / 2 + L % 2 * N + Half * (N / 2))...);
   }
 
@@ -102,17 +105,21 @@ struct Pairs {
     constexpr auto lanes = std::make_index_sequence<N>();
     Bytes bytes;
     std::memcpy(&bytes, places, N);
-    const I where = __builtin_convertvector(bytes, I);
-    const V d = load(dy);
-    const V zero{};
-    const V at0 = where == 0 ? d : zero;
-    const V at1 = where == 1 ? d : zero;
-    const V at2 = where == 2 ? d : zero;
-    const V at3 = where == 3 ? d : zero;
-    store(upper, mixed<0>(at0, at1, lanes));
-    store(upper + N, mixed<1>(at0, at1, lanes));
-    store(lower, mixed<0>(at2, at3, lanes));
-    store(lower + N, mixed<1>(at2, at3, lanes));
+    const Places where = __builtin_convertvector(bytes, Places);
+    Moved d;
+    std::memcpy(&d, dy, sizeof d);
+    const Moved zero{};
+    const Moved at0 = where == 0 ? d : zero;
+    const Moved at1 = where == 1 ? d : zero;
+    const Moved at2 = where == 2 ? d : zero;
+    const Moved at3 = where == 3 ? d : zero;
+    const auto put = [](T* to, Moved numbers) {
+      std::memcpy(static_cast<void*>(to), &numbers, sizeof numbers);
+    };
+    put(upper, mixed<0>(at0, at1, lanes));
+    put(upper + N, mixed<1>(at0, at1, lanes));
+    put(lower, mixed<0>(at2, at3, lanes));
+    put(lower + N, mixed<1>(at2, at3, lanes));
   }
 };
 
