@@ -7,6 +7,7 @@
 #define BINDINGS 10
 #include "troupe.glsl"
 #include "number.glsl"
+#include "math.glsl"
 #include "update.glsl"
 
 layout(constant_id = 1) const bool amsgrad = false;
@@ -19,7 +20,8 @@ BINDING(0, readonly, T, w)
 BINDING(1, readonly, T, m)
 BINDING(2, readonly, T, v)
 BINDING(3, readonly, T, u)
-BINDING(4, readonly, T, g)
+#define GRADIENT_BINDING 4
+#include "gradient.glsl"
 BINDING(5, readonly, uvec2, scalars)
 BINDING(6, writeonly, T, new_w)
 BINDING(7, writeonly, T, new_m)
@@ -43,7 +45,6 @@ T correction(T beta, T steps) {
 #define CORRECTION1(STEP) correction(NUMBER(beta1), STEP)
 #define CORRECTION2(STEP) correction(NUMBER(beta2), STEP)
 #else
-#include "math.glsl"
 // The logarithms of the betas come in two parts: 1 − beta^step is made from them without the digits
 // that a subtraction from 1 would lose.
 UPDATE_PARAMS(uint beta1_low; uint beta2_low; uint eps_low; uint decay_low; float fresh1;
@@ -66,7 +67,7 @@ void main() {
   const T shrink = T(1) - rate * NUMBER(decay);
   FOR_ELEMENTS(i) {
     T weight = AT(w, i);
-    T d = AT(g, i);
+    T d = GRADIENT(i);
     if (maximize) d = -d;
     if (has_decay) {
       if (decoupled)

@@ -7,6 +7,7 @@
 #define BINDINGS 6
 #include "troupe.glsl"
 #include "number.glsl"
+#include "math.glsl"
 #include "update.glsl"
 
 layout(constant_id = 1) const bool has_momentum = false;
@@ -17,7 +18,8 @@ layout(constant_id = 4) const bool has_decay = false;
 // Without momentum the buffers are the weights and not touched.
 BINDING(0, readonly, T, w)
 BINDING(1, readonly, T, buf)
-BINDING(2, readonly, T, g)
+#define GRADIENT_BINDING 2
+#include "gradient.glsl"
 BINDING(3, readonly, uvec2, scalars)
 BINDING(4, writeonly, T, new_w)
 BINDING(5, writeonly, T, new_buf)
@@ -30,7 +32,7 @@ void main() {
   const bool first_step = step.x == 0u && step.y == 0x3ff00000u;
   FOR_ELEMENTS(i) {
     const T weight = AT(w, i);
-    T d = AT(g, i);
+    T d = GRADIENT(i);
     if (maximize) d = -d;
     if (has_decay) d = fma(weight, NUMBER(decay), d);
     if (has_momentum) {

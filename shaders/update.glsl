@@ -14,7 +14,7 @@
 #define ELEMENTS push.n
 #else
 struct Tensor {
-  uvec2 address[BINDINGS];
+  uvec2 address[BINDINGS + MORE_BINDINGS];
   uint n;
   uint end_group;
 };

@@ -1,7 +1,8 @@
 // A training step of the networks that `troupe train` knows: through both doors, on one thread and
-// two, traced and not, in float32 and, as a program, with products in bfloat16. Images by Adam, 128
-// in a batch; text by AdamW, 8 windows of 128 bytes, of which each counts as an item. bench/peers
-// has the same steps in libtorch.
+// two, traced and not, in float32 and, as a program, with products in bfloat16; and with gradients
+// that are clipped, by the updates themselves or before them ("apart"). Images by Adam, 128 in a
+// batch; text by AdamW, 8 windows of 128 bytes, of which each counts as an item. bench/peers has
+// the same steps in libtorch.
 
 #include "models.hpp"
 
@@ -10,6 +11,7 @@
 #include <troupe/core/system.hpp>
 #include <troupe/core/trace.hpp>
 #include <troupe/cpu/cpu.hpp>
+#include <troupe/nn/clip_grad.hpp>
 #include <troupe/tensor/ops/cross_entropy.hpp>
 #include <troupe/tensor/ops/reshape.hpp>
 #include <troupe/tensor/ops/uniform.hpp>
@@ -30,6 +32,8 @@ struct Case {
   unsigned threads;
   bool traced;
   DType products = DType::float32;
+  bool clipped = false;
+  Passes passes = Passes::all();
 };
 
 std::vector<std::int64_t> counting(std::int64_t count, std::int64_t below) {
@@ -68,10 +72,11 @@ void step(benchmark::State& state, const Case& wanted) {
     const Tensor scores = task.model(in[0]);
     const Tensor loss = cross_entropy(reshape(scores, {-1, scores.size(-1)}), reshape(in[1], {-1}));
     backward(loss);
+    if (wanted.clipped) (void)nn::clip_grad_norm_(task.model.parameters(), 1);
     task.optimizer.step();
     return std::vector<Tensor>{loss.detach()};
   };
-  CompiledFunction compiled(run);
+  CompiledFunction compiled(run, {.passes = wanted.passes});
   const auto once = [&] { return wanted.program ? compiled(inputs)[0] : run(inputs)[0]; };
   // As in a trainer: a loss is read while the next step runs.
   Tensor last = once();
@@ -88,10 +93,11 @@ void step(benchmark::State& state, const Case& wanted) {
 }
 
 void add(const Case& wanted) {
-  const std::string name = "step/" + wanted.model +
-                           (wanted.program ? "/program" : "/define-by-run") +
-                           (wanted.products == DType::bfloat16 ? "/bf16/t" : "/t") +
-                           std::to_string(wanted.threads) + (wanted.traced ? "/traced" : "");
+  const std::string name =
+      "step/" + wanted.model + (wanted.program ? "/program" : "/define-by-run") +
+      (wanted.products == DType::bfloat16 ? "/bf16" : "") + (wanted.clipped ? "/clipped" : "") +
+      (wanted.passes.contains(Pass::updates) ? "/t" : "/apart/t") + std::to_string(wanted.threads) +
+      (wanted.traced ? "/traced" : "");
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { step(state, wanted); })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
@@ -103,6 +109,9 @@ const bool registered = [] {
       for (const bool program : {true, false})
         for (const bool traced : {false, true}) add({model, program, threads, traced});
       add({model, true, threads, false, DType::bfloat16});
+      for (const DType products : {DType::float32, DType::bfloat16})
+        for (const Passes passes : {Passes::all(), Passes::all().without(Pass::updates)})
+          add({model, true, threads, false, products, true, passes});
     }
   return true;
 }();

@@ -1,5 +1,6 @@
 #include <troupe/tensor/cost.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/fused_update.hpp>
 #include <troupe/tensor/ops/attention.hpp>
 #include <troupe/tensor/ops/conv2d.hpp>
 #include <troupe/tensor/ops/embedding.hpp>
@@ -107,6 +108,10 @@ Cost cost_of(const OpInstance& op, std::span<const Meta> inputs, std::span<const
         *static_cast<const Packed*>(op.attributes())->op, inputs.first(inputs.size() - 1), outputs);
   if (info.family == OpFamily::fused)
     cost.flops = fused_flops(*static_cast<const Fused*>(op.attributes()), inputs);
+  else if (info.id == FusedUpdate::id)
+    cost.flops = fused_flops(
+        static_cast<const FusedUpdate*>(op.attributes())->prologue,
+        FusedUpdate::of_prologue(inputs, outputs.size()));
   else if (info.family == OpFamily::pooled)
     cost.flops = pooled_flops(*static_cast<const Pooled*>(op.attributes()), inputs, outputs);
   else

@@ -1,3 +1,4 @@
+#include "autograd/constant_lr.hpp"
 #include "case.hpp"
 #include "support/engine.hpp"
 #ifdef TROUPE_VULKAN
@@ -10,6 +11,7 @@
 #include <troupe/autograd/program.hpp>
 #include <troupe/tensor/all_ops.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/fused_update.hpp>
 #include <troupe/tensor/scope.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -18,14 +20,15 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
 // Goal: whatever the passes do, the bits are those of the graph as it was captured. Method: random
 // graphs over all elementwise ops and the ops that chains begin and end at, products and folds
-// among them, with their gradients, run as captured, with all passes, and with each pass left out
-// in turn.
+// among them, with their gradients and with updates by what chains make of them, run as captured,
+// with all passes, and with each pass left out in turn.
 namespace troupe {
 namespace {
 
@@ -71,13 +74,18 @@ class Draw {
  public:
   explicit Draw(std::uint64_t seed) : random_(seed) {}
 
-  /// A function of three matrices [rows, columns] and a row [columns].
-  GraphFunction graph(bool differentiated) {
+  /// A function of three matrices [rows, columns] and a row [columns], of which the first two are
+  /// parameters, and may be updated.
+  using Function =
+      std::function<std::vector<Tensor>(std::span<const Tensor>, std::span<Parameter>)>;
+  Function graph(bool differentiated, bool updates) {
     const std::uint64_t seed = random_();
     const std::size_t steps = 3 + random_() % 14;
-    return [seed, steps, differentiated](std::span<const Tensor> inputs) {
+    return [=](std::span<const Tensor> inputs, std::span<Parameter> parameters) {
       Draw draw(seed);
-      return draw.call(inputs, steps, differentiated);
+      std::vector<Tensor> results = draw.call(inputs, steps, differentiated);
+      if (updates) draw.update(inputs, parameters, results);
+      return results;
     };
   }
   Shape shape() {
@@ -103,6 +111,68 @@ class Draw {
          grad(std::span(&total, 1), inputs.first(2), {}, {.allow_unused = true}))
       if (gradient) results.push_back(gradient);
     return results;
+  }
+
+  /// Updates the parameters by what chains make of values of their shape, the gradients among them.
+  void update(
+      std::span<const Tensor> inputs,
+      std::span<Parameter> parameters,
+      std::vector<Tensor>& results) {
+    const NoGrad no_grad;
+    std::vector<Tensor> gradients;
+    for (std::size_t p = 0; p < parameters.size(); ++p) {
+      Tensor gradient = inputs[2] * 0.5;
+      for (const std::vector<Tensor>* values : {&pool_, &results})
+        for (const Tensor& x : *values)
+          if (x.shape() == gradient.shape() && x.dtype() == DType::float32 && below(3) == 0)
+            gradient = x;
+      pool_.push_back(gradient);
+      gradients.push_back(gradient);
+    }
+    // Every other time one number of all of them goes into each, as when they are clipped.
+    Tensor factor;
+    if (below(2))
+      for (const Tensor& gradient : gradients) {
+        // Which NaN a sum makes of several depends on the loop that folds them.
+        const Tensor part = sum(square(where(isfinite(gradient), gradient, 1.0)));
+        factor = factor ? factor + part : part;
+      }
+    for (std::size_t p = 0; p < parameters.size(); ++p) {
+      Tensor& gradient = gradients[p];
+      for (std::size_t i = below(4); i > 0; --i) gradient = touched(gradient);
+      if (factor) gradient = gradient * clamp(2.0 / (factor + 1e-6), 0, 1);
+      if (below(8) == 0) results.push_back(gradient);
+      parameters[p].set_grad(gradient);
+      AdamUpdate adam;
+      adam.amsgrad = below(4) == 0;
+      adam.weight_decay = 0.1;
+      SgdUpdate sgd;
+      sgd.momentum = below(2) ? 0.9 : 0;
+      const Tensor scalars = test::constant_lr(0.1);
+      if (below(2))
+        parameters[p].apply(make_op(adam), adam.amsgrad ? 3 : 2, scalars);
+      else
+        parameters[p].apply(make_op(sgd), sgd.momentum == 0 ? 0 : 1, scalars);
+    }
+  }
+  Tensor touched(const Tensor& x) {
+    const Tensor other = floating(like(x));
+    switch (below(6)) {
+      case 0:
+        return x + (other.shape() == x.shape() ? other : x);
+      case 1:
+        return where(x > 0, x, other) * 2;
+      case 2:
+        return cast(cast(x, DType::bfloat16), DType::float32);
+      case 3:
+        return clamp(x, -1, 1) - other;
+      case 4:
+        return cast(
+            linear(cast(x, DType::bfloat16), cast(weight(x.shape()), DType::bfloat16)),
+            DType::float32);
+      default:
+        return tanh(x) / 2;
+    }
   }
 
   /// One of the values so far; of a shape that matches, more often than not.
@@ -224,10 +294,12 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
   std::size_t with_heads = 0;
   std::size_t with_folds = 0;
   std::size_t with_stored_folds = 0;
+  std::size_t with_prologues = 0;
   for (std::uint64_t i = 0; i < graphs; ++i) {
     Draw draw(i);
     const Shape shape = draw.shape();
-    const GraphFunction function = draw.graph(i % 2 == 1);
+    const bool updates = i % 4 >= 2;
+    const Draw::Function function = draw.graph(i % 2 == 1, updates);
     const Meta metas[] = {
         {DType::float32, shape},
         {DType::float32, shape},
@@ -239,15 +311,18 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
           test::numbers(static_cast<std::size_t>(meta.elements()), 100 + i + inputs.size()),
           meta.shape));
     const auto run = [&](Passes passes) {
-      Parameter first(inputs[0]), second(inputs[1]);
+      std::vector<Parameter> parameters{Parameter(inputs[0]), Parameter(inputs[1])};
       Program program = Program::capture(
           [&](std::span<const Tensor> given) {
-            const Tensor all[] = {first.tensor(), second.tensor(), given[0], given[1]};
-            return function(all);
+            for (Parameter& parameter : parameters) parameter.zero_grad();
+            const Tensor all[] = {
+                parameters[0].tensor(), parameters[1].tensor(), given[0], given[1]};
+            return function(all, parameters);
           },
           std::span(metas).subspan(2),
           {.passes = passes});
       for (const Graph::Op& op : program.graph().ops) {
+        if (op.info().id == FusedUpdate::id) ++with_prologues;
         if (op.info().family != OpFamily::fused) continue;
         ++fused;
         const auto& attributes = *static_cast<const Fused*>(op.op->attributes());
@@ -255,7 +330,18 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
         if (attributes.fold) ++(attributes.folded_output() ? with_stored_folds : with_folds);
       }
       Scope::current().seed(i);
-      return bytes_of(program.run(std::span<const Tensor>(inputs).subspan(2)));
+      std::vector<std::byte> all;
+      const auto add = [&](const std::vector<Tensor>& tensors) {
+        const std::vector<std::byte> bytes = bytes_of(tensors);
+        all.insert(all.end(), bytes.begin(), bytes.end());
+      };
+      for (int step = 0; step < (updates ? 2 : 1); ++step)
+        add(program.run(std::span<const Tensor>(inputs).subspan(2)));
+      for (const Parameter& parameter : parameters) {
+        add({parameter.tensor()});
+        add(parameter.states());
+      }
+      return all;
     };
     const std::vector<std::byte> expected = run(Passes::none());
     INFO("graph " << i << " of shape " << to_string(shape));
@@ -270,6 +356,7 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
   CHECK(with_heads > (on_gpu() ? 0 : graphs / 10));
   CHECK(with_folds > (on_gpu() ? 0 : graphs / 4));
   CHECK(with_stored_folds > (on_gpu() ? 0 : graphs / 5));
+  CHECK(with_prologues > graphs / 2);
 }
 
 }  // namespace troupe

@@ -173,30 +173,17 @@ Graph::Op fused(
     const std::vector<bool>& kept) {
   Graph::Op op;
   Fused attributes;
-  std::unordered_map<Graph::Cell, std::uint16_t> number;
+  Chain chain(graph, piece);
+  op.inputs = std::move(chain.inputs);
+  attributes.segment = std::move(chain.segment);
   std::unordered_map<Graph::Cell, std::uint32_t> inside;
-  std::unordered_set<Graph::Cell> made;
-  for (const std::uint32_t o : piece) made.insert(graph.ops[o].outputs[0]);
   for (const std::uint32_t o : piece)
-    for (const Graph::Cell cell : graph.ops[o].inputs) {
-      ++inside[cell];
-      if (made.contains(cell)) continue;
-      if (number.emplace(cell, static_cast<std::uint16_t>(op.inputs.size())).second)
-        op.inputs.push_back(cell);
-    }
-  Segment& segment = attributes.segment;
-  segment.inputs = static_cast<std::uint16_t>(op.inputs.size());
+    for (const Graph::Cell cell : graph.ops[o].inputs) ++inside[cell];
   for (const std::uint32_t o : piece) {
     const Graph::Op& member = graph.ops[o];
-    Segment::Step step;
-    step.op = member.op;
-    for (std::size_t i = 0; i < member.inputs.size(); ++i) step.from[i] = number[member.inputs[i]];
-    const auto own = static_cast<std::uint16_t>(segment.inputs + segment.steps.size());
-    segment.steps.push_back(std::move(step));
     const Graph::Cell result = member.outputs[0];
-    number[result] = own;
     if (kept[result] || readers[result] > inside[result]) {
-      segment.outputs.push_back(own);
+      attributes.segment.outputs.push_back(chain.number[result]);
       op.outputs.push_back(result);
     }
     op.after.insert(op.after.end(), member.after.begin(), member.after.end());

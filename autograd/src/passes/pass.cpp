@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <queue>
+#include <unordered_set>
 #include <utility>
 
 namespace troupe {
@@ -28,6 +29,7 @@ const Known& known(Pass pass) noexcept {
        [](Graph& graph, std::uint64_t) { merge_common_subexpressions(graph); }},
       {"pooling", [](Graph& graph, std::uint64_t) { join_with_pooling(graph); }},
       {"layout", [](Graph& graph, std::uint64_t) { keep_channels_last(graph); }},
+      {"updates", [](Graph& graph, std::uint64_t) { fuse_updates(graph); }},
       {"fusion", [](Graph& graph, std::uint64_t) { fuse_elementwise(graph); }},
       {"epilogues", [](Graph& graph, std::uint64_t) { add_epilogues(graph); }},
       {"reductions", [](Graph& graph, std::uint64_t) { fuse_reductions(graph); }},
@@ -172,6 +174,25 @@ Segment segment_of(const Graph::Op& op) {
   segment.steps.push_back(std::move(step));
   segment.outputs.push_back(segment.inputs);
   return segment;
+}
+
+Chain::Chain(const Graph& graph, std::span<const std::uint32_t> ops) {
+  std::unordered_set<Graph::Cell> made;
+  for (const std::uint32_t o : ops) made.insert(graph.ops[o].outputs[0]);
+  for (const std::uint32_t o : ops)
+    for (const Graph::Cell cell : graph.ops[o].inputs)
+      if (!made.contains(cell) &&
+          number.emplace(cell, static_cast<std::uint16_t>(inputs.size())).second)
+        inputs.push_back(cell);
+  segment.inputs = static_cast<std::uint16_t>(inputs.size());
+  for (const std::uint32_t o : ops) {
+    const Graph::Op& op = graph.ops[o];
+    Segment::Step step;
+    step.op = op.op;
+    for (std::size_t i = 0; i < op.inputs.size(); ++i) step.from[i] = number[op.inputs[i]];
+    number[op.outputs[0]] = static_cast<std::uint16_t>(segment.inputs + segment.steps.size());
+    segment.steps.push_back(std::move(step));
+  }
 }
 
 std::vector<Meta> metas_of(const Graph& graph, std::span<const Graph::Cell> cells) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace troupe {
@@ -20,6 +21,7 @@ void join_with_pooling(Graph& graph);
 /// What lies between a cast from bfloat16 and one back, and computes nothing, stays bfloat16.
 void narrow_between_casts(Graph& graph);
 void keep_channels_last(Graph& graph);
+void fuse_updates(Graph& graph);
 void fuse_elementwise(Graph& graph);
 void add_epilogues(Graph& graph);
 void fuse_reductions(Graph& graph);
@@ -67,6 +69,14 @@ void erase_ops(Graph& graph, const std::vector<bool>& marked);
 /// A segment's op as that segment; an elementwise op as the segment of one step that it is, which
 /// reads each cell once.
 [[nodiscard]] Segment segment_of(const Graph::Op& op);
+/// Elementwise ops, in order, as a segment that stores nothing yet.
+struct Chain {
+  Chain(const Graph& graph, std::span<const std::uint32_t> ops);
+
+  Segment segment;
+  std::vector<Graph::Cell> inputs;
+  std::unordered_map<Graph::Cell, std::uint16_t> number;  ///< of inputs and results, in the segment
+};
 /// Makes the op, whose inputs and outputs are there, one that launches `attributes`, compiled for
 /// its device.
 void complete_fused(const Graph& graph, Fused attributes, Graph::Op& op);

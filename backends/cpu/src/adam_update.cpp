@@ -1,4 +1,5 @@
 #include "contiguous.hpp"
+#include "gradient.hpp"
 #include "lanes.hpp"
 
 #include <troupe/tensor/ops/adam_update.hpp>
@@ -46,20 +47,23 @@ template <class T, bool Amsgrad>
   const std::int64_t all = call.out[0].elements();
   const std::int64_t begin = chunk * chunk_elements;
   const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  Elements{begin, end - begin, 1, 1}.each([&](auto at) {
-    const V weight = at.load(w, T(0));
-    V d = at.load(g, T(0)) * sign;
-    if (pulls) d = fma(weight, decay, d);
-    const V first = fma(d, fresh1, at.load(m, T(0)) * beta1);
-    const V second = fma(d * d, fresh2, at.load(v, T(0)) * beta2);
-    V spread = second;
-    if constexpr (Amsgrad) spread = larger(at.load(u, T(0)), second);
-    at.store(new_m, first);
-    at.store(new_v, second);
-    if constexpr (Amsgrad) at.store(new_u, spread);
-    const V divisor = fma(sqrt(spread), unroot2, eps);
-    at.store(new_w, fma(first / divisor, minus_step, weight * shrink));
-  });
+  const auto update = [&](std::int64_t place, std::int64_t count, const T* gradient) {
+    Elements{0, count, 1, 1}.each([&](auto at) {
+      const V weight = at.load(w + place, T(0));
+      V d = at.load(gradient, T(0)) * sign;
+      if (pulls) d = fma(weight, decay, d);
+      const V first = fma(d, fresh1, at.load(m + place, T(0)) * beta1);
+      const V second = fma(d * d, fresh2, at.load(v + place, T(0)) * beta2);
+      V spread = second;
+      if constexpr (Amsgrad) spread = larger(at.load(u + place, T(0)), second);
+      at.store(new_m + place, first);
+      at.store(new_v + place, second);
+      if constexpr (Amsgrad) at.store(new_u + place, spread);
+      const V divisor = fma(sqrt(spread), unroot2, eps);
+      at.store(new_w + place, fma(first / divisor, minus_step, weight * shrink));
+    });
+  };
+  GradientPieces<T, Arch>::each(call, g, begin, end, update);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include <troupe/core/error.hpp>
 #include <troupe/tensor/fused.hpp>
+#include <troupe/tensor/fused_update.hpp>
+#include <troupe/tensor/ops/adam_update.hpp>
 #include <troupe/tensor/ops/all.hpp>
 #include <troupe/tensor/ops/amax.hpp>
 #include <troupe/tensor/ops/amin.hpp>
@@ -19,6 +21,7 @@
 #include <troupe/tensor/ops/max_pool2d.hpp>
 #include <troupe/tensor/ops/mean.hpp>
 #include <troupe/tensor/ops/prod.hpp>
+#include <troupe/tensor/ops/sgd_update.hpp>
 #include <troupe/tensor/ops/sum.hpp>
 #include <troupe/tensor/packed.hpp>
 #include <troupe/tensor/pooled.hpp>
@@ -273,6 +276,7 @@ Ticket CpuDevice::launch_with(
   const OpInfo& op = launch.op->info();
   if (op.family == OpFamily::fused) return launch_fused(launch, inputs, packed);
   if (op.family == OpFamily::pooled) return launch_pooled(launch, inputs, packed);
+  if (op.id == FusedUpdate::id) return launch_update(launch);
   const std::size_t index = index_of(op.id);
   if (index == none) {
     run_host_kernel(launch);
@@ -388,6 +392,8 @@ FoldGroups fold_groups(const Shape& shape, const Dims& axes) {
 
 bool CpuDevice::can_fold(
     const Fused& fused, std::span<const Meta>, const Meta& folded) const noexcept {
+  const OpId id = fused.fold->info().id;
+  if (id == AdamUpdate::id || id == SgdUpdate::id) return !fused.head;
   const Dims* const axes = axes_of_fold(*fused.fold);
   if (!axes || fused.head) return false;
   const FoldGroups groups = fold_groups(folded.shape, *axes);
@@ -478,6 +484,31 @@ Ticket CpuDevice::launch_fused(
     call.segment = &segment;
     add_segment_phase(segment, plan);
   }
+  return run(launch, call, plan);
+}
+
+Ticket CpuDevice::launch_update(const Launch& launch) {
+  const Fused& prologue = static_cast<const FusedUpdate*>(launch.op->attributes())->prologue;
+  const auto& kernel = static_cast<const SegmentKernel&>(*prologue.executable);
+  const std::size_t outputs = launch.outputs.size();
+  View inputs[segment_operands_max];
+  std::size_t count = 0;
+  for (const Value& value : FusedUpdate::of_prologue(launch.inputs, outputs))
+    inputs[count++] = view_of(*value);
+  SegmentCall segment;
+  kernel.prepare(segment, {inputs, count}, {});
+
+  const OpInstance& rule = *prologue.fold;
+  KernelCall call;
+  Plan plan;
+  fill_call(call, rule, launch, launch.inputs.first(outputs), launch.outputs);
+  call.in[call.in_count++] = {
+      nullptr, kernel.folded(), true, kernel.shape(), contiguous_strides(kernel.shape())};
+  call.in[call.in_count++] = view_of(*launch.inputs.back());
+  call.segment = &segment;
+  call.make_elements = &SegmentKernel::make;
+  this->plan(index_of(rule.info().id), rule.info(), call, plan);
+  plan.cost_ns += kernel.cost_ns(elements_in(segment.shape));
   return run(launch, call, plan);
 }
 

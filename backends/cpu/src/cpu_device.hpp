@@ -79,6 +79,7 @@ class CpuDevice final : public Device {
       const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
   [[nodiscard]] Ticket launch_pooled(
       const Launch& launch, std::span<const Value> inputs, const std::byte* packed);
+  [[nodiscard]] Ticket launch_update(const Launch& launch);
   [[nodiscard]] Ticket launch_pack(const Launch& launch);
   void plan_pack(const Pack& pack, const View& weights, KernelCall& call, Plan& plan) const;
   [[nodiscard]] Ticket run(const Launch& launch, const KernelCall& call, const Plan& plan);

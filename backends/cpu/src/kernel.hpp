@@ -56,10 +56,10 @@ struct KernelCall {
   /// `pools_with_relu`, and their places to `out[2]`, if that is there.
   bool pools = false;
   bool pools_with_relu = false;
-  /// Where the elements of `in[0]` come from, if they are not there yet: a fold, and none but the
-  /// kernels of folds can, has each of them made once, just before it takes it: `rows` times
-  /// `width` of them, which begin `row_step` apart. They come to lie side by side at `to`; where
-  /// that is null, in `in[0]`'s own memory.
+  /// Where the elements that a fold takes, those of `in[0]`, or an update, those of its gradient,
+  /// come from, if they are not there yet; no other kernels can. Each of them is made once, just
+  /// before it is taken: `rows` times `width` of them, which begin `row_step` apart. They come to
+  /// lie side by side at `to`; where that is null, in `in[0]`'s own memory.
   void (*make_elements)(
       const SegmentCall& segment,
       std::int64_t begin,

@@ -1,4 +1,5 @@
 #include "contiguous.hpp"
+#include "gradient.hpp"
 #include "lanes.hpp"
 
 #include <troupe/tensor/ops/sgd_update.hpp>
@@ -34,25 +35,28 @@ template <class T>
   const std::int64_t all = call.out[0].elements();
   const std::int64_t begin = chunk * chunk_elements;
   const std::int64_t end = begin + chunk_elements < all ? begin + chunk_elements : all;
-  const Elements elements{begin, end - begin, 1, 1};
-  const auto slope = [&](auto at, const V& weight) {
-    const V d = at.load(g, T(0)) * sign;
-    return decays ? fma(weight, decay, d) : d;
+  const auto update = [&](std::int64_t place, std::int64_t count, const T* gradient) {
+    const Elements elements{0, count, 1, 1};
+    const auto slope = [&](auto at, const V& weight) {
+      const V d = at.load(gradient, T(0)) * sign;
+      return decays ? fma(weight, decay, d) : d;
+    };
+    if (!has_momentum)
+      elements.each([&](auto at) {
+        const V weight = at.load(w + place, T(0));
+        at.store(new_w + place, fma(slope(at, weight), minus_rate, weight));
+      });
+    else
+      elements.each([&](auto at) {
+        const V weight = at.load(w + place, T(0));
+        const V d = slope(at, weight);
+        const V state = first_step ? d : fma(at.load(buf + place, T(0)), momentum, d * fresh);
+        const V step = op.nesterov ? fma(state, momentum, d) : state;
+        at.store(new_buf + place, state);
+        at.store(new_w + place, fma(step, minus_rate, weight));
+      });
   };
-  if (!has_momentum)
-    elements.each([&](auto at) {
-      const V weight = at.load(w, T(0));
-      at.store(new_w, fma(slope(at, weight), minus_rate, weight));
-    });
-  else
-    elements.each([&](auto at) {
-      const V weight = at.load(w, T(0));
-      const V d = slope(at, weight);
-      const V state = first_step ? d : fma(at.load(buf, T(0)), momentum, d * fresh);
-      const V step = op.nesterov ? fma(state, momentum, d) : state;
-      at.store(new_buf, state);
-      at.store(new_w, fma(step, minus_rate, weight));
-    });
+  GradientPieces<T, Arch>::each(call, g, begin, end, update);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "encoder.hpp"
 #include "number.hpp"
+#include "prologue.hpp"
 
 #include <troupe/tensor/ops/adam_update.hpp>
 
@@ -31,33 +32,36 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
   const Value m = encoder.contiguous(encoder.in(1));
   const Value v = encoder.contiguous(encoder.in(2));
   const Value u = op.amsgrad ? encoder.contiguous(encoder.in(3)) : v;
-  const Value g = encoder.contiguous(encoder.in(1 + states));
-  const Value scalars = encoder.contiguous(encoder.in(2 + states));
+  const GradientInput gradient(encoder, shaders);
+  const Value scalars = encoder.contiguous(encoder.in(encoder.inputs() - 1));
   const DType dtype = w->dtype();
-  const Shader& shader = encoder.shader(shaders, dtype);
   const auto n = static_cast<std::uint32_t>(w->meta().elements());
   if (n == 0) return;
   const Spread spread = encoder.spread(n, 4);
   const auto dispatch = [&](const auto& params) {
-    encoder.dispatch(
-        shader,
-        {spread.group,
-         op.amsgrad ? 1u : 0u,
-         op.maximize ? 1u : 0u,
-         op.weight_decay != 0 ? 1u : 0u,
-         op.decoupled ? 1u : 0u,
-         spread.turns},
+    const std::uint32_t constants[] = {
+        spread.group,
+        op.amsgrad ? 1u : 0u,
+        op.maximize ? 1u : 0u,
+        op.weight_decay != 0 ? 1u : 0u,
+        op.decoupled ? 1u : 0u,
+        spread.turns};
+    const GradientInput::Operands operands = gradient.with(
         {read(w),
          read(m),
          read(v),
          read(u),
-         read(g),
+         gradient.operand(),
          read(scalars, 8),
          write(encoder.out(0)),
          write(encoder.out(1)),
          write(encoder.out(2)),
-         write(encoder.out(states))},
-        params,
+         write(encoder.out(states))});
+    encoder.dispatch(
+        gradient.shader(),
+        constants,
+        operands.all(),
+        std::as_bytes(std::span(&params, 1)),
         spread.grid,
         spread.groups);
   };

@@ -23,6 +23,9 @@ struct Pipeline {
 inline constexpr std::size_t bindings_max = 12;
 inline constexpr std::size_t push_bytes_max = 128;
 
+/// Most bytes of a dispatch that may be joined, whose addresses go into a table.
+inline constexpr std::size_t joined_bytes_max = 8 * bindings_max + 64;
+
 /// A range of an allocation that work on the queue reads or writes.
 struct Bound {
   const Block* block = nullptr;
@@ -51,7 +54,7 @@ struct Dispatch {
   std::uint8_t bound_count = 0;
   std::uint8_t push_bytes = 0;
   Bound bound[bindings_max];
-  std::uint32_t push[push_bytes_max / 4];  ///< addresses or offsets first, then the parameters
+  std::uint32_t push[joined_bytes_max / 4];  ///< addresses or offsets first, then the parameters
 
   template <class V>
   void fields(V& visit) {

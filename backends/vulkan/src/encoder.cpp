@@ -54,8 +54,14 @@ Encoder::Encoder(
     const Launch& launch,
     Sink& sink,
     const Epilogue* epilogue,
-    const FoldedChain* chain)
-    : device_(device), launch_(launch), sink_(sink), epilogue_(epilogue), chain_(chain) {
+    const FoldedChain* chain,
+    const Prologue* prologue)
+    : device_(device),
+      launch_(launch),
+      sink_(sink),
+      epilogue_(epilogue),
+      chain_(chain),
+      prologue_(prologue) {
   // Before any size becomes a number of 32 bits.
   for (const std::span<const Value> values : {launch.inputs, launch.outputs})
     for (const Value& value : values) {
@@ -119,7 +125,7 @@ void Encoder::dispatch(
   if (!descriptors) dispatch.joined_groups = joined_groups;
   const std::size_t hidden = operands.size() * (descriptors ? 4 : 8);
   if (operands.size() != shader.bindings || operands.size() > bindings_max ||
-      hidden + params.size() > push_bytes_max)
+      hidden + params.size() > (dispatch.joined_groups > 0 ? joined_bytes_max : push_bytes_max))
     throw Error(
         ErrorCode::internal,
         "the shader " + std::string(shader.name) +
@@ -204,13 +210,7 @@ WorkgroupLimits Encoder::workgroup_limits() const noexcept {
       limits.maxComputeSharedMemorySize};
 }
 
-void Encoder::refuse(DType dtype, std::string_view op) const {
-  throw Error(
-      ErrorCode::unsupported,
-      device_.context().info.name + " has no kernel for " + std::string(name_of(dtype)))
-      .op(op)
-      .hint("cast(x, DType::float32) first, or run it on the device \"cpu\"");
-}
+void Encoder::refuse(DType dtype) const { device_.refuse(dtype, launch_.op->info().name); }
 
 Operand Encoder::fault() const { return unwritten(device_.fault(), 4); }
 

@@ -18,6 +18,7 @@ namespace troupe::vulkan {
 class VulkanDevice;
 struct Epilogue;
 struct FoldedChain;
+class Prologue;
 
 /// A tensor as a shader's binding: its elements from the first on.
 struct Operand {
@@ -53,12 +54,15 @@ class Encoder {
   ///
   /// @param epilogue  of a fused op: what its head, the launch, ends with
   /// @param chain     of a fused op: what its fold, the launch, takes in
+  /// @param prologue  of a fused update: what makes the gradient of its rule, the launch, whose
+  ///                  inputs stand in the gradient's place
   Encoder(
       VulkanDevice& device,
       const Launch& launch,
       Sink& sink,
       const Epilogue* epilogue = nullptr,
-      const FoldedChain* chain = nullptr);
+      const FoldedChain* chain = nullptr,
+      const Prologue* prologue = nullptr);
 
   [[nodiscard]] VulkanDevice& device() const noexcept { return device_; }
   [[nodiscard]] const Launch& launch() const noexcept { return launch_; }
@@ -71,6 +75,8 @@ class Encoder {
   [[nodiscard]] const Epilogue* epilogue() const noexcept { return epilogue_; }
   /// The same of folds: what makes the elements that they take in.
   [[nodiscard]] const FoldedChain* chain() const noexcept { return chain_; }
+  /// And of updates: what makes the gradient that they take.
+  [[nodiscard]] const Prologue* prologue() const noexcept { return prologue_; }
 
   /// The value itself if it lies in row-major order without gaps; else a copy that does.
   [[nodiscard]] Value contiguous(const Value& value);
@@ -141,8 +147,7 @@ class Encoder {
     refuse(dtype);
   }
   /// Throws `unsupported`, naming op and dtype, for a dtype that the kernel does not have.
-  [[noreturn]] void refuse(DType dtype) const { refuse(dtype, launch_.op->info().name); }
-  [[noreturn]] void refuse(DType dtype, std::string_view op) const;
+  [[noreturn]] void refuse(DType dtype) const;
 
   /// A binding through which a shader reports an index out of range: it writes, by
   /// `atomicCompSwap(AT(fault, 0), 0u, push.op)`, the number of the call. Whoever downloads next
@@ -169,6 +174,7 @@ class Encoder {
   Sink& sink_;
   const Epilogue* epilogue_;
   const FoldedChain* chain_;
+  const Prologue* prologue_;
 };
 
 /// The kernel of one op: encodes a launch. Each structured op has one, in a file of its name.

@@ -3,8 +3,10 @@
 #include "chain.hpp"
 #include "epilogue.hpp"
 #include "fold.hpp"
+#include "prologue.hpp"
 #include "vulkan_device.hpp"
 
+#include <troupe/tensor/fused_update.hpp>
 #include <troupe/tensor/ops/all.hpp>
 #include <troupe/tensor/ops/amax.hpp>
 #include <troupe/tensor/ops/amin.hpp>
@@ -107,6 +109,15 @@ void encode_fused(VulkanDevice& device, const Launch& launch, Sink& sink) {
   epilogue.segment = fused.segment;
   if (fused.segment.inputs > 1) epilogue.other = launch.inputs.back();
   Encoder encoder(device, head, sink, &epilogue);
+  device.encode(encoder);
+}
+
+void encode_update(VulkanDevice& device, const Launch& launch, Sink& sink) {
+  const Fused& fused = static_cast<const FusedUpdate*>(launch.op->attributes())->prologue;
+  Launch rule = launch;
+  rule.op = fused.fold.get();
+  const auto& prologue = static_cast<const Prologue&>(*fused.executable);
+  Encoder encoder(device, rule, sink, nullptr, nullptr, &prologue);
   device.encode(encoder);
 }
 

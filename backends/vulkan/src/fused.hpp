@@ -14,6 +14,9 @@ class Sink;
 /// fold that begins with one.
 void encode_fused(VulkanDevice& device, const Launch& launch, Sink& sink);
 
+/// Encodes a launch of an update that begins with a prologue.
+void encode_update(VulkanDevice& device, const Launch& launch, Sink& sink);
+
 /// Whether a product's shader has room for the epilogue: see `Epilogue`.
 [[nodiscard]] bool has_room_for(
     const Fused& fused, std::span<const Meta> inputs, const Meta& result) noexcept;

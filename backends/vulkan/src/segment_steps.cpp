@@ -1,6 +1,7 @@
 #include "segment_steps.hpp"
 
 #include "encoder.hpp"
+#include "vulkan_device.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,12 @@ std::size_t arity_of(const Segment::Step& step) {
   const std::size_t arity = step.op->info().arity;
   if (arity == 0) misfit(std::string(step.op->info().name) + " is not elementwise");
   return arity;
+}
+
+std::vector<DType> dtypes_of(std::span<const Value> values) {
+  std::vector<DType> dtypes;
+  for (const Value& value : values) dtypes.push_back(value->dtype());
+  return dtypes;
 }
 
 }  // namespace
@@ -40,13 +47,16 @@ std::string_view glsl_type(DType dtype) noexcept {
 }
 
 SegmentSteps::SegmentSteps(
-    const Encoder& encoder, const Segment& segment, std::span<const Value> inputs)
-    : segment_(segment) {
-  for (const Value& value : inputs) dtypes_.push_back(value->dtype());
-  for (const Segment::Step& step : segment.steps) add(encoder, step);
+    const VulkanDevice& device, const Segment& segment, std::vector<DType> inputs)
+    : segment_(segment), dtypes_(std::move(inputs)) {
+  for (const Segment::Step& step : segment.steps) add(device, step);
   results_.assign(segment.outputs.begin(), segment.outputs.end());
   if (results_.empty()) results_.push_back(dtypes_.size() - 1);
 }
+
+SegmentSteps::SegmentSteps(
+    const Encoder& encoder, const Segment& segment, std::span<const Value> inputs)
+    : SegmentSteps(encoder.device(), segment, dtypes_of(inputs)) {}
 
 std::string SegmentSteps::functions() && {
   for (std::size_t i = 0; i < dtype_count; ++i) write_steps(static_cast<DType>(i));
@@ -54,13 +64,13 @@ std::string SegmentSteps::functions() && {
   return std::move(text_);
 }
 
-void SegmentSteps::add(const Encoder& encoder, const Segment::Step& step) {
+void SegmentSteps::add(const VulkanDevice& device, const Segment::Step& step) {
   const std::size_t arity = arity_of(step);
   for (std::size_t i = 0; i < arity; ++i)
     if (step.from[i] >= dtypes_.size()) misfit("a step reads what comes later");
   const DType dtype = dtypes_[step.from[arity - 1]];
   GlslExpression expression = expression_of(*step.op, dtype);
-  if (!expression.there) encoder.refuse(dtype, step.op->info().name);
+  if (!expression.there) device.refuse(dtype, step.op->info().name);
   for (std::size_t i = expression.condition ? 1 : 0; i < arity; ++i)
     if (dtypes_[step.from[i]] != dtype) misfit("a step reads two dtypes");
   if (expression.condition && glsl_type(dtypes_[step.from[0]]) != "uint8_t")

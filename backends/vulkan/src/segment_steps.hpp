@@ -11,11 +11,14 @@
 
 namespace troupe::vulkan {
 
+class VulkanDevice;
+
 /// A segment's steps as GLSL, for whatever shader runs them: on elements of tensors, or on sums
 /// before they are stored.
 class SegmentSteps {
  public:
   /// Throws as `encode_segment` does.
+  SegmentSteps(const VulkanDevice& device, const Segment& segment, std::vector<DType> inputs);
   SegmentSteps(const Encoder& encoder, const Segment& segment, std::span<const Value> inputs);
 
   [[nodiscard]] DType input(std::size_t k) const noexcept { return dtypes_[k]; }
@@ -26,7 +29,7 @@ class SegmentSteps {
   [[nodiscard]] std::string functions() &&;
 
  private:
-  void add(const Encoder& encoder, const Segment::Step& step);
+  void add(const VulkanDevice& device, const Segment::Step& step);
   void write_steps(DType dtype);
   void write_segment();
 

@@ -1,5 +1,6 @@
 #include "encoder.hpp"
 #include "number.hpp"
+#include "prologue.hpp"
 
 #include <troupe/tensor/ops/sgd_update.hpp>
 
@@ -11,10 +12,9 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
   const std::size_t states = op.momentum != 0 ? 1 : 0;
   const Value w = encoder.contiguous(encoder.in(0));
   const Value buf = states ? encoder.contiguous(encoder.in(1)) : w;
-  const Value g = encoder.contiguous(encoder.in(1 + states));
-  const Value scalars = encoder.contiguous(encoder.in(2 + states));
+  const GradientInput gradient(encoder, shaders);
+  const Value scalars = encoder.contiguous(encoder.in(encoder.inputs() - 1));
   const DType dtype = w->dtype();
-  const Shader& shader = encoder.shader(shaders, dtype);
   struct {
     std::uint32_t n;
     Number decay, momentum, fresh;
@@ -25,21 +25,25 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
       Number::of(dtype, 1 - op.dampening)};
   if (params.n == 0) return;
   const Spread spread = encoder.spread(params.n, 4);
-  encoder.dispatch(
-      shader,
-      {spread.group,
-       static_cast<std::uint32_t>(states),
-       op.nesterov ? 1u : 0u,
-       op.maximize ? 1u : 0u,
-       op.weight_decay != 0 ? 1u : 0u,
-       spread.turns},
+  const std::uint32_t constants[] = {
+      spread.group,
+      static_cast<std::uint32_t>(states),
+      op.nesterov ? 1u : 0u,
+      op.maximize ? 1u : 0u,
+      op.weight_decay != 0 ? 1u : 0u,
+      spread.turns};
+  const GradientInput::Operands operands = gradient.with(
       {read(w),
        read(buf),
-       read(g),
+       gradient.operand(),
        read(scalars, 8),
        write(encoder.out(0)),
-       write(encoder.out(states))},
-      params,
+       write(encoder.out(states))});
+  encoder.dispatch(
+      gradient.shader(),
+      constants,
+      operands.all(),
+      std::as_bytes(std::span(&params, 1)),
       spread.grid,
       spread.groups);
 }

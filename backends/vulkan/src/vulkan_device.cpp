@@ -2,8 +2,10 @@
 
 #include "expressions.hpp"
 #include "fused.hpp"
+#include "prologue.hpp"
 #include "recording.hpp"
 
+#include <troupe/tensor/fused_update.hpp>
 #include <troupe/tensor/ops/copy.hpp>
 
 #include <algorithm>
@@ -300,12 +302,29 @@ bool VulkanDevice::can_end_with(
 
 bool VulkanDevice::can_fold(
     const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept {
+  if (fused.fold->info().donates >= 0) return Prologue::fits(fused, inputs, folded);
   const bool software = context_->info.software && !context_->options.gpu_kernels;
   return has_room_for_chain(fused, inputs, folded, software);
 }
 
+std::shared_ptr<const Executable> VulkanDevice::compile(
+    const Fused& fused, std::span<const Meta> inputs, std::span<const Meta>) const {
+  // What an update will run must not fail then; all else is compiled when it is launched.
+  if (!fused.fold || fused.fold->info().donates < 0) return nullptr;
+  return std::make_shared<const Prologue>(*this, *compiler_, fused, inputs);
+}
+
+void VulkanDevice::refuse(DType dtype, std::string_view op) const {
+  throw Error(
+      ErrorCode::unsupported,
+      context_->info.name + " has no kernel for " + std::string(name_of(dtype)))
+      .op(op)
+      .hint("cast(x, DType::float32) first, or run it on the device \"cpu\"");
+}
+
 void VulkanDevice::encode(const Launch& launch, Sink& sink) {
   if (launch.op->info().family == OpFamily::fused) return encode_fused(*this, launch, sink);
+  if (launch.op->info().id == FusedUpdate::id) return encode_update(*this, launch, sink);
   Encoder encoder(*this, launch, sink);
   encode(encoder);
 }

@@ -51,6 +51,10 @@ class VulkanDevice final : public Device {
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept override;
   [[nodiscard]] bool can_fold(
       const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept override;
+  [[nodiscard]] std::shared_ptr<const Executable> compile(
+      const Fused& fused,
+      std::span<const Meta> inputs,
+      std::span<const Meta> outputs) const override;
   /// Makes dispatches of a launch.
   void encode(const Launch& launch, Sink& sink);
   /// The same for an op that is not fused.
@@ -58,6 +62,9 @@ class VulkanDevice final : public Device {
   [[nodiscard]] std::uint64_t launches_on_trial() const noexcept override { return on_trial_; }
   void count_on_trial() noexcept { on_trial_.fetch_add(1, std::memory_order_relaxed); }
   void stop() noexcept override;
+
+  /// Throws `unsupported`, naming op and dtype, for a dtype that the op's kernel does not have.
+  [[noreturn]] void refuse(DType dtype, std::string_view op) const;
 
   [[nodiscard]] const Context& context() const noexcept { return *context_; }
   /// Recordings that hold memory: asked to give it up when there is no other.

@@ -20,6 +20,7 @@ enum class Pass : std::uint8_t {
   common_subexpressions,  ///< the same op on the same values is computed once; random ops never
   pooling,     ///< max pooling takes over the relu before it, a convolution the pooling behind it
   layout,      ///< images stay with channels last between convolutions that want them so
+  updates,     ///< an update makes the last steps of its gradient itself
   fusion,      ///< chains of elementwise ops and casts of one shape become one launch each
   epilogues,   ///< a product goes on with the elementwise ops that follow it
   reductions,  ///< a chain goes on with the fold of its result
@@ -34,6 +35,7 @@ inline constexpr std::array all_passes{
     Pass::common_subexpressions,
     Pass::pooling,
     Pass::layout,
+    Pass::updates,
     Pass::fusion,
     Pass::epilogues,
     Pass::reductions,

@@ -123,9 +123,9 @@ class Device {
   /// @param inputs  the head's, then the segment's less the head's result
   [[nodiscard]] virtual bool can_end_with(
       const Fused& fused, std::span<const Meta> inputs, const Meta& result) const noexcept;
-  /// Whether a fused op can end with its fold here.
+  /// Whether a fused op can end with its fold here, or with the update that is there instead.
   ///
-  /// @param folded  what it folds
+  /// @param folded  what it folds; the update's gradient
   [[nodiscard]] virtual bool can_fold(
       const Fused& fused, std::span<const Meta> inputs, const Meta& folded) const noexcept;
   /// Whether a convolution can go on with a max pooling of its result here, as a `Pooled`.
