@@ -6,8 +6,9 @@
 #include <troupe/tensor/ops/permute.hpp>
 #include <troupe/tensor/pooled.hpp>
 
-#include <algorithm>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 namespace troupe {
 
@@ -33,57 +34,65 @@ bool takes_images(const Graph::Op& op, std::size_t slot) {
 
 /// Which cells are to lie with channels last: what convolutions make that prefer to, if all that
 /// reads it are convolutions, or elementwise ops of which the same holds.
+///
+/// Cells that elementwise ops connect lie alike, so they are put into sets, and a set lies so if
+/// nothing speaks against any of its cells.
 class ChannelsLast {
  public:
   explicit ChannelsLast(const Graph& graph)
-      : graph_(graph), kept_(kept_cells(graph)), last_(graph.metas.size()) {
-    const std::vector<std::uint32_t> readers = reader_counts(graph);
+      : graph_(graph), sets_(graph.metas.size()), planes_(kept_cells(graph)) {
+    std::iota(sets_.begin(), sets_.end(), Graph::Cell{0});
+    std::vector<bool> made(graph.metas.size());
     for (const Graph::Op& op : graph.ops) {
-      const Graph::Cell made = op.outputs[0];
-      last_[made] = !op.late && !kept_[made] && readers[made] > 0 &&
-                    graph.metas[made].shape.size() == 4 && can_make(op);
+      for (const Graph::Cell cell : op.outputs) made[cell] = true;
+      if (is_step(graph, op) && !op.late)
+        see_step(op);
+      else
+        see_other(op);
     }
-    // An op that cannot keep to it takes the cells that it reads along, and what was made of those.
-    for (bool changes = true; changes;) {
-      changes = false;
-      for (const Graph::Op& op : graph.ops) {
-        if (last_[op.outputs[0]] && !can_make(op)) {
-          last_[op.outputs[0]] = false;
-          changes = true;
-        }
-        for (std::size_t i = 0; i < op.inputs.size(); ++i)
-          if (last_[op.inputs[i]] && !can_read(op, i)) {
-            last_[op.inputs[i]] = false;
-            changes = true;
-          }
-      }
-    }
+    const std::vector<std::uint32_t> readers = reader_counts(graph);
+    for (Graph::Cell cell = 0; cell < sets_.size(); ++cell)
+      if (planes_[cell] || !made[cell] || readers[cell] == 0 || graph.metas[cell].shape.size() != 4)
+        planes_[set_of(cell)] = true;
   }
 
-  [[nodiscard]] bool operator[](Graph::Cell cell) const { return last_[cell]; }
+  [[nodiscard]] bool operator[](Graph::Cell cell) const { return !planes_[set_of(cell)]; }
 
  private:
-  [[nodiscard]] bool can_make(const Graph::Op& op) const {
-    if (convolution_in(*op.op))
-      return graph_.device_of(op).prefers_channels_last(
-          *op.op, metas_of(graph_, op.inputs), graph_.metas[op.outputs[0]]);
-    if (!is_step(graph_, op)) return false;
+  /// An elementwise op lies as what it reads; one element lies in any way.
+  void see_step(const Graph::Op& op) {
+    const Graph::Cell made = op.outputs[0];
     bool any = false;
     for (const Graph::Cell cell : op.inputs) {
-      if (!last_[cell] && graph_.metas[cell].elements() != 1) return false;
-      any = any || last_[cell];
+      if (graph_.metas[cell].elements() == 1) {
+        planes_[cell] = true;
+        continue;
+      }
+      sets_[set_of(cell)] = set_of(made);
+      any = true;
     }
-    return any;
+    if (!any) planes_[made] = true;
   }
-  [[nodiscard]] bool can_read(const Graph::Op& op, std::size_t slot) const {
-    if (op.late) return false;
-    if (takes_images(op, slot)) return graph_.devices[op.inputs[slot]] == &graph_.device_of(op);
-    return is_step(graph_, op) && last_[op.outputs[0]];
+  void see_other(const Graph::Op& op) {
+    for (std::size_t i = 0; i < op.inputs.size(); ++i)
+      if (op.late || !takes_images(op, i) ||
+          graph_.devices[op.inputs[i]] != &graph_.device_of(op))
+        planes_[op.inputs[i]] = true;
+    const Graph::Cell made = op.outputs[0];
+    if (op.late || !convolution_in(*op.op) ||
+        !graph_.device_of(op).prefers_channels_last(
+            *op.op, metas_of(graph_, op.inputs), graph_.metas[made]))
+      planes_[made] = true;
+    for (std::size_t i = 1; i < op.outputs.size(); ++i) planes_[op.outputs[i]] = true;
+  }
+  [[nodiscard]] Graph::Cell set_of(Graph::Cell cell) const {
+    while (sets_[cell] != cell) cell = sets_[cell] = sets_[sets_[cell]];
+    return cell;
   }
 
   const Graph& graph_;
-  std::vector<bool> kept_;
-  std::vector<bool> last_;
+  mutable std::vector<Graph::Cell> sets_;  ///< of each cell another of its set, or itself
+  std::vector<bool> planes_;               ///< of a set's own cell in the end: whether it may not
 };
 
 /// The op, made to give its result with channels last.
@@ -119,15 +128,10 @@ void keep_channels_last(Graph& graph) {
   const ChannelsLast last(graph);
   std::vector<Graph::Op> ops;
   ops.reserve(graph.ops.size());
-  std::vector<std::pair<Graph::Cell, Graph::Cell>> views;  // each with what it is of
-  const auto view_of = [&](Graph::Cell cell) {
-    const auto found = std::find_if(
-        views.begin(), views.end(), [&](const auto& view) { return view.second == cell; });
-    return found == views.end() ? cell : found->first;
-  };
+  std::vector<Graph::Cell> views(graph.metas.size());  // of what was turned
   for (Graph::Op& op : graph.ops) {
     for (std::size_t i = 0; i < op.inputs.size(); ++i)
-      if (last[op.inputs[i]] && takes_images(op, i)) op.inputs[i] = view_of(op.inputs[i]);
+      if (last[op.inputs[i]] && takes_images(op, i)) op.inputs[i] = views[op.inputs[i]];
     const Graph::Cell made = op.outputs[0];
     if (!last[made]) {
       ops.push_back(std::move(op));
@@ -143,7 +147,7 @@ void keep_channels_last(Graph& graph) {
     view.outputs = {graph.add_cell(planes, *graph.devices[made])};
     view.nodes = {op.nodes.back()};
     view.nodes.front().op = Permute::name;
-    views.emplace_back(view.outputs[0], made);
+    views[made] = view.outputs[0];
     ops.push_back(std::move(op));
     ops.push_back(std::move(view));
   }
