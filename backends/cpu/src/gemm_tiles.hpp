@@ -155,7 +155,8 @@ struct TileCut : Product {
   static constexpr std::int64_t piece_parts = Parts == 1 ? 32 : 24;
   static constexpr std::int64_t step_pairs = Parts * part_pairs;
 
-  explicit TileCut(const Product& product) noexcept : Product(product) {
+  TileCut(const KernelCall& call, const Product& product) noexcept
+      : Product(product), b_given(gives_b(call)) {
     derive();
     // Of one step of a block of C, which takes some 30 ns for each of its products of parts, a
     // chunk does 10 to 20 µs at least.
@@ -179,7 +180,7 @@ struct TileCut : Product {
     rows = ceil_div(row_blocks, ceil_div(row_blocks, rows));
     columns = ceil_div(column_blocks, ceil_div(column_blocks, columns));
   }
-  explicit TileCut(const Plan& plan) noexcept {
+  TileCut(const KernelCall& call, const Plan& plan) noexcept : b_given(gives_b(call)) {
     const auto& number = plan.numbers;
     m = number[0];
     n = number[1];
@@ -199,6 +200,11 @@ struct TileCut : Product {
   }
 
   static std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
+  /// Whether a call brings B packed as this cut reads it: float32 is packed for the highest
+  /// precision, whatever a program runs at later.
+  static bool gives_b(const KernelCall& call) noexcept {
+    return call.packed && (Parts == 3 || !std::is_same_v<In, float>);
+  }
 
   [[nodiscard]] std::int64_t row_chunks() const noexcept { return ceil_div(row_blocks, rows); }
   [[nodiscard]] std::int64_t column_chunks() const noexcept {
@@ -208,18 +214,32 @@ struct TileCut : Product {
     return ceil_div(batch, matrices) * row_chunks() * column_chunks();
   }
   [[nodiscard]] bool a_own() const noexcept { return column_chunks() == 1; }
-  [[nodiscard]] bool b_own() const noexcept { return row_chunks() == 1; }
+  [[nodiscard]] bool b_own() const noexcept { return !b_given && row_chunks() == 1; }
+  [[nodiscard]] bool b_by_phase() const noexcept { return !b_given && !b_own(); }
   [[nodiscard]] std::int64_t piece_begin(std::int64_t piece) const noexcept {
     return piece * steps / pieces;
+  }
+
+  // B packed beforehand: all of it, and its exponents.
+  [[nodiscard]] std::int64_t all_b_pairs() const noexcept {
+    return column_blocks * steps * step_pairs;
+  }
+  [[nodiscard]] std::size_t given_bytes() const noexcept {
+    return static_cast<std::size_t>(all_b_pairs()) * sizeof(Pair) +
+           (Parts == 1 ? 0 : static_cast<std::size_t>(column_blocks * pieces)) *
+               sizeof(ExponentRange);
+  }
+  template <class Byte>
+  [[nodiscard]] auto* given_ranges(Byte* given) const noexcept {
+    using Range = std::conditional_t<std::is_const_v<Byte>, const ExponentRange, ExponentRange>;
+    return reinterpret_cast<Range*>(given + static_cast<std::size_t>(all_b_pairs()) * sizeof(Pair));
   }
 
   // Scratch: A and B packed by a phase, the exponents of both, piece by piece, and rooms.
   [[nodiscard]] std::int64_t a_pairs() const noexcept {
     return a_own() ? 0 : row_blocks * steps * step_pairs;
   }
-  [[nodiscard]] std::int64_t b_pairs() const noexcept {
-    return b_own() ? 0 : column_blocks * steps * step_pairs;
-  }
+  [[nodiscard]] std::int64_t b_pairs() const noexcept { return b_by_phase() ? all_b_pairs() : 0; }
   [[nodiscard]] std::int64_t range_count() const noexcept {
     return Parts == 1 ? 0 : (row_blocks + column_blocks) * pieces;
   }
@@ -264,6 +284,7 @@ struct TileCut : Product {
   std::int64_t rows = 0;         ///< blocks of rows in a chunk
   std::int64_t columns = 0;      ///< blocks of columns in a chunk
   std::int64_t matrices = 1;     ///< in a chunk; several only where it has all of each
+  bool b_given = false;          ///< B was packed before
 
  private:
   void derive() noexcept {
@@ -278,64 +299,87 @@ struct TileCut : Product {
 /// Blocks of lines that a chunk of the packing phase packs, one piece deep.
 inline constexpr std::int64_t tile_pack_blocks = 4;
 
+/// Packs some blocks of an operand's lines, one piece deep, as [block][step], and notes their
+/// exponents as [block][piece].
+template <class Set, class In, int Parts, bool ByLine>
+void pack_piece(
+    const TileCut<Set, In, Parts>& cut,
+    const Lines<In>& from,
+    std::int64_t count,
+    std::int64_t first,
+    std::int64_t piece,
+    Pair* to,
+    [[maybe_unused]] ExponentRange* ranges) noexcept {
+  const std::int64_t step = cut.piece_begin(piece);
+  const std::int64_t depth =
+      std::min(cut.k, cut.piece_begin(piece + 1) * block_size) - step * block_size;
+  const std::int64_t lines = std::min(count - first * block_size, tile_pack_blocks * block_size);
+  const std::int64_t line_step = cut.steps * cut.step_pairs;
+  ExponentRange found[tile_pack_blocks];
+  pack_blocks<Set, In, Parts, ByLine>(
+      Lines<In>{
+          from.data + first * block_size * from.line + step * block_size * from.k,
+          from.line,
+          from.k},
+      lines,
+      depth,
+      to + first * line_step + step * cut.step_pairs,
+      line_step,
+      found);
+  if constexpr (Parts > 1)
+    for (std::int64_t i = 0; i * block_size < lines; ++i)
+      ranges[(first + i) * cut.pieces + piece] = found[i];
+}
+
 /// Opens the rooms, and packs what several chunks read: A as [matrix][block of rows][step], B
 /// likewise.
 template <class Set, class In, int Parts>
 void run_tile_pack(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using Cut = TileCut<Set, In, Parts>;
-  const Cut cut(plan);
+  const Cut cut(call, plan);
   if (chunk == 0) Room<Cut>::open(scratch + cut.shared_bytes());
   const std::int64_t a_groups = cut.a_own() ? 0 : Cut::ceil_div(cut.row_blocks, tile_pack_blocks);
   const std::int64_t b_groups =
-      cut.b_own() ? 0 : Cut::ceil_div(cut.column_blocks, tile_pack_blocks);
+      cut.b_by_phase() ? Cut::ceil_div(cut.column_blocks, tile_pack_blocks) : 0;
   if (a_groups + b_groups == 0) return;
   const std::int64_t piece = chunk % cut.pieces;
   const std::int64_t group = chunk / cut.pieces % (a_groups + b_groups);
   const std::int64_t matrix = chunk / cut.pieces / (a_groups + b_groups);
   const BatchOffsets offsets = cut.batch > 1 ? batch_offsets<Set>(call, matrix) : BatchOffsets{};
-  const std::int64_t step = cut.piece_begin(piece);
-  const std::int64_t depth =
-      std::min(cut.k, cut.piece_begin(piece + 1) * block_size) - step * block_size;
-  ExponentRange found[tile_pack_blocks];
-  const auto pack = [&](auto by_line,
-                        const Lines<In>& from,
-                        std::int64_t count,
-                        std::int64_t first,
-                        Pair* to,
-                        [[maybe_unused]] ExponentRange* ranges) {
-    const std::int64_t lines = std::min(count - first * block_size, tile_pack_blocks * block_size);
-    const std::int64_t line_step = cut.steps * Cut::step_pairs;
-    pack_blocks<Set, In, Parts, by_line.value>(
-        Lines<In>{
-            from.data + first * block_size * from.line + step * block_size * from.k,
-            from.line,
-            from.k},
-        lines,
-        depth,
-        to + first * line_step + step * Cut::step_pairs,
-        line_step,
-        found);
-    if constexpr (Parts > 1)
-      for (std::int64_t i = 0; i * block_size < lines; ++i)
-        ranges[(first + i) * cut.pieces + piece] = found[i];
-  };
   if (group < a_groups)
-    pack(
-        std::true_type{},
+    pack_piece<Set, In, Parts, true>(
+        cut,
         Lines<In>{call.in[0].as<const In>() + offsets.a, cut.a_row, cut.a_k},
         cut.m,
         group * tile_pack_blocks,
+        piece,
         cut.a_packed(scratch, matrix),
         cut.a_ranges(scratch, matrix));
   else
-    pack(
-        std::false_type{},
+    pack_piece<Set, In, Parts, false>(
+        cut,
         Lines<In>{call.in[1].as<const In>() + offsets.b, cut.b_column, cut.b_k},
         cut.n,
         (group - a_groups) * tile_pack_blocks,
+        piece,
         cut.b_packed(scratch, matrix),
         cut.b_ranges(scratch, matrix));
+}
+
+/// Packs B for products to come.
+template <class Set, class In, int Parts>
+void run_tile_pack_given(
+    const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* given) {
+  const TileCut<Set, In, Parts> cut(call, plan);
+  pack_piece<Set, In, Parts, false>(
+      cut,
+      Lines<In>{call.in[1].as<const In>(), cut.b_column, cut.b_k},
+      cut.n,
+      chunk / cut.pieces * tile_pack_blocks,
+      chunk % cut.pieces,
+      reinterpret_cast<Pair*>(given),
+      cut.given_ranges(given));
 }
 
 /// Whether products of parts of such numbers are exact, and their sums finite, in units that take
@@ -387,7 +431,9 @@ class TileChunk {
           cut_.a_packed(scratch_, matrix) + (row_ * cut_.steps + step) * Cut::step_pairs,
           cut_.steps * Cut::step_pairs};
       Packed b{
-          cut_.b_packed(scratch_, matrix) + (column_ * cut_.steps + step) * Cut::step_pairs,
+          (cut_.b_given ? reinterpret_cast<const Pair*>(call_.packed)
+                        : cut_.b_packed(scratch_, matrix)) +
+              (column_ * cut_.steps + step) * Cut::step_pairs,
           cut_.steps * Cut::step_pairs};
       if (cut_.a_own()) {
         a = {a_room, steps * Cut::step_pairs};
@@ -433,7 +479,9 @@ class TileChunk {
       std::fill_n(a_ranges_, rows_, ExponentRange{});
       std::fill_n(b_ranges_, columns_, ExponentRange{});
       const ExponentRange* const a = cut_.a_ranges(scratch_, matrix) + row_ * cut_.pieces;
-      const ExponentRange* const b = cut_.b_ranges(scratch_, matrix) + column_ * cut_.pieces;
+      const ExponentRange* const b =
+          (cut_.b_given ? cut_.given_ranges(call_.packed) : cut_.b_ranges(scratch_, matrix)) +
+          column_ * cut_.pieces;
       if (!cut_.a_own())
         for (std::int64_t i = 0; i < rows_ * cut_.pieces; ++i)
           widen<Set>(a_ranges_[i / cut_.pieces], a[i]);
@@ -522,7 +570,7 @@ template <class Set, class T, class In, int Parts, class Out>
 void run_tile_product(
     const KernelCall& call, const Plan& plan, std::uint32_t chunk, std::byte* scratch) {
   using Cut = TileCut<Set, In, Parts>;
-  const Cut cut(plan);
+  const Cut cut(call, plan);
   const std::int64_t parts = cut.row_chunks() * cut.column_chunks();
   const std::int64_t first = chunk / parts * cut.matrices;
   const std::int64_t end = std::min(first + cut.matrices, cut.batch);
@@ -540,10 +588,19 @@ void run_tile_product(
 
 /// Plans the product by tiles. Every element is added up in an order that depends on k alone.
 template <class Set, class T, class In, int Parts, class Out>
-void plan_tile_product(const Product& product, Plan& plan) {
+void plan_tile_product(const KernelCall& call, const Product& product, Plan& plan) {
   using Cut = TileCut<Set, In, Parts>;
-  const Cut cut(product);
+  const Cut cut(call, product);
   cut.store(plan);
+  if (call.packs) {
+    if (cut.batch > 1) return;
+    plan.packed_bytes = plan.scratch_bytes = cut.given_bytes();
+    plan.cost_ns = 150.0 * Parts * static_cast<double>(cut.column_blocks * cut.steps) + 100;
+    plan.add(
+        &run_tile_pack_given<Set, In, Parts>,
+        Cut::ceil_div(cut.column_blocks, tile_pack_blocks) * cut.pieces);
+    return;
+  }
   constexpr double block_ns = 10 + 32 * (Parts * (Parts + 1) / 2);
   plan.cost_ns = static_cast<double>(cut.batch * cut.steps) *
                      (block_ns * static_cast<double>(cut.row_blocks * cut.column_blocks) +
@@ -556,7 +613,7 @@ void plan_tile_product(const Product& product, Plan& plan) {
   if (chunks > 1) {
     const std::int64_t groups =
         (cut.a_own() ? 0 : Cut::ceil_div(cut.row_blocks, tile_pack_blocks)) +
-        (cut.b_own() ? 0 : Cut::ceil_div(cut.column_blocks, tile_pack_blocks));
+        (cut.b_by_phase() ? Cut::ceil_div(cut.column_blocks, tile_pack_blocks) : 0);
     plan.add(
         &run_tile_pack<Set, In, Parts>, std::max<std::int64_t>(groups * cut.pieces * cut.batch, 1));
   }
@@ -586,14 +643,14 @@ bool takes_tiles(const KernelCall& call, const Product& product, bool vector) no
 template <class Set, class T>
 void plan_tiles(const KernelCall& call, Plan& plan, const Product& product) {
   if (call.in[0].dtype == DType::bfloat16)
-    return plan_tile_product<Set, T, BFloat16, 1, BFloat16>(product, plan);
+    return plan_tile_product<Set, T, BFloat16, 1, BFloat16>(call, product, plan);
   switch (call.precision) {
     case Precision::highest:
-      return plan_tile_product<Set, T, float, 3, float>(product, plan);
+      return plan_tile_product<Set, T, float, 3, float>(call, product, plan);
     case Precision::high:
-      return plan_tile_product<Set, T, float, 2, float>(product, plan);
+      return plan_tile_product<Set, T, float, 2, float>(call, product, plan);
     case Precision::medium:
-      return plan_tile_product<Set, T, float, 1, float>(product, plan);
+      return plan_tile_product<Set, T, float, 1, float>(call, product, plan);
   }
 }
 

@@ -200,12 +200,16 @@ TEST_CASE("products of every kind give the same bits packed", "[autograd][passes
       const Dims step{stride, stride};
       const Tensor y = conv2d(in[0], filters.tensor(), bias.tensor(), step, {1, 1}, {1, 1}, groups);
       const Conv2dBackwardInput back{{}, step, {1, 1}, {1, 1}, groups, images};
+      const Tensor narrow = cast(weight.tensor(), DType::bfloat16);
       return {
           tanh(y),
           apply(back, y, filters.tensor()),
           linear(in[1], weight.tensor()),
           relu(matmul(in[1], right.tensor())) + 1,
-          matmul(in[1], transpose(weight.tensor(), 0, 1))};
+          matmul(in[1], transpose(weight.tensor(), 0, 1)),
+          // Read twice, or one launch would pack it as well as two.
+          cast(linear(cast(in[1], DType::bfloat16), narrow), DType::float32),
+          cast(linear(cast(in[1] * 3, DType::bfloat16), narrow), DType::float32)};
     };
     const Meta metas[] = {{DType::float32, images}, {DType::float32, {rows, depth}}};
     const Tensor in[] = {drawn(images, 5), drawn({rows, depth}, 6)};
