@@ -75,8 +75,7 @@ class ChannelsLast {
   }
   void see_other(const Graph::Op& op) {
     for (std::size_t i = 0; i < op.inputs.size(); ++i)
-      if (op.late || !takes_images(op, i) ||
-          graph_.devices[op.inputs[i]] != &graph_.device_of(op))
+      if (op.late || !takes_images(op, i) || graph_.devices[op.inputs[i]] != &graph_.device_of(op))
         planes_[op.inputs[i]] = true;
     const Graph::Cell made = op.outputs[0];
     if (op.late || !convolution_in(*op.op) ||
