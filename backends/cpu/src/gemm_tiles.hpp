@@ -154,6 +154,9 @@ struct TileCut : Product {
   static constexpr std::int64_t chunk_blocks = 8;
   static constexpr std::int64_t piece_parts = Parts == 1 ? 32 : 24;
   static constexpr std::int64_t step_pairs = Parts * part_pairs;
+  /// Blocks of columns in a chunk of whole rows, and pairs of the packed B that it reads.
+  static constexpr std::int64_t wide_blocks = 32;
+  static constexpr std::int64_t wide_pairs = 160 * 1024;
 
   TileCut(const KernelCall& call, const Product& product) noexcept
       : Product(product), b_given(gives_b(call)) {
@@ -165,13 +168,18 @@ struct TileCut : Product {
     const double target = std::max(least, matrix * static_cast<double>(batch) / 24);
     rows = std::min(row_blocks, chunk_blocks);
     columns = std::min(column_blocks, chunk_blocks);
+    // Whole rows of C, where a B of few steps stays in the second-level cache: what follows the
+    // product then gets rows by the thousand elements, and A's blocks stay in the first.
+    const bool wide = pieces == 1 && row_blocks >= chunk_blocks && column_blocks <= wide_blocks &&
+                      column_blocks * steps * step_pairs <= wide_pairs;
+    if (wide) columns = column_blocks;
     if (matrix < target) {
       if (rows == row_blocks && columns == column_blocks)
         matrices = std::clamp<std::int64_t>(static_cast<std::int64_t>(target / matrix), 1, batch);
     } else {
       const auto blocks = static_cast<std::int64_t>(target / static_cast<double>(steps));
       // All of the shorter side, if possible: then the other operand is read by one chunk only.
-      if (column_blocks < row_blocks)
+      if (wide || column_blocks < row_blocks)
         rows = std::clamp<std::int64_t>(blocks / columns, 1, rows);
       else
         columns = std::clamp<std::int64_t>(blocks / rows, 1, columns);
@@ -562,7 +570,7 @@ class TileChunk {
   std::int64_t column_ = 0;
   std::int64_t columns_ = 0;
   ExponentRange a_ranges_[Cut::chunk_blocks];
-  ExponentRange b_ranges_[Cut::chunk_blocks];
+  ExponentRange b_ranges_[Cut::wide_blocks];
   TileUnit<Set, T, Parts> unit_;
 };
 
