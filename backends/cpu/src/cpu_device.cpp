@@ -460,6 +460,7 @@ Ticket CpuDevice::launch_fused(
     call.packed = packed;
     call.segment = &segment;
     call.run_segment = &SegmentKernel::run;
+    call.run_segment_rows = &SegmentKernel::run_rows;
     this->plan(index_of(head.info().id), head.info(), call, plan);
     if (plan.ends_with_segment)
       plan.cost_ns += kernel.cost_ns(elements_in(segment.shape));

@@ -265,12 +265,15 @@ void run_product(
     const std::int64_t end_column = std::min(end_panel * width, cut.n);
     const std::int64_t first_row = matrix * cut.m + cut.row_tiles.begin(first_tile);
     const std::int64_t end_row = matrix * cut.m + cut.row_tiles.begin(end_tile);
-    if (end_column - first_column == cut.n) {
+    if (end_column - first_column == cut.n)
       call.run_segment(*call.segment, first_row * cut.n, end_row * cut.n);
-      continue;
-    }
-    for (std::int64_t row = first_row; row < end_row; ++row)
-      call.run_segment(*call.segment, row * cut.n + first_column, row * cut.n + end_column);
+    else
+      call.run_segment_rows(
+          *call.segment,
+          first_row * cut.n + first_column,
+          end_row - first_row,
+          cut.n,
+          end_column - first_column);
   }
 }
 

@@ -297,12 +297,15 @@ void run_narrow_product(
     const std::int64_t end_column = std::min(end_panel * panel_columns, cut.n);
     const std::int64_t begin = (matrix * cut.m + first_row) * cut.n;
     const std::int64_t end = (matrix * cut.m + cut.row_begin(end_tile)) * cut.n;
-    if (end_column - first_column == cut.n) {
+    if (end_column - first_column == cut.n)
       call.run_segment(*call.segment, begin, end);
-      continue;
-    }
-    for (std::int64_t row = begin; row < end; row += cut.n)
-      call.run_segment(*call.segment, row + first_column, row + end_column);
+    else
+      call.run_segment_rows(
+          *call.segment,
+          begin + first_column,
+          (end - begin) / cut.n,
+          cut.n,
+          end_column - first_column);
   }
 }
 

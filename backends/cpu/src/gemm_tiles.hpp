@@ -554,12 +554,15 @@ class TileChunk {
     const std::int64_t begin = (matrix * cut_.m + row_ * block_size) * cut_.n;
     const std::int64_t end =
         (matrix * cut_.m + std::min((row_ + rows_) * block_size, cut_.m)) * cut_.n;
-    if (end_column - first_column == cut_.n) {
+    if (end_column - first_column == cut_.n)
       call_.run_segment(*call_.segment, begin, end);
-      return;
-    }
-    for (std::int64_t row = begin; row < end; row += cut_.n)
-      call_.run_segment(*call_.segment, row + first_column, row + end_column);
+    else
+      call_.run_segment_rows(
+          *call_.segment,
+          begin + first_column,
+          (end - begin) / cut_.n,
+          cut_.n,
+          end_column - first_column);
   }
 
   const KernelCall& call_;

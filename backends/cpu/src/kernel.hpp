@@ -51,6 +51,13 @@ struct KernelCall {
   const SegmentCall* segment = nullptr;
   void (*run_segment)(const SegmentCall& segment, std::int64_t begin, std::int64_t end) noexcept =
       nullptr;
+  /// The same for `rows` times `width` elements, which begin `row_step` apart.
+  void (*run_segment_rows)(
+      const SegmentCall& segment,
+      std::int64_t begin,
+      std::int64_t rows,
+      std::int64_t row_step,
+      std::int64_t width) noexcept = nullptr;
   /// `out[0]` has a shape and no data: as it is made, a kernel of which the plan says `pools` gives
   /// the largest elements of its windows of 2×2 to `out[1]`, made as relu makes them if
   /// `pools_with_relu`, and their places to `out[2]`, if that is there.

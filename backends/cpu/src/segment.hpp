@@ -77,6 +77,14 @@ class SegmentKernel final : public Executable {
   static void run(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
     make(call, begin, 1, 0, end - begin, nullptr);
   }
+  static void run_rows(
+      const SegmentCall& call,
+      std::int64_t begin,
+      std::int64_t rows,
+      std::int64_t row_step,
+      std::int64_t width) noexcept {
+    make(call, begin, rows, row_step, width, nullptr);
+  }
   /// The same for `rows` times `width` elements, `row_step` apart. What is folded, but not stored,
   /// comes to lie side by side at `to`.
   static void make(
