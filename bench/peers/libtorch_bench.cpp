@@ -241,7 +241,14 @@ void run_steps(
   state.SetItemsProcessed(state.iterations() * labels.numel());
 }
 
-void step(benchmark::State& state, const std::string& name, int threads, bool bfloat16) {
+/// `channels_last`: images and their weights lie as [N, H, W, C], which oneDNN's convolutions take
+/// as they are.
+void step(
+    benchmark::State& state,
+    const std::string& name,
+    int threads,
+    bool bfloat16,
+    bool channels_last) {
   at::set_num_threads(threads);
   torch::manual_seed(1);
   if (name == "gpt") {
@@ -252,7 +259,15 @@ void step(benchmark::State& state, const std::string& name, int threads, bool bf
   }
   torch::nn::Sequential model = make_model(name);
   torch::optim::Adam optimizer(model->parameters(), torch::optim::AdamOptions(1e-3));
-  const torch::Tensor images = torch::rand({batch, 1, 28, 28});
+  torch::Tensor images = torch::rand({batch, 1, 28, 28});
+  if (channels_last) {
+    const auto turned = [](const torch::Tensor& tensor) {
+      return tensor.contiguous(at::MemoryFormat::ChannelsLast);
+    };
+    images = turned(images);
+    for (torch::Tensor& parameter : model->parameters())
+      if (parameter.dim() == 4) parameter.set_data(turned(parameter));
+  }
   run_steps(state, *model, optimizer, images, torch::arange(batch) % 10, bfloat16);
 }
 
@@ -262,14 +277,20 @@ int main(int argc, char** argv) {
   add_one_passes();
   for (const char* model : {"cnn", "mlp", "gpt"})
     for (const bool bfloat16 : {false, true})
-      for (const int threads : {1, 2}) {
-        const std::string name = "libtorch/step/" + std::string(model) +
-                                 (bfloat16 ? "/bf16/t" : "/t") + std::to_string(threads);
-        benchmark::RegisterBenchmark(
-            name.c_str(), [=](benchmark::State& state) { step(state, model, threads, bfloat16); })
-            ->UseRealTime()
-            ->Unit(benchmark::kMillisecond);
-      }
+      for (const bool channels_last : {false, true})
+        for (const int threads : {1, 2}) {
+          if (channels_last && model != std::string("cnn")) continue;
+          const std::string name =
+              "libtorch/step/" + std::string(model) + (bfloat16 ? "/bf16" : "") +
+              (channels_last ? "/channels_last" : "") + "/t" + std::to_string(threads);
+          benchmark::RegisterBenchmark(
+              name.c_str(),
+              [=](benchmark::State& state) {
+                step(state, model, threads, bfloat16, channels_last);
+              })
+              ->UseRealTime()
+              ->Unit(benchmark::kMillisecond);
+        }
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }
