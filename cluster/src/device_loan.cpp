@@ -72,10 +72,12 @@ void check_gradient_inputs(const OpInfo& op, std::span<const Meta> inputs) {
   const auto fail = [](const Meta& input) {
     throw Error(ErrorCode::dtype_mismatch, "it does not take " + to_string(input));
   };
-  if (!is_floating(inputs[0].dtype) || !is_computable(inputs[0].dtype)) fail(inputs[0]);
+  const bool takes_places = op.id == MaxPool2dBackward::id || op.id == MaxPool2dTake::id;
+  const bool fits = is_computable(inputs[0].dtype) ||
+                    (takes_places && inputs[0].dtype == DType::bfloat16);
+  if (!is_floating(inputs[0].dtype) || !fits) fail(inputs[0]);
   for (const Meta& input : inputs)
     if (is_floating(input.dtype) && input.dtype != inputs[0].dtype) fail(input);
-  const bool takes_places = op.id == MaxPool2dBackward::id || op.id == MaxPool2dTake::id;
   if (takes_places && inputs.size() == 2 && inputs[1].dtype != DType::uint8 &&
       inputs[1].dtype != DType::int32)
     fail(inputs[1]);
@@ -93,11 +95,16 @@ void check_inputs(const OpInfo& op, std::span<const Meta> inputs) {
       throw Error(ErrorCode::dtype_mismatch, "it does not compute in " + to_string(input));
 }
 
-/// Refuses attributes that no visitor can tell from others: a dtype is shown as its number.
-class CheckDTypes final : public FieldVisitor {
+/// Refuses attributes that no visitor can tell from others, as a dtype is shown as its number, and
+/// those that only a device's own compiler sets: kernels that were not asked first would write
+/// beyond their results.
+class CheckAttributes final : public FieldVisitor {
  public:
   using FieldVisitor::field;
-  void field(std::string_view, bool&) override {}
+  void field(std::string_view name, bool& value) override {
+    if (name == "channels_last" && value)
+      throw Error(ErrorCode::unsupported, "channels come last within a device's own programs only");
+  }
   void field(std::string_view, std::int64_t&) override {}
   void field(std::string_view name, std::uint64_t& value) override {
     if (name == "dtype" && value >= dtype_count)
@@ -120,7 +127,7 @@ OpRef read_op(System& system, FieldVisitor& read, std::uint32_t number) {
   if (family != OpFamily::structured && family != OpFamily::elementwise)
     throw Error(ErrorCode::unsupported, "it is not launched on a device").op(op->info().name);
   set_attributes(*op, read);
-  CheckDTypes check;
+  CheckAttributes check;
   set_attributes(*op, check);
   return op;
 }

@@ -227,9 +227,14 @@ Ref<ActorCell> Peering::exported(const Capability& capability) const {
 Address<> Peering::import(const Capability& capability) {
   if (over_) throw *over_;
   if (const auto known = imports_.find(capability); known != imports_.end()) {
-    // The table alone gives out addresses of a stand-in, so what it holds is whole.
-    if (const auto route = known->second.route.lock()) ++route->count;
-    return Address<>(known->second.stand_in);
+    if (const auto route = known->second.route.lock()) {
+      ++route->count;
+      return Address<>(known->second.stand_in);
+    }
+    // It ended, though somebody may hold it still: who asks again gets another.
+    network_.stand_ins.erase(known->second.stand_in.get());
+    ended_.push_back(std::move(known->second.stand_in));
+    imports_.erase(known);
   }
   if (imports_.size() >= network_.options.quota.actors) {
     session_->abort(Error(
@@ -265,6 +270,8 @@ void Peering::route_gone(const Capability& capability, std::uint64_t count) {
 }
 
 void Peering::sweep(Garbage& garbage) {
+  for (Ref<ActorCell>& stand_in : ended_) garbage.push_back(std::move(stand_in));
+  ended_.clear();
   for (auto import = imports_.begin(); import != imports_.end();) {
     if (!import->second.stand_in->only_one()) {
       ++import;

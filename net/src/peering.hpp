@@ -149,6 +149,7 @@ class Peering final : public std::enable_shared_from_this<Peering> {
   std::unordered_map<Capability, Export, CapabilityHash> exports_;
   std::unordered_map<const ActorCell*, Capability> export_of_;
   std::unordered_map<Capability, Import, CapabilityHash> imports_;
+  std::vector<Ref<ActorCell>> ended_;  // stand-ins to be let go of, not under the lock
   std::uint32_t spawned_ = 0;
   std::uint32_t refusals_ = 0;
   std::uint64_t messages_sent_ = 0;

@@ -180,9 +180,26 @@ TEST_CASE("an op that does not fit is refused, whatever was asked for", "[cluste
     refused(pooled(DType::uint8, DType::uint8), ErrorCode::dtype_mismatch, "does not take uint8");
     refused(
         pooled(DType::float32, DType::boolean), ErrorCode::dtype_mismatch, "does not take bool");
-    CHECK_FALSE(loan.launch(pooled(DType::float32, DType::uint8)).failed);
+    for (const DType dy : {DType::float32, DType::bfloat16}) {
+      CHECK_FALSE(loan.launch(pooled(dy, DType::uint8)).failed);
+      loan.loan.send(FreeLent{{3}});
+      loan.run();
+    }
+  }
+  SECTION("laid out as only a device's own compiler may ask for") {
+    MaxPool2dValues pooling;
+    pooling.kernel_size = pooling.stride = {1, 1};
+    pooling.padding = {0, 0};
+    pooling.dilation = {1, 1};
+    const auto pooled = [&] {
+      return Loan::body(
+          pooling, {Loan::value(1, {1, 1, 2, 2})}, {Loan::value(3, {1, 1, 2, 2})});
+    };
+    CHECK_FALSE(loan.launch(pooled()).failed);
     loan.loan.send(FreeLent{{3}});
     loan.run();
+    pooling.channels_last = true;
+    refused(pooled(), ErrorCode::unsupported, "own programs only");
   }
   SECTION("with too few or too many of anything") {
     refused(

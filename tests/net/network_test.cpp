@@ -299,6 +299,7 @@ TEST_CASE("a send beyond what may wait for a peer is an overload, told to its se
   std::vector<Down> downs;
   const auto owner = std::make_shared<std::vector<std::byte>>(64U << 10);
   std::uint64_t waiting_most = 0;
+  Address<Crate, Pallet> again;
   {
     const auto dock = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
     monitor(dock, pair.here.system.spawn<Watcher>(downs));
@@ -308,6 +309,8 @@ TEST_CASE("a send beyond what may wait for a peer is an overload, told to its se
       waiting_most = std::max(waiting_most, pair.here.network->peers().at(0).waiting_bytes);
     }
     pair.wait([&] { return !downs.empty(); });
+    // Found again, it has another address, even while somebody holds the one that ended.
+    again = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
   }
   CHECK(waiting_most <= most);
   CHECK(waiting_most > most / 2);
@@ -321,7 +324,12 @@ TEST_CASE("a send beyond what may wait for a peer is an overload, told to its se
   CHECK(ask<Total>(counter, [](Address<Total> to) { return Ask{to}; }).get().value == 5);
   pair.wait([&] { return pair.here.network->peers().at(0).waiting_bytes == 0; });
   CHECK(next >= most / owner->size());
-  CHECK(next < 10'000);
+  const std::uint64_t came = next;
+  CHECK(came < 10'000);
+  again.send(Crate{came, Bytes(*owner, owner)});
+  pair.wait([&] { return next == came + 1; });
+  again = {};
+  pair.wait([&] { return pair.there.network->peers().at(0).exported == 1; });
 }
 
 TEST_CASE("what something else bounds may wait for a peer, however much it is", "[net]") {

@@ -30,8 +30,9 @@ struct TileStrips : Correlation<A> {
   static constexpr std::int64_t window_bytes_max = 96 * 1024;
   static constexpr std::int64_t group_places = 128;
   static constexpr std::int64_t step_terms = 2 * pack_pairs;
-  /// Places that a tile may reach beyond the last one of a window.
-  static constexpr std::int64_t beyond = 16;
+  /// Places that a tile may reach beyond the last one of a window: its own, and where rows of
+  /// places run on into the next as many more by the taps across.
+  static constexpr std::int64_t beyond = 32;
 
   TileStrips(const KernelCall& call, const Plan& plan) noexcept
       : TileStrips(call, static_cast<CorrelationKind>(plan.numbers[0])) {

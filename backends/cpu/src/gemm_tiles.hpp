@@ -604,7 +604,8 @@ void plan_tile_product(const KernelCall& call, const Product& product, Plan& pla
   const Cut cut(call, product);
   cut.store(plan);
   if (call.packs) {
-    if (cut.batch > 1) return;
+    // What `gives_b` would not read is packed for nobody.
+    if (cut.batch > 1 || (Parts != 3 && std::is_same_v<In, float>)) return;
     plan.packed_bytes = plan.scratch_bytes = cut.given_bytes();
     plan.cost_ns = 150.0 * Parts * static_cast<double>(cut.column_blocks * cut.steps) + 100;
     plan.add(
