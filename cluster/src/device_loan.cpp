@@ -73,8 +73,8 @@ void check_gradient_inputs(const OpInfo& op, std::span<const Meta> inputs) {
     throw Error(ErrorCode::dtype_mismatch, "it does not take " + to_string(input));
   };
   const bool takes_places = op.id == MaxPool2dBackward::id || op.id == MaxPool2dTake::id;
-  const bool fits = is_computable(inputs[0].dtype) ||
-                    (takes_places && inputs[0].dtype == DType::bfloat16);
+  const bool fits =
+      is_computable(inputs[0].dtype) || (takes_places && inputs[0].dtype == DType::bfloat16);
   if (!is_floating(inputs[0].dtype) || !fits) fail(inputs[0]);
   for (const Meta& input : inputs)
     if (is_floating(input.dtype) && input.dtype != inputs[0].dtype) fail(input);

@@ -192,8 +192,7 @@ TEST_CASE("an op that does not fit is refused, whatever was asked for", "[cluste
     pooling.padding = {0, 0};
     pooling.dilation = {1, 1};
     const auto pooled = [&] {
-      return Loan::body(
-          pooling, {Loan::value(1, {1, 1, 2, 2})}, {Loan::value(3, {1, 1, 2, 2})});
+      return Loan::body(pooling, {Loan::value(1, {1, 1, 2, 2})}, {Loan::value(3, {1, 1, 2, 2})});
     };
     CHECK_FALSE(loan.launch(pooled()).failed);
     loan.loan.send(FreeLent{{3}});
