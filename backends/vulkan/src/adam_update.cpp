@@ -46,7 +46,7 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
         op.weight_decay != 0 ? 1u : 0u,
         op.decoupled ? 1u : 0u,
         spread.turns};
-    const GradientInput::Operands operands = gradient.with(
+    const OperandList operands = gradient.with(
         {read(w),
          read(m),
          read(v),
@@ -60,7 +60,7 @@ void Kernel<AdamUpdate>::encode(Encoder& encoder, const AdamUpdate& op) {
     encoder.dispatch(
         gradient.shader(),
         constants,
-        operands.all(),
+        operands,
         std::as_bytes(std::span(&params, 1)),
         spread.grid,
         spread.groups);

@@ -157,12 +157,12 @@ ChainShader::ChainShader(Encoder& encoder, const Shader& shader, const FoldInput
   device.chain_shaders().add(chain.segment, chain.inputs, form, *shader_);
 }
 
-ChainShader::Operands ChainShader::operands(std::initializer_list<Operand> others) const noexcept {
-  Operands all;
-  all.operands[all.count++] = read(inputs_[0]);
-  for (const Operand& operand : others) all.operands[all.count++] = operand;
-  for (std::size_t k = 1; k < count_; ++k) all.operands[all.count++] = read(inputs_[k]);
-  for (const Value& value : stored_) all.operands[all.count++] = write(value);
+OperandList ChainShader::operands(std::initializer_list<Operand> others) const noexcept {
+  OperandList all;
+  all.add(read(inputs_[0]));
+  all.add(others);
+  for (std::size_t k = 1; k < count_; ++k) all.add(read(inputs_[k]));
+  for (const Value& value : stored_) all.add(write(value));
   return all;
 }
 

@@ -56,14 +56,8 @@ class ChainShader {
   [[nodiscard]] const Shader& shader() const noexcept { return *shader_; }
   [[nodiscard]] Divisor split() const noexcept { return split_; }
 
-  struct Operands {
-    Operand operands[bindings_max];
-    std::size_t count = 0;
-    [[nodiscard]] const Operand* begin() const noexcept { return operands; }
-    [[nodiscard]] const Operand* end() const noexcept { return operands + count; }
-  };
   /// @param others  those of the shader from binding 1 on
-  [[nodiscard]] Operands operands(std::initializer_list<Operand> others) const noexcept;
+  [[nodiscard]] OperandList operands(std::initializer_list<Operand> others) const noexcept;
 
  private:
   const Shader* shader_;

@@ -88,7 +88,7 @@ class ConvolutionEncoder final : public TiledLaunch {
     encoder_.dispatch(
         ending.shader(),
         constants,
-        bound.all(),
+        bound,
         std::as_bytes(std::span(&params, 1)),
         grid_of(tiles_of(size) * slices.count));
     if (sliced)

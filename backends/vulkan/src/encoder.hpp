@@ -35,6 +35,21 @@ struct Operand {
   return {value.get(), true, unit};
 }
 
+/// A shader's operands in the order of its bindings, of which what is fused with it adds some.
+class OperandList {
+ public:
+  void add(const Operand& operand) noexcept { operands_[count_++] = operand; }
+  void add(std::initializer_list<Operand> operands) noexcept {
+    for (const Operand& operand : operands) add(operand);
+  }
+  [[nodiscard]] const Operand* begin() const noexcept { return operands_; }
+  [[nodiscard]] const Operand* end() const noexcept { return operands_ + count_; }
+
+ private:
+  Operand operands_[bindings_max];
+  std::size_t count_ = 0;
+};
+
 /// The bytes of its buffer that a value reaches, from its first element on.
 [[nodiscard]] std::uint64_t reach(const ValueBody& value) noexcept;
 

@@ -81,11 +81,10 @@ EpilogueShader::EpilogueShader(
   device.epilogue_shaders().add(segment, used, form, *shader_);
 }
 
-EpilogueShader::Operands EpilogueShader::with(
-    std::initializer_list<Operand> operands) const noexcept {
-  Operands all;
-  for (const Operand& operand : operands) all.operands[all.count++] = operand;
-  if (other_) all.operands[all.count++] = read(other_);
+OperandList EpilogueShader::with(std::initializer_list<Operand> operands) const noexcept {
+  OperandList all;
+  all.add(operands);
+  if (other_) all.add(read(other_));
   return all;
 }
 

@@ -32,12 +32,7 @@ class EpilogueShader {
 
   [[nodiscard]] const Shader& shader() const noexcept { return *shader_; }
   /// Those of the shader, and what the epilogue reads.
-  struct Operands {
-    Operand operands[bindings_max];
-    std::size_t count = 0;
-    [[nodiscard]] std::span<const Operand> all() const noexcept { return {operands, count}; }
-  };
-  [[nodiscard]] Operands with(std::initializer_list<Operand> operands) const noexcept;
+  [[nodiscard]] OperandList with(std::initializer_list<Operand> operands) const noexcept;
 
  private:
   const Shader* shader_;

@@ -218,7 +218,7 @@ class ProductEncoder final : public TiledLaunch {
     encoder_.dispatch(
         ending.shader(),
         std::span(constants).first(way_ == Way::shared ? 7 : 5),
-        bound.all(),
+        bound,
         std::as_bytes(std::span<const Params, 1>(&params, 1)),
         grid_of(tiles_of(size_of_tile(tile)) * slices.count));
     if (!sliced) return;
@@ -396,7 +396,7 @@ void sum_slices(
   encoder.dispatch(
       ending.shader(),
       constants,
-      operands.all(),
+      operands,
       std::as_bytes(std::span(&params, 1)),
       grid_for(count, encoder.plain_group()));
 }

@@ -91,11 +91,10 @@ GradientInput::GradientInput(Encoder& encoder, const ShaderByDType& rules) {
                                : &encoder.shader(rules, encoder.in(0)->dtype());
 }
 
-GradientInput::Operands GradientInput::with(
-    std::initializer_list<Operand> operands) const noexcept {
-  Operands all;
-  for (const Operand& operand : operands) all.operands[all.count++] = operand;
-  for (std::size_t k = 1; k < count_; ++k) all.operands[all.count++] = read(inputs_[k]);
+OperandList GradientInput::with(std::initializer_list<Operand> operands) const noexcept {
+  OperandList all;
+  all.add(operands);
+  for (std::size_t k = 1; k < count_; ++k) all.add(read(inputs_[k]));
   return all;
 }
 

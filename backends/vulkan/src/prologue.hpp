@@ -44,13 +44,8 @@ class GradientInput {
   [[nodiscard]] const Shader& shader() const noexcept { return *shader_; }
   /// What is bound in the gradient's place.
   [[nodiscard]] Operand operand() const noexcept { return read(inputs_[0]); }
-  struct Operands {
-    Operand operands[bindings_max];
-    std::size_t count = 0;
-    [[nodiscard]] std::span<const Operand> all() const noexcept { return {operands, count}; }
-  };
   /// Those of the rule, and what else the prologue reads.
-  [[nodiscard]] Operands with(std::initializer_list<Operand> operands) const noexcept;
+  [[nodiscard]] OperandList with(std::initializer_list<Operand> operands) const noexcept;
 
  private:
   const Shader* shader_;

@@ -32,7 +32,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
       op.maximize ? 1u : 0u,
       op.weight_decay != 0 ? 1u : 0u,
       spread.turns};
-  const GradientInput::Operands operands = gradient.with(
+  const OperandList operands = gradient.with(
       {read(w),
        read(buf),
        gradient.operand(),
@@ -42,7 +42,7 @@ void Kernel<SgdUpdate>::encode(Encoder& encoder, const SgdUpdate& op) {
   encoder.dispatch(
       gradient.shader(),
       constants,
-      operands.all(),
+      operands,
       std::as_bytes(std::span(&params, 1)),
       spread.grid,
       spread.groups);
