@@ -62,16 +62,7 @@ struct Cut : Product, Blocks {
   using T_ = Tile<T, A>;
 
   explicit Cut(const Plan& plan) noexcept
-      : Cut(
-            Product{
-                plan.numbers[0],
-                plan.numbers[1],
-                plan.numbers[2],
-                plan.numbers[3],
-                plan.numbers[4],
-                plan.numbers[5],
-                plan.numbers[6],
-                plan.numbers[7]},
+      : Cut(product_in<A>(plan),
             Blocks{
                 plan.numbers[8],
                 plan.numbers[9],
@@ -265,15 +256,12 @@ void run_product(
     const std::int64_t end_column = std::min(end_panel * width, cut.n);
     const std::int64_t first_row = matrix * cut.m + cut.row_tiles.begin(first_tile);
     const std::int64_t end_row = matrix * cut.m + cut.row_tiles.begin(end_tile);
-    if (end_column - first_column == cut.n)
-      call.run_segment(*call.segment, first_row * cut.n, end_row * cut.n);
-    else
-      call.run_segment_rows(
-          *call.segment,
-          first_row * cut.n + first_column,
-          end_row - first_row,
-          cut.n,
-          end_column - first_column);
+    call.run_segment_rows(
+        *call.segment,
+        first_row * cut.n + first_column,
+        end_row - first_row,
+        cut.n,
+        end_column - first_column);
   }
 }
 

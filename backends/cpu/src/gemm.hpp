@@ -21,6 +21,13 @@ struct Product {
   std::int64_t b_column = 0;
 };
 
+/// The product that the numbers of a plan begin with, in the order of its members.
+template <class A>
+Product product_in(const Plan& plan) noexcept {
+  const auto& n = plan.numbers;
+  return {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]};
+}
+
 /// Where a matrix of a batch starts.
 struct BatchOffsets {
   std::int64_t a = 0;

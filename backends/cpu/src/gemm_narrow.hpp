@@ -73,16 +73,8 @@ struct NarrowCut : Product {
     tiles = ceil_div(row_tiles, ceil_div(row_tiles, tiles));
     if (tiles < row_tiles || panels < column_panels) matrices = 1;
   }
-  explicit NarrowCut(const Plan& plan) noexcept {
+  explicit NarrowCut(const Plan& plan) noexcept : Product(product_in<Unit>(plan)) {
     const auto& number = plan.numbers;
-    m = number[0];
-    n = number[1];
-    k = number[2];
-    batch = number[3];
-    a_row = number[4];
-    a_k = number[5];
-    b_k = number[6];
-    b_column = number[7];
     tiles = number[8];
     panels = number[9];
     matrices = number[10];
@@ -295,17 +287,12 @@ void run_narrow_product(
     if (!call.segment) continue;
     const std::int64_t first_column = first_panel * panel_columns;
     const std::int64_t end_column = std::min(end_panel * panel_columns, cut.n);
-    const std::int64_t begin = (matrix * cut.m + first_row) * cut.n;
-    const std::int64_t end = (matrix * cut.m + cut.row_begin(end_tile)) * cut.n;
-    if (end_column - first_column == cut.n)
-      call.run_segment(*call.segment, begin, end);
-    else
-      call.run_segment_rows(
-          *call.segment,
-          begin + first_column,
-          (end - begin) / cut.n,
-          cut.n,
-          end_column - first_column);
+    call.run_segment_rows(
+        *call.segment,
+        (matrix * cut.m + first_row) * cut.n + first_column,
+        cut.row_begin(end_tile) - first_row,
+        cut.n,
+        end_column - first_column);
   }
 }
 

@@ -188,16 +188,9 @@ struct TileCut : Product {
     rows = ceil_div(row_blocks, ceil_div(row_blocks, rows));
     columns = ceil_div(column_blocks, ceil_div(column_blocks, columns));
   }
-  TileCut(const KernelCall& call, const Plan& plan) noexcept : b_given(gives_b(call)) {
+  TileCut(const KernelCall& call, const Plan& plan) noexcept
+      : Product(product_in<Set>(plan)), b_given(gives_b(call)) {
     const auto& number = plan.numbers;
-    m = number[0];
-    n = number[1];
-    k = number[2];
-    batch = number[3];
-    a_row = number[4];
-    a_k = number[5];
-    b_k = number[6];
-    b_column = number[7];
     rows = number[8];
     columns = number[9];
     matrices = number[10];
@@ -223,9 +216,17 @@ struct TileCut : Product {
   }
   [[nodiscard]] bool a_own() const noexcept { return column_chunks() == 1; }
   [[nodiscard]] bool b_own() const noexcept { return !b_given && row_chunks() == 1; }
-  [[nodiscard]] bool b_by_phase() const noexcept { return !b_given && !b_own(); }
+  [[nodiscard]] bool b_by_phase() const noexcept { return !b_given && row_chunks() > 1; }
   [[nodiscard]] std::int64_t piece_begin(std::int64_t piece) const noexcept {
     return piece * steps / pieces;
+  }
+
+  // The operands' lines: rows of A, columns of B.
+  [[nodiscard]] Lines<In> a_lines(const KernelCall& call, const BatchOffsets& at) const noexcept {
+    return {call.in[0].as<const In>() + at.a, a_row, a_k};
+  }
+  [[nodiscard]] Lines<In> b_lines(const KernelCall& call, const BatchOffsets& at) const noexcept {
+    return {call.in[1].as<const In>() + at.b, b_column, b_k};
   }
 
   // B packed beforehand: all of it, and its exponents.
@@ -325,10 +326,7 @@ void pack_piece(
   const std::int64_t line_step = cut.steps * cut.step_pairs;
   ExponentRange found[tile_pack_blocks];
   pack_blocks<Set, In, Parts, ByLine>(
-      Lines<In>{
-          from.data + first * block_size * from.line + step * block_size * from.k,
-          from.line,
-          from.k},
+      from.at(first * block_size, step * block_size),
       lines,
       depth,
       to + first * line_step + step * cut.step_pairs,
@@ -358,7 +356,7 @@ void run_tile_pack(
   if (group < a_groups)
     pack_piece<Set, In, Parts, true>(
         cut,
-        Lines<In>{call.in[0].as<const In>() + offsets.a, cut.a_row, cut.a_k},
+        cut.a_lines(call, offsets),
         cut.m,
         group * tile_pack_blocks,
         piece,
@@ -367,7 +365,7 @@ void run_tile_pack(
   else
     pack_piece<Set, In, Parts, false>(
         cut,
-        Lines<In>{call.in[1].as<const In>() + offsets.b, cut.b_column, cut.b_k},
+        cut.b_lines(call, offsets),
         cut.n,
         (group - a_groups) * tile_pack_blocks,
         piece,
@@ -382,7 +380,7 @@ void run_tile_pack_given(
   const TileCut<Set, In, Parts> cut(call, plan);
   pack_piece<Set, In, Parts, false>(
       cut,
-      Lines<In>{call.in[1].as<const In>(), cut.b_column, cut.b_k},
+      cut.b_lines(call, {}),
       cut.n,
       chunk / cut.pieces * tile_pack_blocks,
       chunk % cut.pieces,
@@ -446,10 +444,8 @@ class TileChunk {
       if (cut_.a_own()) {
         a = {a_room, steps * Cut::step_pairs};
         const std::int64_t row = row_ * block_size;
-        const In* const from =
-            call_.in[0].as<const In>() + offsets.a + row * cut_.a_row + k * cut_.a_k;
         pack_blocks<Set, In, Parts, true>(
-            Lines<In>{from, cut_.a_row, cut_.a_k},
+            cut_.a_lines(call_, offsets).at(row, k),
             std::min(cut_.m - row, rows_ * block_size),
             depth,
             a_room,
@@ -459,10 +455,8 @@ class TileChunk {
       if (cut_.b_own()) {
         b = {b_room, steps * Cut::step_pairs};
         const std::int64_t column = column_ * block_size;
-        const In* const from =
-            call_.in[1].as<const In>() + offsets.b + column * cut_.b_column + k * cut_.b_k;
         pack_blocks<Set, In, Parts, false>(
-            Lines<In>{from, cut_.b_column, cut_.b_k},
+            cut_.b_lines(call_, offsets).at(column, k),
             std::min(cut_.n - column, columns_ * block_size),
             depth,
             b_room,
@@ -551,18 +545,13 @@ class TileChunk {
     if (!call_.segment) return;
     const std::int64_t first_column = column_ * block_size;
     const std::int64_t end_column = std::min((column_ + columns_) * block_size, cut_.n);
-    const std::int64_t begin = (matrix * cut_.m + row_ * block_size) * cut_.n;
-    const std::int64_t end =
-        (matrix * cut_.m + std::min((row_ + rows_) * block_size, cut_.m)) * cut_.n;
-    if (end_column - first_column == cut_.n)
-      call_.run_segment(*call_.segment, begin, end);
-    else
-      call_.run_segment_rows(
-          *call_.segment,
-          begin + first_column,
-          (end - begin) / cut_.n,
-          cut_.n,
-          end_column - first_column);
+    const std::int64_t first_row = row_ * block_size;
+    call_.run_segment_rows(
+        *call_.segment,
+        (matrix * cut_.m + first_row) * cut_.n + first_column,
+        std::min((row_ + rows_) * block_size, cut_.m) - first_row,
+        cut_.n,
+        end_column - first_column);
   }
 
   const KernelCall& call_;

@@ -46,6 +46,11 @@ struct Lines {
   const In* data = nullptr;
   std::int64_t line = 0;
   std::int64_t k = 0;
+
+  /// Those from line `first` on, their elements from `depth` on.
+  [[gnu::always_inline]] Lines at(std::int64_t first, std::int64_t depth) const noexcept {
+    return {data + first * line + depth * k, line, k};
+  }
 };
 
 /// 32 neighboring elements, rounded; those that `mask` leaves out are 0.

@@ -83,6 +83,7 @@ class SegmentKernel final : public Executable {
       std::int64_t rows,
       std::int64_t row_step,
       std::int64_t width) noexcept {
+    if (width == row_step) return run(call, begin, begin + rows * width);
     make(call, begin, rows, row_step, width, nullptr);
   }
   /// The same for `rows` times `width` elements, `row_step` apart. What is folded, but not stored,

@@ -256,7 +256,7 @@ void pack_blocks_lying(
     for (std::int64_t k = 0; k < depth; k += block_size)
       for (std::int64_t line = first; line < end; line += block_size)
         pack_block<A, Parts, ByLine, L>(
-            Lines<In>{from.data + line * from.line + k * from.k, from.line, from.k},
+            from.at(line, k),
             std::min(block_size, lines - line),
             std::min(block_size, depth - k),
             exponents[(line - first) / block_size],
