@@ -41,11 +41,6 @@ void on_each(const std::function<void()>& body) {
   }
 }
 
-Tensor drawn(const Shape& shape, std::uint64_t seed) {
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-}
-
 /// What a network calls for its products.
 struct Products {
   std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> linear;
@@ -94,12 +89,12 @@ const Products written_out{
 
 /// All bits of a step: loss, outputs and gradients; all of it float32.
 std::vector<float> step_of(const Products& products, DType product_dtype, bool program) {
-  Parameter weight(drawn({32, 24}, 2));
-  Parameter bias(drawn({32}, 3));
-  Parameter mixing(drawn({24, 32}, 4));
-  Parameter filters(drawn({8, 1, 3, 3}, 5));
-  Parameter filters_of_many(drawn({8, 8, 3, 3}, 6));
-  Parameter offsets(drawn({8}, 7));
+  Parameter weight(test::drawn({32, 24}, 2));
+  Parameter bias(test::drawn({32}, 3));
+  Parameter mixing(test::drawn({24, 32}, 4));
+  Parameter filters(test::drawn({8, 1, 3, 3}, 5));
+  Parameter filters_of_many(test::drawn({8, 8, 3, 3}, 6));
+  Parameter offsets(test::drawn({8}, 7));
   const std::array all{&weight, &bias, &mixing, &filters, &filters_of_many, &offsets};
   const GraphFunction step = [&](std::span<const Tensor> in) {
     const Autocast autocast(product_dtype);
@@ -117,7 +112,7 @@ std::vector<float> step_of(const Products& products, DType product_dtype, bool p
     for (Parameter* parameter : all) results.push_back(parameter->grad());
     return results;
   };
-  const Tensor in[] = {drawn({6, 40, 24}, 1)};
+  const Tensor in[] = {test::drawn({6, 40, 24}, 1)};
   const Meta metas[] = {in[0].meta()};
   std::vector<float> bits;
   for (const Tensor& result : program ? Program::capture(step, metas).run(in) : step(in)) {
@@ -147,9 +142,9 @@ TEST_CASE("gradients of gradients are Autocast's too", "[conformance][autocast]"
   on_each([&] {
     const auto second = [](const Products& products, DType product_dtype) {
       const Autocast autocast(product_dtype);
-      const Parameter weight(drawn({8, 8}, 2));
+      const Parameter weight(test::drawn({8, 8}, 2));
       const Tensor w = weight.tensor();
-      const Tensor y = sum(square(products.matmul(products.matmul(drawn({8, 8}, 1), w), w)));
+      const Tensor y = sum(square(products.matmul(products.matmul(test::drawn({8, 8}, 1), w), w)));
       const Tensor inputs[] = {w};
       const Tensor outputs[] = {y};
       const Tensor first = grad(outputs, inputs, {}, {.create_graph = true})[0];
@@ -166,7 +161,7 @@ TEST_CASE("a compiled function is captured anew under Autocast", "[conformance][
   on_each([&] {
     CompiledFunction product(
         [](std::span<const Tensor> in) { return std::vector<Tensor>{matmul(in[0], in[1])}; });
-    const Tensor in[] = {drawn({9, 40}, 1), drawn({40, 9}, 2)};
+    const Tensor in[] = {test::drawn({9, 40}, 1), test::drawn({40, 9}, 2)};
     const std::vector<float> plain = product(in)[0].to_vector<float>();
     {
       const Autocast autocast;
@@ -180,7 +175,7 @@ TEST_CASE("a compiled function is captured anew under Autocast", "[conformance][
 
 TEST_CASE("a weight is cast once in a program", "[conformance][autocast]") {
   on_each([&] {
-    const Parameter weight(drawn({16, 16}, 1));
+    const Parameter weight(test::drawn({16, 16}, 1));
     const Meta metas[] = {Meta{DType::float32, {4, 16}}};
     const Program program = Program::capture(
         [&](std::span<const Tensor> in) {

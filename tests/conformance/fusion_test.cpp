@@ -272,17 +272,6 @@ class Draw {
   std::vector<Tensor> pool_;
 };
 
-std::vector<std::byte> bytes_of(const std::vector<Tensor>& tensors) {
-  std::vector<std::byte> all;
-  for (const Tensor& tensor : tensors) {
-    const Value value = tensor.value();
-    std::vector<std::byte> bytes(value->meta().bytes());
-    value->device().download(value, bytes);
-    all.insert(all.end(), bytes.begin(), bytes.end());
-  }
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("passes change no bit of random graphs", "[conformance]") {
@@ -332,7 +321,7 @@ TEST_CASE("passes change no bit of random graphs", "[conformance]") {
       Scope::current().seed(i);
       std::vector<std::byte> all;
       const auto add = [&](const std::vector<Tensor>& tensors) {
-        const std::vector<std::byte> bytes = bytes_of(tensors);
+        const std::vector<std::byte> bytes = test::bytes_of(tensors);
         all.insert(all.end(), bytes.begin(), bytes.end());
       };
       for (int step = 0; step < (updates ? 2 : 1); ++step)

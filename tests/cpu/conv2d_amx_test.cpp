@@ -2,7 +2,6 @@
 #include "emulated_tiles.hpp"
 #include "narrow_products.hpp"
 #include "run_plan.hpp"
-#include "segment.hpp"
 
 #include <troupe/tensor/ops/conv2d.hpp>
 
@@ -297,24 +296,6 @@ TEST_CASE("tiles make images with channels last", "[cpu][conv2d][narrow]") {
     }
 }
 
-namespace {
-
-/// What a segment was told and what it saw.
-struct Told {
-  const BFloat16* result;
-  std::vector<int> times;
-  std::vector<BFloat16> seen;
-};
-void tell(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
-  Told& told = *reinterpret_cast<Told*>(call.operands[0].data);
-  for (std::int64_t i = begin; i < end; ++i) {
-    ++told.times[static_cast<std::size_t>(i)];
-    told.seen[static_cast<std::size_t>(i)] = told.result[i];
-  }
-}
-
-}  // namespace
-
 TEST_CASE("convolutions of bfloat16 go on with a segment", "[cpu][conv2d][narrow]") {
   Random random(23);
   for (const Geometry& g : layers())
@@ -324,17 +305,7 @@ TEST_CASE("convolutions of bfloat16 go on with a segment", "[cpu][conv2d][narrow
       const HostTensor<BFloat16> weight = draw_narrow(random, g.weight());
       HostTensor<BFloat16> y = make_tensor<BFloat16>(g.y());
       const Conv2d op{{}, g.stride, g.padding, g.dilation, g.groups};
-      const auto size = static_cast<std::size_t>(y.view.elements());
-      Told told{y.data.data(), std::vector<int>(size), std::vector<BFloat16>(size)};
-      const auto segment = std::make_unique<SegmentCall>();
-      segment->operands[0].data = reinterpret_cast<std::byte*>(&told);
-      KernelCall call = call_of(op, {x.view, weight.view}, {y.view});
-      call.segment = segment.get();
-      call.run_segment = &tell;
-      Plan plan;
-      kernel.plan(call, plan);
-      REQUIRE(plan.ends_with_segment);
-      run_plan(call, plan, 5);
+      Told<BFloat16> told = told_of(kernel, call_of(op, {x.view, weight.view}, {y.view}), y);
       CHECK(std::count(told.times.begin(), told.times.end(), 1) == y.view.elements());
       told.seen.push_back(y.data.back());
       CHECK(same_bits(told.seen, y.data));

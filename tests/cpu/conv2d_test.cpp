@@ -1,6 +1,5 @@
 #include "convolutions.hpp"
 #include "run_plan.hpp"
-#include "segment.hpp"
 
 #include <troupe/tensor/ops/conv2d.hpp>
 
@@ -249,20 +248,6 @@ TEST_CASE("tiles lose little over the plain sum", "[cpu][conv2d][winograd]") {
   }
 }
 
-/// What a segment was told and what it saw.
-struct Told {
-  const float* result;
-  std::vector<int> times;
-  std::vector<float> seen;
-};
-void tell(const SegmentCall& call, std::int64_t begin, std::int64_t end) noexcept {
-  Told& told = *reinterpret_cast<Told*>(call.operands[0].data);
-  for (std::int64_t i = begin; i < end; ++i) {
-    ++told.times[static_cast<std::size_t>(i)];
-    told.seen[static_cast<std::size_t>(i)] = told.result[i];
-  }
-}
-
 // Goal: what follows a convolution sees each element once, and complete.
 TEST_CASE("convolutions go on with a segment", "[cpu][conv2d]") {
   Random random(18);
@@ -287,17 +272,7 @@ TEST_CASE("convolutions go on with a segment", "[cpu][conv2d]") {
     for (const NamedPlan& kernel : kernels<Conv2d>()) {
       CAPTURE(kernel.isa);
       const Conv2d op{{}, g.stride, g.padding, g.dilation, g.groups};
-      const auto size = static_cast<std::size_t>(y.view.elements());
-      Told told{y.data.data(), std::vector<int>(size), std::vector<float>(size)};
-      const auto segment = std::make_unique<SegmentCall>();
-      segment->operands[0].data = reinterpret_cast<std::byte*>(&told);
-      KernelCall call = call_of(op, {x.view, weight.view}, {y.view});
-      call.segment = segment.get();
-      call.run_segment = &tell;
-      Plan plan;
-      kernel.plan(call, plan);
-      REQUIRE(plan.ends_with_segment);
-      run_plan(call, plan, 5);
+      const Told<float> told = told_of(kernel, call_of(op, {x.view, weight.view}, {y.view}), y);
       CHECK(std::count(told.times.begin(), told.times.end(), 1) == y.view.elements());
       CHECK(std::equal(told.seen.begin(), told.seen.end(), y.data.begin()));
     }

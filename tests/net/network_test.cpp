@@ -1,4 +1,5 @@
 #include "cluster.hpp"
+#include "numbered.hpp"
 
 #include <troupe/core/monitor.hpp>
 
@@ -249,36 +250,25 @@ TEST_CASE("a message that an actor does not take is refused, and the sender cut 
   pair.wait([&] { return pair.there.network->peers().empty(); });
 }
 
-/// What nothing bounds, and what something does.
-struct Crate {
+/// As `Numbered`, which nothing bounds, but that something else does.
+struct Pallet : Numbered {
   static constexpr MessageId id{70'050};
-  static constexpr std::string_view name = "crate";
-  std::uint64_t number = 0;
-  Bytes bytes;
-  template <class V>
-  void fields(V& visit) {
-    visit.field("number", number);
-    visit.field("bytes", bytes);
-  }
-};
-struct Pallet : Crate {
-  static constexpr MessageId id{70'051};
   static constexpr std::string_view name = "pallet";
   static constexpr bool bounded = true;
 };
-using Cargo = MessageList<70'050, 70'051, Crate, Pallet>;
+using Cargo = MessageList<70'010, 70'050, Numbered, Pallet>;
 
 /// Counts what comes in order.
-class Dock final : public Actor<Crate, Pallet> {
+class Dock final : public Actor<Numbered, Pallet> {
  public:
   explicit Dock(std::atomic<std::uint64_t>& next) : next_(next) {}
 
  private:
   friend ActorAccess;
-  void on(const Crate& crate) { take(crate); }
+  void on(const Numbered& numbered) { take(numbered); }
   void on(const Pallet& pallet) { take(pallet); }
-  void take(const Crate& crate) {
-    if (crate.number == next_) ++next_;
+  void take(const Numbered& came) {
+    if (came.number == next_) ++next_;
   }
   std::atomic<std::uint64_t>& next_;
 };
@@ -299,18 +289,18 @@ TEST_CASE("a send beyond what may wait for a peer is an overload, told to its se
   std::vector<Down> downs;
   const auto owner = std::make_shared<std::vector<std::byte>>(64U << 10);
   std::uint64_t waiting_most = 0;
-  Address<Crate, Pallet> again;
+  Address<Numbered, Pallet> again;
   {
-    const auto dock = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
+    const auto dock = pair.here.network->find("there", "dock").get().as<Numbered, Pallet>();
     monitor(dock, pair.here.system.spawn<Watcher>(downs));
     for (std::uint64_t i = 0; i < 10'000; ++i) {
-      dock.send(Crate{i, Bytes(*owner, owner)});
+      dock.send(Numbered{i, Bytes(*owner, owner)});
       if (i % 100 == 99) pair.here.system.run_ready();
       waiting_most = std::max(waiting_most, pair.here.network->peers().at(0).waiting_bytes);
     }
     pair.wait([&] { return !downs.empty(); });
     // Found again, it has another address, even while somebody holds the one that ended.
-    again = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
+    again = pair.here.network->find("there", "dock").get().as<Numbered, Pallet>();
   }
   CHECK(waiting_most <= most);
   CHECK(waiting_most > most / 2);
@@ -326,7 +316,7 @@ TEST_CASE("a send beyond what may wait for a peer is an overload, told to its se
   CHECK(next >= most / owner->size());
   const std::uint64_t came = next;
   CHECK(came < 10'000);
-  again.send(Crate{came, Bytes(*owner, owner)});
+  again.send(Numbered{came, Bytes(*owner, owner)});
   pair.wait([&] { return next == came + 1; });
   again = {};
   pair.wait([&] { return pair.there.network->peers().at(0).exported == 1; });
@@ -340,7 +330,7 @@ TEST_CASE("what something else bounds may wait for a peer, however much it is", 
   });
   std::atomic<std::uint64_t> next{0};
   pair.there.network->publish("dock", pair.there.system.spawn<Dock>(next));
-  const auto dock = pair.here.network->find("there", "dock").get().as<Crate, Pallet>();
+  const auto dock = pair.here.network->find("there", "dock").get().as<Numbered, Pallet>();
   const auto owner = std::make_shared<std::vector<std::byte>>(64U << 10);
   for (std::uint64_t i = 0; i < 1000; ++i) dock.send(Pallet{{i, Bytes(*owner, owner)}});
   pair.wait([&] { return next == 1000; });

@@ -1,5 +1,6 @@
 #include "cluster.hpp"
 #include "cutting_proxy.hpp"
+#include "numbered.hpp"
 #include "support/proof.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -15,18 +16,6 @@
 
 namespace troupe::testing {
 namespace {
-
-struct Numbered {
-  static constexpr MessageId id{70'010};
-  static constexpr std::string_view name = "numbered";
-  std::uint64_t number = 0;
-  Bytes bytes;
-  template <class V>
-  void fields(V& visit) {
-    visit.field("number", number);
-    visit.field("bytes", bytes);
-  }
-};
 
 /// What message `number` carries: up to some hundred bytes that follow from the number.
 std::vector<std::byte> bytes_of(std::uint64_t number) {

@@ -1,11 +1,18 @@
 #pragma once
 
+#include "run_plan.hpp"
+#include "segment.hpp"
+
 #include <troupe/tensor/shape.hpp>
+
+#include <catch2/catch_test_macros.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 /// Convolutions that kernels are tried on, and the products that each of their results adds up.
 namespace troupe::cpu::test {
@@ -78,6 +85,37 @@ void for_each_product(const Geometry& g, Visit&& visit) {
                     ((n * g.groups * g.in + channel) * g.height + row) * g.width + column,
                     ((o * g.in + c) * g.taps_y + k) * g.taps_x + l);
               }
+}
+
+/// What a segment was told and what it saw.
+template <class T>
+struct Told {
+  const T* result;
+  std::vector<int> times;
+  std::vector<T> seen;
+};
+
+/// Runs a kernel that ends with a segment: which elements of its result that was handed, how often
+/// and as what.
+template <class T>
+Told<T> told_of(const NamedPlan& kernel, KernelCall call, const HostTensor<T>& result) {
+  const auto size = static_cast<std::size_t>(result.view.elements());
+  Told<T> told{result.data.data(), std::vector<int>(size), std::vector<T>(size)};
+  const auto segment = std::make_unique<SegmentCall>();
+  segment->operands[0].data = reinterpret_cast<std::byte*>(&told);
+  call.segment = segment.get();
+  call.run_segment = [](const SegmentCall& of, std::int64_t begin, std::int64_t end) noexcept {
+    auto& told = *reinterpret_cast<Told<T>*>(of.operands[0].data);
+    for (std::int64_t i = begin; i < end; ++i) {
+      ++told.times[static_cast<std::size_t>(i)];
+      told.seen[static_cast<std::size_t>(i)] = told.result[i];
+    }
+  };
+  Plan plan;
+  kernel.plan(call, plan);
+  REQUIRE(plan.ends_with_segment);
+  run_plan(call, plan, 5);
+  return told;
 }
 
 }  // namespace troupe::cpu::test

@@ -4,7 +4,9 @@
 #include <troupe/cpu/cpu.hpp>
 #include <troupe/tensor/device.hpp>
 #include <troupe/tensor/scope.hpp>
+#include <troupe/tensor/tensor.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -34,6 +36,23 @@ inline std::vector<float> numbers(std::size_t count, std::uint64_t seed) {
     x = static_cast<float>(static_cast<std::int64_t>(state >> 40) - (1 << 23)) / (1 << 23);
   }
   return out;
+}
+
+/// Such numbers as a tensor of float32.
+[[nodiscard]] inline Tensor drawn(const Shape& shape, std::uint64_t seed) {
+  return Tensor::copy_of<float>(numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
+}
+
+/// The elements of tensors, one after the other, as their bytes.
+[[nodiscard]] inline std::vector<std::byte> bytes_of(const std::vector<Tensor>& tensors) {
+  std::vector<std::byte> all;
+  for (const Tensor& tensor : tensors) {
+    const Value value = tensor.value();
+    std::vector<std::byte> bytes(value->meta().bytes());
+    value->device().download(value, bytes);
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  return all;
 }
 
 }  // namespace troupe::test

@@ -19,10 +19,6 @@ using namespace troupe;
 
 namespace {
 
-Tensor drawn(const Shape& shape, std::uint64_t seed) {
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-}
 Tensor narrow(const Tensor& x) { return cast(x, DType::bfloat16); }
 Tensor wide(const Tensor& x) { return cast(x, DType::float32); }
 std::vector<float> bits(const Tensor& x) { return x.to_vector<float>(); }
@@ -31,10 +27,10 @@ std::vector<float> bits(const Tensor& x) { return x.to_vector<float>(); }
 
 TEST_CASE("under Autocast a product of float32 is one of bfloat16", "[tensor]") {
   test::Engine engine;
-  const Tensor a = drawn({5, 33}, 1);
-  const Tensor b = drawn({33, 7}, 2);
-  const Tensor weight = drawn({7, 33}, 3);
-  const Tensor bias = drawn({7}, 4);
+  const Tensor a = test::drawn({5, 33}, 1);
+  const Tensor b = test::drawn({33, 7}, 2);
+  const Tensor weight = test::drawn({7, 33}, 3);
+  const Tensor bias = test::drawn({7}, 4);
   const std::vector<float> plain = bits(matmul(a, b));
   const std::vector<float> product = bits(wide(matmul(narrow(a), narrow(b))));
   const std::vector<float> layer = bits(wide(linear(narrow(a), narrow(weight))));
@@ -52,8 +48,8 @@ TEST_CASE("under Autocast a product of float32 is one of bfloat16", "[tensor]") 
 
 TEST_CASE("under Autocast all but products is as without", "[tensor]") {
   test::Engine engine;
-  const Tensor a = drawn({6, 6}, 1);
-  const Tensor b = drawn({6, 6}, 2);
+  const Tensor a = test::drawn({6, 6}, 1);
+  const Tensor b = test::drawn({6, 6}, 2);
   const auto others = [&] { return bits(softmax(a * b + a / b, 1)); };
   const std::vector<float> plain = others();
   const Autocast autocast;
@@ -62,8 +58,8 @@ TEST_CASE("under Autocast all but products is as without", "[tensor]") {
 
 TEST_CASE("Autocast is about float32 alone", "[tensor]") {
   test::Engine engine;
-  const Tensor a = drawn({6, 9}, 1);
-  const Tensor b = drawn({9, 6}, 2);
+  const Tensor a = test::drawn({6, 9}, 1);
+  const Tensor b = test::drawn({9, 6}, 2);
   const auto products = [&](DType dtype) { return matmul(cast(a, dtype), cast(b, dtype)); };
   const std::vector<double> doubles = products(DType::float64).to_vector<double>();
   const Autocast autocast;
@@ -83,10 +79,10 @@ TEST_CASE("Autocast is about float32 alone", "[tensor]") {
 TEST_CASE(
     "attention is float32 under Autocast, but its products where a mask composes it", "[tensor]") {
   test::Engine engine;
-  const Tensor query = drawn({2, 5, 8}, 1);
-  const Tensor key = drawn({2, 7, 8}, 2);
-  const Tensor value = drawn({2, 7, 4}, 3);
-  const Tensor none = drawn({5, 7}, 4) * 0;
+  const Tensor query = test::drawn({2, 5, 8}, 1);
+  const Tensor key = test::drawn({2, 7, 8}, 2);
+  const Tensor value = test::drawn({2, 7, 4}, 3);
+  const Tensor none = test::drawn({5, 7}, 4) * 0;
   const std::vector<float> plain =
       bits(scaled_dot_product_attention(query, key, value, {}, 0, false, 0.5));
   const Tensor scores = wide(matmul(narrow(query * 0.5), narrow(transpose(key, -2, -1)))) + none;
@@ -99,8 +95,8 @@ TEST_CASE(
 
 TEST_CASE("in a turn products follow from what they are given", "[tensor]") {
   test::Engine engine;
-  const Tensor a = drawn({5, 33}, 1);
-  const Tensor b = drawn({33, 7}, 2);
+  const Tensor a = test::drawn({5, 33}, 1);
+  const Tensor b = test::drawn({33, 7}, 2);
   const std::vector<float> plain = bits(matmul(a, b));
   const Autocast autocast;
   Turn turn;
@@ -110,11 +106,12 @@ TEST_CASE("in a turn products follow from what they are given", "[tensor]") {
 
 TEST_CASE("what linear refuses it refuses under Autocast, in the same words", "[tensor]") {
   test::Engine engine;
-  const Tensor x = drawn({5, 3}, 1);
-  const Tensor weight = drawn({4, 3}, 2);
+  const Tensor x = test::drawn({5, 3}, 1);
+  const Tensor weight = test::drawn({4, 3}, 2);
   const auto refusals = [&] {
     std::string text;
-    const Tensor biases[] = {drawn({1}, 3), drawn({4, 1}, 3), cast(drawn({4}, 3), DType::float64)};
+    const Tensor biases[] = {
+        test::drawn({1}, 3), test::drawn({4, 1}, 3), cast(test::drawn({4}, 3), DType::float64)};
     for (const Tensor& bias : biases) try {
         (void)linear(x, weight, bias);
         text += "taken; ";
@@ -122,8 +119,8 @@ TEST_CASE("what linear refuses it refuses under Autocast, in the same words", "[
         text += error.message() + "; ";
       }
     try {
-      (void)linear(x, x, drawn({5}, 3));
-      (void)linear(x, drawn({3}, 3), drawn({3}, 3));
+      (void)linear(x, x, test::drawn({5}, 3));
+      (void)linear(x, test::drawn({3}, 3), test::drawn({3}, 3));
     } catch (const Error& error) {
       text += error.message();
     }

@@ -22,14 +22,6 @@ namespace {
 
 using test::Machine;
 
-Options way(bool descriptors) {
-  Options options = test::vulkan_options();
-  options.descriptors = descriptors;
-  options.gpu_kernels = descriptors;
-  options.validation = true;
-  return options;
-}
-
 using Bytes = std::vector<std::vector<std::byte>>;
 
 struct Run {
@@ -91,7 +83,7 @@ bool joins(bool gpu_kernels, const Shape& shape, const Dims& axes) {
 
 TEST_CASE("a fold makes its elements in its own order", "[vulkan]") {
   const bool gpu_kernels = GENERATE(false, true);
-  Machine machine(way(gpu_kernels));
+  Machine machine(test::way(gpu_kernels));
   for (const Shape& shape :
        {Shape{1, 1}, Shape{5, 7}, Shape{3, 40}, Shape{300, 257}, Shape{9000, 3}, Shape{2, 40000}})
     for (const Dims& axes : {Dims{}, Dims{0}, Dims{1}}) {
@@ -120,7 +112,7 @@ TEST_CASE("a fold makes its elements in its own order", "[vulkan]") {
 }
 
 TEST_CASE("every fold may end a chain", "[vulkan]") {
-  Machine machine(way(GENERATE(false, true)));
+  Machine machine(test::way(GENERATE(false, true)));
   const Shape shape{130, 70};
   const auto over = [](const auto& op, const Tensor& x, const Dims& axes) {
     return apply(fold_over<std::decay_t<decltype(op)>>(axes, false), x);
@@ -152,7 +144,7 @@ TEST_CASE("every fold may end a chain", "[vulkan]") {
 
 TEST_CASE("what others read of a chain is stored by its fold", "[vulkan]") {
   const bool gpu_kernels = GENERATE(false, true);
-  Machine machine(way(gpu_kernels));
+  Machine machine(test::way(gpu_kernels));
   for (const Shape& shape : {Shape{5, 7}, Shape{3000, 60}, Shape{3, 70000}})
     for (const Dims& axes : {Dims{0}, Dims{1}, Dims{}}) {
       CAPTURE(to_string(shape), axes.size());
@@ -172,7 +164,7 @@ TEST_CASE("what others read of a chain is stored by its fold", "[vulkan]") {
 }
 
 TEST_CASE("a chain before a fold reads what lies in another order", "[vulkan]") {
-  Machine machine(way(GENERATE(false, true)));
+  Machine machine(test::way(GENERATE(false, true)));
   // A copy takes the place of the chain's own walk through it.
   CHECK(
       compare(
@@ -215,7 +207,7 @@ TEST_CASE("a fold's shader takes what it has room for", "[vulkan]") {
 }
 
 TEST_CASE("a chain's shader is found again by what it computes", "[vulkan]") {
-  Options options = way(false);
+  Options options = test::way(false);
   options.cache_folder.clear();
   Machine machine(options);
   const auto compiled = [&](double slope, const Shape& other, bool least) {

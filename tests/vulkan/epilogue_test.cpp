@@ -26,16 +26,6 @@ namespace {
 
 using test::Machine;
 
-/// A processor's kernels by address, a GPU's by descriptor: each pipeline takes its time here.
-Options way(bool descriptors) {
-  const bool gpu_kernels = descriptors;
-  Options options = test::vulkan_options();
-  options.descriptors = descriptors;
-  options.gpu_kernels = gpu_kernels;
-  options.validation = true;
-  return options;
-}
-
 Tensor filled(const Shape& shape, unsigned seed) {
   std::int64_t count = 1;
   for (std::size_t i = 0; i < shape.size(); ++i) count *= shape[i];
@@ -110,7 +100,7 @@ Value product_of(
 }  // namespace
 
 TEST_CASE("a matrix product ends with an epilogue", "[vulkan]") {
-  Machine machine(way(GENERATE(false, true)));
+  Machine machine(test::way(GENERATE(false, true)));
   // Straight from memory, by panels, in slices of k, turned over, in a batch.
   const Sizes sizes = GENERATE(
       Sizes{1, 5, 7, 9},
@@ -171,7 +161,7 @@ TEST_CASE("an epilogue is part of the product's one dispatch, compiled once", "[
 }
 
 TEST_CASE("a mask of bytes chooses among a product's elements", "[vulkan]") {
-  Machine machine(way(GENERATE(false, true)));
+  Machine machine(test::way(GENERATE(false, true)));
   const Sizes sizes{1, 6, 20, 9};
   const Tensor left = filled({1, 6, 9}, 1), right = filled({1, 9, 20}, 2);
   std::vector<std::uint8_t> bits(120);
@@ -191,7 +181,7 @@ TEST_CASE("a mask of bytes chooses among a product's elements", "[vulkan]") {
 }
 
 TEST_CASE("a convolution ends with an epilogue", "[vulkan]") {
-  Machine machine(way(GENERATE(false, true)));
+  Machine machine(test::way(GENERATE(false, true)));
   const Tensor x = filled({2, 3, 9, 8}, 1);
   const Tensor weight = filled({5, 3, 3, 3}, 2);
   const Tensor bias = filled({5}, 3);

@@ -45,6 +45,16 @@ template <class Call>
   return text.find(part) != std::string::npos;
 }
 
+/// A processor's kernels by address, a GPU's by descriptor, with the validation layer listening:
+/// each pipeline takes its time where tests run.
+[[nodiscard]] inline vulkan::Options way(bool descriptors) {
+  vulkan::Options options = vulkan_options();
+  options.descriptors = descriptors;
+  options.gpu_kernels = descriptors;
+  options.validation = true;
+  return options;
+}
+
 /// A system with a CPU and a Vulkan device, in whose scope the test runs. One thread, so that what
 /// is counted does not depend on a race.
 struct Machine {

@@ -25,14 +25,6 @@ namespace {
 
 using test::Machine;
 
-Options way(bool descriptors) {
-  Options options = test::vulkan_options();
-  options.descriptors = descriptors;
-  options.gpu_kernels = descriptors;
-  options.validation = true;
-  return options;
-}
-
 using GradientOf = std::function<Tensor(const Tensor& x, std::span<const Tensor> others)>;
 struct Rule {
   OpRef op;
@@ -126,7 +118,7 @@ std::vector<Rule> rules() {
 
 TEST_CASE("updates that multiply by a factor first are one dispatch", "[vulkan]") {
   const bool descriptors = GENERATE(false, true);
-  Machine machine(way(descriptors));
+  Machine machine(test::way(descriptors));
   const GradientOf scaled = [](const Tensor& x, std::span<const Tensor> others) {
     return x * others[0];
   };
@@ -147,7 +139,7 @@ TEST_CASE("updates that multiply by a factor first are one dispatch", "[vulkan]"
 
 TEST_CASE("a prologue has as many steps as its shader has room for", "[vulkan]") {
   const bool descriptors = GENERATE(false, true);
-  Machine machine(way(descriptors));
+  Machine machine(test::way(descriptors));
   // Of tensors and of numbers in turn, and one of answers.
   const GradientOf long_chain = [](const Tensor& x, std::span<const Tensor> others) {
     Tensor y = x;

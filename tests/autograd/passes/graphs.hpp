@@ -33,9 +33,7 @@ inline Program capture(
 
 inline std::vector<Tensor> inputs_for(std::initializer_list<Shape> shapes) {
   std::vector<Tensor> inputs;
-  for (const Shape& shape : shapes)
-    inputs.push_back(Tensor::copy_of<float>(
-        numbers(static_cast<std::size_t>(elements_in(shape)), inputs.size() + 1), shape));
+  for (const Shape& shape : shapes) inputs.push_back(drawn(shape, inputs.size() + 1));
   return inputs;
 }
 

@@ -14,11 +14,6 @@ namespace {
 
 const Passes passes = Passes::until(Pass::layout);
 
-Tensor drawn(const Shape& shape, std::uint64_t seed) {
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-}
-
 /// How many ops give images with channels last.
 std::int64_t turned(const Program& program) {
   return std::count_if(
@@ -46,10 +41,10 @@ bool has_tiles() {
 // Goal: images that only convolutions read stay as tiles make and want them; no bit changes.
 TEST_CASE("images stay with channels last between convolutions", "[autograd][passes]") {
   test::Engine engine(GENERATE(1u, 2u));
-  const Parameter first(drawn({32, 1, 3, 3}, 1));
-  const Parameter second(drawn({32, 32, 3, 3}, 2));
-  const Parameter third(drawn({8, 32, 3, 3}, 3));
-  const Parameter offsets(drawn({32}, 4));
+  const Parameter first(test::drawn({32, 1, 3, 3}, 1));
+  const Parameter second(test::drawn({32, 32, 3, 3}, 2));
+  const Parameter third(test::drawn({8, 32, 3, 3}, 3));
+  const Parameter offsets(test::drawn({32}, 4));
   const Dims one{1, 1};
   const auto network = [&](const Tensor& in, bool pools) {
     const Autocast autocast;
@@ -84,7 +79,7 @@ TEST_CASE("images stay with channels last between convolutions", "[autograd][pas
 
 TEST_CASE("what others read of images lies in planes", "[autograd][passes]") {
   test::Engine engine;
-  const Parameter weight(drawn({32, 32, 3, 3}, 1));
+  const Parameter weight(test::drawn({32, 32, 3, 3}, 1));
   const auto conv = [&](const Tensor& x) {
     const Autocast autocast;
     return conv2d(x, weight.tensor(), {}, {1, 1}, {1, 1});

@@ -14,11 +14,6 @@ namespace {
 
 const Passes passes = Passes::until(Pass::pooling);
 
-Tensor drawn(const Shape& shape, std::uint64_t seed) {
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-}
-
 /// The dtypes of what ops of a name give first.
 std::vector<DType> dtypes_of(const Program& program, std::string_view name) {
   std::vector<DType> dtypes;
@@ -34,10 +29,10 @@ std::vector<DType> dtypes_of(const Program& program, std::string_view name) {
 // and back, and no bit changes.
 TEST_CASE("what lies between casts stays bfloat16", "[autograd][passes]") {
   test::Engine engine(GENERATE(1u, 2u));
-  const Parameter first(drawn({8, 1, 3, 3}, 1));
-  const Parameter offsets(drawn({8}, 2));
-  const Parameter second(drawn({16, 8, 3, 3}, 3));
-  const Parameter third(drawn({10, 16 * 3 * 3}, 4));
+  const Parameter first(test::drawn({8, 1, 3, 3}, 1));
+  const Parameter offsets(test::drawn({8}, 2));
+  const Parameter second(test::drawn({16, 8, 3, 3}, 3));
+  const Parameter third(test::drawn({10, 16 * 3 * 3}, 4));
   const GraphFunction step = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
     const Autocast autocast;
     const Dims one{1, 1};
@@ -94,7 +89,7 @@ TEST_CASE("what is added, or read wide, is widened", "[autograd][passes]") {
           "max_pool2d") == DType::float32);
   // Windows that overlap add up gradients; those that do not move them.
   for (const std::int64_t size : {2, 3}) {
-    const Parameter weight(drawn({2, 3, 8, 8}, 5));
+    const Parameter weight(test::drawn({2, 3, 8, 8}, 5));
     const GraphFunction function = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
       const Tensor x = narrow(in[0] * weight.tensor());
       const Tensor y = max_pool2d(wide(x), {size}, {2});

@@ -17,11 +17,6 @@ using namespace troupe;
 
 namespace {
 
-Tensor drawn(const Shape& shape, std::uint64_t seed) {
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-}
-
 std::size_t count(const Program& program, std::string_view name) {
   const std::vector<std::string> names = test::names(program);
   return static_cast<std::size_t>(std::count(names.begin(), names.end(), name));
@@ -42,10 +37,10 @@ std::size_t packs_in(System& system, const std::function<void()>& run) {
 
 /// A convolution of each algorithm and a product, as a network has them.
 struct Network {
-  Parameter direct{drawn({5, 1, 3, 3}, 1)};
-  Parameter tiles{drawn({16, 5 * 2, 3, 3}, 2)};
-  Parameter weight{drawn({70, 16 * 64}, 3)};
-  Parameter bias{drawn({70}, 4)};
+  Parameter direct{test::drawn({5, 1, 3, 3}, 1)};
+  Parameter tiles{test::drawn({16, 5 * 2, 3, 3}, 2)};
+  Parameter weight{test::drawn({70, 16 * 64}, 3)};
+  Parameter bias{test::drawn({70}, 4)};
 
   Tensor operator()(const Tensor& images) const {
     const Tensor first = relu(conv2d(images, direct.tensor(), {}, {1, 1}, {1, 1}));
@@ -73,7 +68,7 @@ TEST_CASE("what a program only reads is packed once for all steps", "[autograd][
 
   std::vector<float> found;
   const auto run = [&](std::uint64_t seed) {
-    const Tensor in[] = {drawn({4, 1, 8, 8}, seed)};
+    const Tensor in[] = {test::drawn({4, 1, 8, 8}, seed)};
     found = program.run(in)[0].to_vector<float>();
     CHECK(found == plain.run(in)[0].to_vector<float>());
     CHECK(found == network(in[0]).to_vector<float>());
@@ -83,7 +78,7 @@ TEST_CASE("what a program only reads is packed once for all steps", "[autograd][
   CHECK(packs_in(engine.system, [&] { run(7); }) == 0);
 
   // A new value is packed, and nothing else.
-  network.tiles.set(drawn({16, 10, 3, 3}, 8));
+  network.tiles.set(test::drawn({16, 10, 3, 3}, 8));
   const std::vector<float> before = found;
   CHECK(packs_in(engine.system, [&] { run(7); }) == 1);
   CHECK(found != before);
@@ -93,7 +88,7 @@ TEST_CASE("what a program only reads is packed once for all steps", "[autograd][
 // Goal: what another program writes in place, in the memory that was packed, is packed anew.
 TEST_CASE("weights that a training step updated are packed anew", "[autograd][passes]") {
   test::Engine engine(GENERATE(1u, 2u));
-  Parameter weight(drawn({80, 100}, 1));
+  Parameter weight(test::drawn({80, 100}, 1));
   const Meta metas[] = {{DType::float32, {70, 100}}};
   const auto forward = [&](std::span<const Tensor> in) { return linear(in[0], weight.tensor()); };
   Program read = [&] {
@@ -112,7 +107,7 @@ TEST_CASE("weights that a training step updated are packed anew", "[autograd][pa
       },
       metas);
   CHECK(count(train, "pack") == 0);
-  const Tensor in[] = {drawn({70, 100}, 2)};
+  const Tensor in[] = {test::drawn({70, 100}, 2)};
   for (int step = 0; step < 3; ++step) {
     std::vector<float> found;
     CHECK(packs_in(engine.system, [&] { found = read.run(in)[0].to_vector<float>(); }) == 1);
@@ -136,7 +131,7 @@ TEST_CASE("weights that several products read alike are packed once", "[autograd
 
 TEST_CASE("constants are packed in the first step", "[autograd][passes]") {
   test::Engine engine;
-  const Tensor weight = drawn({80, 100}, 1);
+  const Tensor weight = test::drawn({80, 100}, 1);
   const GraphFunction function = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
     return {linear(in[0], weight)};
   };
@@ -153,18 +148,18 @@ TEST_CASE("constants are packed in the first step", "[autograd][passes]") {
 // Goal: a step is given the weights of its own time, whatever runs beside it.
 TEST_CASE("steps in flight read their own versions packed", "[autograd][passes]") {
   test::Engine engine(2);
-  Parameter weight(drawn({300, 200}, 1));
+  Parameter weight(test::drawn({300, 200}, 1));
   const NoGrad frozen;
   const GraphFunction function = [&](std::span<const Tensor> in) {
     return std::vector<Tensor>{linear(in[0], weight.tensor())};
   };
   const Meta metas[] = {{DType::float32, {300, 200}}};
   Program program = Program::capture(function, metas, {.steps_in_flight = 3});
-  const Tensor in[] = {drawn({300, 200}, 2)};
+  const Tensor in[] = {test::drawn({300, 200}, 2)};
   std::vector<Tensor> found;
   std::vector<Tensor> wanted;
   for (std::uint64_t step = 0; step < 12; ++step) {
-    if (step % 2 == 0) weight.set(drawn({300, 200}, 10 + step));
+    if (step % 2 == 0) weight.set(test::drawn({300, 200}, 10 + step));
     found.push_back(program.run(in)[0]);
     wanted.push_back(function(in)[0]);
   }
@@ -192,10 +187,10 @@ TEST_CASE("products of every kind give the same bits packed", "[autograd][passes
     const std::int64_t columns = draw(2, 150);
     const std::int64_t depth = draw(2, 400);
     const Shape images{draw(1, 4), in_channels, draw(4, 20), draw(4, 20)};
-    const Parameter filters(drawn({out_channels, in_channels / groups, taps, taps}, 1));
-    const Parameter bias(drawn({out_channels}, 2));
-    const Parameter weight(drawn({columns, depth}, 3));
-    const Parameter right(drawn({depth, columns}, 4));
+    const Parameter filters(test::drawn({out_channels, in_channels / groups, taps, taps}, 1));
+    const Parameter bias(test::drawn({out_channels}, 2));
+    const Parameter weight(test::drawn({columns, depth}, 3));
+    const Parameter right(test::drawn({depth, columns}, 4));
     const GraphFunction function = [&](std::span<const Tensor> in) -> std::vector<Tensor> {
       const Dims step{stride, stride};
       const Tensor y = conv2d(in[0], filters.tensor(), bias.tensor(), step, {1, 1}, {1, 1}, groups);
@@ -212,7 +207,7 @@ TEST_CASE("products of every kind give the same bits packed", "[autograd][passes
           cast(linear(cast(in[1] * 3, DType::bfloat16), narrow), DType::float32)};
     };
     const Meta metas[] = {{DType::float32, images}, {DType::float32, {rows, depth}}};
-    const Tensor in[] = {drawn(images, 5), drawn({rows, depth}, 6)};
+    const Tensor in[] = {test::drawn(images, 5), test::drawn({rows, depth}, 6)};
     CAPTURE(round);
     Program program = Program::capture(function, metas);
     packed += count(program, "pack");

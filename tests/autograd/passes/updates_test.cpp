@@ -41,17 +41,6 @@ Rule sgd(double momentum) {
   return {make_op(update), momentum == 0 ? 0U : 1U};
 }
 
-std::vector<std::byte> bytes_of(const std::vector<Tensor>& tensors) {
-  std::vector<std::byte> all;
-  for (const Tensor& tensor : tensors) {
-    const Value value = tensor.value();
-    std::vector<std::byte> bytes(value->meta().bytes());
-    value->device().download(value, bytes);
-    all.insert(all.end(), bytes.begin(), bytes.end());
-  }
-  return all;
-}
-
 /// Parameters, and a step that ends with their updates.
 struct Training {
   std::vector<Parameter> parameters;
@@ -64,9 +53,7 @@ struct Training {
       std::function<std::vector<Tensor>(std::vector<Parameter>&, std::span<const Tensor>)> step)
       : step(std::move(step)) {
     for (const Shape& shape : weights)
-      parameters.emplace_back(Tensor::copy_of<float>(
-          test::numbers(static_cast<std::size_t>(elements_in(shape)), 50 + parameters.size()),
-          shape));
+      parameters.emplace_back(test::drawn(shape, 50 + parameters.size()));
     for (const Shape& shape : inputs) metas.push_back({DType::float32, shape});
   }
   Program capture(Passes passes) {
@@ -80,9 +67,7 @@ struct Training {
   }
   std::vector<Tensor> inputs() const {
     std::vector<Tensor> inputs;
-    for (const Meta& meta : metas)
-      inputs.push_back(Tensor::copy_of<float>(
-          test::numbers(static_cast<std::size_t>(meta.elements()), inputs.size() + 1), meta.shape));
+    for (const Meta& meta : metas) inputs.push_back(test::drawn(meta.shape, inputs.size() + 1));
     return inputs;
   }
   /// What a few steps give, and leave in the parameters and their states.
@@ -90,7 +75,7 @@ struct Training {
     Program program = capture(passes);
     std::vector<std::byte> all;
     const auto add = [&](const std::vector<Tensor>& tensors) {
-      const std::vector<std::byte> bytes = bytes_of(tensors);
+      const std::vector<std::byte> bytes = test::bytes_of(tensors);
       all.insert(all.end(), bytes.begin(), bytes.end());
     };
     const std::vector<Tensor> given = inputs();
@@ -421,8 +406,8 @@ TEST_CASE("a step that fails writes nothing, with prologues too", "[autograd][pa
     std::vector<std::byte> all;
     for (const Parameter& p : training.parameters) {
       for (const Tensor& tensor : p.states())
-        for (const std::byte byte : bytes_of({tensor})) all.push_back(byte);
-      for (const std::byte byte : bytes_of({p.tensor()})) all.push_back(byte);
+        for (const std::byte byte : test::bytes_of({tensor})) all.push_back(byte);
+      for (const std::byte byte : test::bytes_of({p.tensor()})) all.push_back(byte);
     }
     return all;
   };
@@ -450,7 +435,7 @@ TEST_CASE("steps in flight and a budget change no bit of prologues", "[autograd]
     std::vector<Tensor> losses;
     for (int i = 0; i < 8; ++i) losses.push_back(program.run(inputs)[0]);
     for (const Parameter& parameter : training.parameters) losses.push_back(parameter.tensor());
-    return std::pair(bytes_of(losses), program.peak_bytes());
+    return std::pair(test::bytes_of(losses), program.peak_bytes());
   };
   const auto [expected, ignored] = run({.passes = Passes::none()});
   const auto [compiled, peak] = run({});
