@@ -179,6 +179,10 @@ Problem<T> linear_problem(
 template <class Op, class T>
 void check(const Problem<T>& p, std::uint64_t seed) {
   const int unused = 0;
+  std::vector<Reference<T>> want;
+  for (std::int64_t matrix = 0; matrix < std::ssize(p.a_start); ++matrix)
+    for (std::int64_t i = 0; i < p.m; ++i)
+      for (std::int64_t j = 0; j < p.n; ++j) want.push_back(p.element(matrix, i, j));
   for (const NamedPlan& kernel : kernels<Op>()) {
     CAPTURE(kernel.isa, to_string(p.a.view.shape), to_string(p.a.view.strides));
     CAPTURE(to_string(p.b.view.shape), to_string(p.b.view.strides), p.biased);
@@ -188,12 +192,8 @@ void check(const Problem<T>& p, std::uint64_t seed) {
     run_kernel(kernel.plan, call);
     const std::vector<T> in_order = c.data;
     std::int64_t wrong = 0;
-    for (std::size_t matrix = 0; matrix < p.a_start.size(); ++matrix)
-      for (std::int64_t i = 0; i < p.m; ++i)
-        for (std::int64_t j = 0; j < p.n; ++j) {
-          const T got = c.data[(static_cast<std::int64_t>(matrix) * p.m + i) * p.n + j];
-          if (!close(got, p.element(static_cast<std::int64_t>(matrix), i, j), p.k)) ++wrong;
-        }
+    for (std::size_t i = 0; i < want.size(); ++i)
+      if (!close(c.data[i], want[i], p.k)) ++wrong;
     REQUIRE(wrong == 0);
     std::fill(c.data.begin(), c.data.end() - 1, poison<T>());
     run_kernel(kernel.plan, call, seed + 1);

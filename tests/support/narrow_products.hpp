@@ -108,6 +108,11 @@ void check(
   const std::int64_t a_batch = rank > 2 && a.view.shape.size() > 2 ? a.view.shape[0] : 1;
   const std::int64_t b_batch = rank > 2 && b.view.shape.size() > 2 ? b.view.shape[0] : 1;
   const std::int64_t batch = std::max(a_batch, b_batch);
+  std::vector<Expected> want;
+  for (std::int64_t matrix = 0; matrix < batch; ++matrix)
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j)
+        want.push_back(element(a, b, a_batch > 1 ? matrix : 0, b_batch > 1 ? matrix : 0, i, j));
   for (const NamedPlan& kernel : plans) {
     CAPTURE(kernel.isa, m, n, k, batch, to_string(a.view.strides), to_string(b.view.strides));
     HostTensor<T> c = make_tensor<T>(rank > 2 ? Shape{batch, m, n} : Shape{m, n});
@@ -116,14 +121,7 @@ void check(
     run_kernel(kernel.plan, call);
     const std::vector<T> in_order = c.data;
     std::int64_t wrong = 0;
-    for (std::int64_t matrix = 0; matrix < batch; ++matrix)
-      for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = 0; j < n; ++j)
-          wrong += !close(
-              c.at((matrix * m + i) * n + j),
-              element(a, b, a_batch > 1 ? matrix : 0, b_batch > 1 ? matrix : 0, i, j),
-              k,
-              factors);
+    for (std::size_t i = 0; i < want.size(); ++i) wrong += !close(c.data[i], want[i], k, factors);
     REQUIRE(wrong == 0);
     std::fill(c.data.begin(), c.data.end() - 1, rounded<T>(NAN));
     run_kernel(kernel.plan, call, seed + 1);
