@@ -11,31 +11,39 @@ function(troupe_program name)
   endif()
 endfunction()
 
-# troupe_test(<name> SOURCES ... DEPENDS ... [LABELS fast|slow])
+# troupe_test(<name> SOURCES ... DEPENDS ... [LABELS fast|slow] [ONE_THREAD])
 #
 # A Catch2 program that ctest knows by its name. `fast` is meant to end within seconds, sanitizers or
-# not; what takes longer is `slow`.
+# not; what takes longer is `slow`. ONE_THREAD: it computes in one thread and looks at no clock, so
+# that another may run beside it; the rest take two of the places of `ctest --parallel`.
 function(troupe_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_THREAD" "" "SOURCES;DEPENDS;LABELS")
   if(NOT arg_LABELS)
     set(arg_LABELS fast)
   endif()
   troupe_program(${name} SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS} Catch2::Catch2WithMain)
   # What several folders of tests use, such as "support/....hpp".
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  # They are compiled more often than they run; what they test is optimized in full.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   add_test(NAME ${name} COMMAND ${name} --colour-mode none)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900)
+  if(NOT arg_ONE_THREAD)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  endif()
 endfunction()
 
-# troupe_vulkan_test(<name> <program> [HOW <option>...] [ARGS <argument>...] [LABELS fast|slow])
+# troupe_vulkan_test(<name> <program> [HOW <option>...] [ARGS <argument>...] [LABELS fast|slow]
+#                    [NARROW] [ONE_THREAD])
 #
 # Runs a Catch2 program on the first Vulkan device; HOW: see tests/support/vulkan.hpp. With the driver
 # that tools/test unpacked, or else with the machine's own; without either there is no such test.
+# NARROW: lavapipe's subgroups have four invocations, and its kernels compile in half the time.
 set(TROUPE_VULKAN_DRIVER
     ${PROJECT_SOURCE_DIR}/build/packages/vulkan/lvp_icd.json
     CACHE FILEPATH "The Vulkan driver (an ICD's JSON file) that tests take, if it is there")
 function(troupe_vulkan_test name program)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "LABELS" "HOW;ARGS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "NARROW;ONE_THREAD" "LABELS" "HOW;ARGS")
   if(NOT arg_LABELS)
     set(arg_LABELS fast)
   endif()
@@ -55,9 +63,15 @@ function(troupe_vulkan_test name program)
   # What drivers and we compile is kept from one test to the next, and out of the user's own cache.
   list(APPEND environment TROUPE_TEST_VULKAN=${how} TROUPE_CACHE=${PROJECT_BINARY_DIR}/vulkan-cache
        MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/mesa-cache)
+  if(arg_NARROW)
+    list(APPEND environment LP_NATIVE_VECTOR_WIDTH=128)
+  endif()
   add_test(NAME ${name} COMMAND ${program} --colour-mode none ${arg_ARGS})
   set_tests_properties(
     ${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900 ENVIRONMENT "${environment}")
+  if(NOT arg_ONE_THREAD)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  endif()
 endfunction()
 
 # troupe_fuzz(<name> SOURCES ... DEPENDS ... CORPUS <folder> [SECONDS n])
