@@ -85,7 +85,7 @@ void check_gradient_inputs(const OpInfo& op, std::span<const Meta> inputs) {
 
 /// Throws unless the inputs are such as a call would have let come to the shape rule.
 void check_inputs(const OpInfo& op, std::span<const Meta> inputs) {
-  if (op.family == OpFamily::elementwise ? inputs.size() != op.arity : inputs.empty() && !op.random)
+  if (op.arity > 0 ? inputs.size() != op.arity : inputs.empty() && !op.random)
     throw Error(ErrorCode::invalid_argument, std::to_string(inputs.size()) + " inputs were given");
   if (is_called_by_vjps(op)) check_gradient_inputs(op, inputs);
   if (op.promotion == Promotion::none) return;

@@ -209,6 +209,11 @@ TEST_CASE("an op that does not fit is refused, whatever was asked for", "[cluste
         Loan::body(Sum{}, {}, {Loan::value(3, {})}),
         ErrorCode::invalid_argument,
         "0 inputs were given");
+    // No elementwise op, and run by their loops, which have room for three inputs.
+    refused(
+        Loan::body(Cast{}, {four, four, four, four}, {Loan::value(3, {4})}),
+        ErrorCode::invalid_argument,
+        "4 inputs were given");
     refused(
         Loan::body(Add{}, {four, four}, {}),
         ErrorCode::invalid_argument,
