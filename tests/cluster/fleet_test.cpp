@@ -31,6 +31,13 @@ Followers start(std::size_t count, const FollowerSetup& setup) {
 /// Lets others come along.
 void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
 
+/// Lets the leader hear who has come. Once a step: the view changes in between.
+void look_around(LeaderProcess& leader) {
+  leader.node().system.run_ready();
+  leader.node().system.wait_until([n = 0]() mutable { return n++ > 0; }, "a look");
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
 }  // namespace
 
 // Goal: promise 8, the bits depend on the number of shards alone.
@@ -105,13 +112,9 @@ TEST_CASE("a follower that hangs is lost, and comes back when it hangs no more",
   LeaderProcess leader("leader", leading(followers, 4));
   SmallRun run(steps, [&](SmallRun& at) {
     if (at.step() == 20) *may_end = true;
-    // Once a step, so that the view can change in between. The leader's word counts: what the other
-    // does first when it hangs no more is the rest of the step that it was lost in.
-    if (at.step() > 20 && leader.leader().ranks() < 3) {
-      leader.node().system.run_ready();
-      leader.node().system.wait_until([n = 0]() mutable { return n++ > 0; }, "a look");
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
+    // The leader's word counts: what the other does first when it hangs no more is the rest of the
+    // step that it was lost in.
+    if (at.step() > 20 && leader.leader().ranks() < 3) look_around(leader);
   });
   CHECK(leader.lead(run));
   CAPTURE(leader.said.all());
@@ -147,12 +150,7 @@ TEST_CASE("a follower that comes back takes part again and changes no bit", "[cl
   });
   LeaderProcess leader("leader", options);
   SmallRun run(steps, [&](SmallRun& at) {
-    // Once a step, so that the view can change in between.
-    if (at.step() > 12 && !taking_part) {
-      leader.node().system.run_ready();
-      leader.node().system.wait_until([n = 0]() mutable { return n++ > 0; }, "a look");
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
+    if (at.step() > 12 && !taking_part) look_around(leader);
   });
   CHECK(leader.lead(run));
   helper.join();
