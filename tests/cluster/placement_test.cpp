@@ -37,9 +37,7 @@ namespace troupe::testing {
 namespace {
 
 Tensor images(std::uint64_t seed, std::int64_t count) {
-  const Shape shape{count, 1, 8, 8};
-  return Tensor::copy_of<float>(
-      test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
+  return test::drawn({count, 1, 8, 8}, seed);
 }
 
 Tensor labels(std::uint64_t seed, std::int64_t count) {

@@ -29,17 +29,12 @@ using Made = std::vector<Tensor>;
 
 /// What a function of tensors is given, alike on each device.
 struct Given {
-  Tensor x = floats({4, 6}, 1);
-  Tensor y = floats({4, 6}, 2);
-  Tensor weight = floats({5, 6}, 3);
-  Tensor images = floats({2, 3, 8, 8}, 4);
-  Tensor kernels = floats({4, 3, 3, 3}, 5);
+  Tensor x = test::drawn({4, 6}, 1);
+  Tensor y = test::drawn({4, 6}, 2);
+  Tensor weight = test::drawn({5, 6}, 3);
+  Tensor images = test::drawn({2, 3, 8, 8}, 4);
+  Tensor kernels = test::drawn({4, 3, 3, 3}, 5);
   Tensor rows = Tensor::copy_of<std::int64_t>(std::vector<std::int64_t>{3, 0, 2, 1}, {4});
-
-  static Tensor floats(const Shape& shape, std::uint64_t seed) {
-    return Tensor::copy_of<float>(
-        test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape);
-  }
 };
 
 struct Case {
@@ -145,7 +140,7 @@ TEST_CASE("ops on a peer's device have the bits of one's own", "[cluster][device
 TEST_CASE("elements travel in pieces, and gradients travel back", "[cluster][device]") {
   LendingNode there("there");
   BorrowingNode here(there);
-  const Tensor x = requires_grad(Given::floats({700'000}, 3));  // 2.8 MB
+  const Tensor x = requires_grad(test::drawn({700'000}, 3));  // 2.8 MB
   const Tensor squared = to(x, *here.remote) * 3;
   backward(sum(to(squared, here.local)));
   CHECK(bits(squared) == bits(x * 3));
@@ -159,7 +154,7 @@ TEST_CASE("launches that end later are waited for", "[cluster][device]") {
   BorrowingNode here(there, 3);
   const auto run = [&](Device& device) {
     const OnDevice on(device);
-    const Tensor x = Given::floats({400, 400}, 1);
+    const Tensor x = test::drawn({400, 400}, 1);
     Tensor y = x;
     for (int i = 0; i < 5; ++i) y = softmax(matmul(y, x) + matmul(x, y), 1);
     return bits(y);
@@ -174,7 +169,7 @@ TEST_CASE("what dies here is freed there", "[cluster][device]") {
   BorrowingNode here(there);
   {
     const OnDevice on(*here.remote);
-    Tensor x = Given::floats({100, 100}, 1);
+    Tensor x = test::drawn({100, 100}, 1);
     for (int i = 0; i < 20; ++i) x = tanh(x) + 1;
     (void)bits(x);
     CHECK(there.host->counters().values > 0);
@@ -190,7 +185,7 @@ TEST_CASE("what fails there is an error here, with op and device", "[cluster][de
   BorrowingNode here(there);
   const OnDevice on(*here.remote);
   SECTION("more than the peer lends") {
-    const Tensor x = Given::floats({100, 100}, 1);
+    const Tensor x = test::drawn({100, 100}, 1);
     const Tensor y = x + 1;
     const auto error = error_of([&] { (void)bits(matmul(x, y)); });
     REQUIRE(error);
@@ -202,7 +197,7 @@ TEST_CASE("what fails there is an error here, with op and device", "[cluster][de
     CHECK(y.to_vector<float>()[0] == x.to_vector<float>()[0] + 1);
   }
   SECTION("elements that find no room") {
-    const Tensor x = Given::floats({200, 200}, 1);
+    const Tensor x = test::drawn({200, 200}, 1);
     const auto error = error_of([&] { (void)bits(x + 1); });
     REQUIRE(error);
     CHECK(error->code() == ErrorCode::overload);
@@ -221,7 +216,7 @@ TEST_CASE("a peer that dies ends what is under way on it", "[cluster][device]") 
   auto there = std::make_unique<LendingNode>("there");
   BorrowingNode here(*there);
   const OnDevice on(*here.remote);
-  const Tensor x = Given::floats({300, 300}, 1);
+  const Tensor x = test::drawn({300, 300}, 1);
   Tensor y = matmul(x, x);
   (void)bits(y);
   there->end();

@@ -34,10 +34,7 @@ Run run(Machine& machine, const GraphFunction& function, std::vector<Meta> metas
   std::vector<Tensor> inputs;
   for (const Meta& meta : metas)
     inputs.push_back(cast(
-        Tensor::copy_of<float>(
-            test::numbers(static_cast<std::size_t>(meta.elements()), inputs.size() + 1),
-            meta.shape) *
-            (meta.dtype == DType::float32 ? 1 : 100),
+        test::drawn(meta.shape, inputs.size() + 1) * (meta.dtype == DType::float32 ? 1 : 100),
         meta.dtype));
   ProgramOptions options{.passes = passes};
   options.record = false;

@@ -26,12 +26,6 @@ namespace {
 
 using test::Machine;
 
-Tensor filled(const Shape& shape, unsigned seed) {
-  std::int64_t count = 1;
-  for (std::size_t i = 0; i < shape.size(); ++i) count *= shape[i];
-  return Tensor::copy_of<float>(test::numbers(static_cast<std::size_t>(count), seed), shape);
-}
-
 Value empty_like(Machine& machine, const Value& value) {
   return ValueBody::make(value->meta(), machine.gpu.allocate(value->meta().bytes()));
 }
@@ -109,15 +103,15 @@ TEST_CASE("a matrix product ends with an epilogue", "[vulkan]") {
       Sizes{1, 200, 5, 31},
       Sizes{3, 33, 34, 35});
   CAPTURE(sizes.batch, sizes.rows, sizes.columns, sizes.depth);
-  const Tensor left = filled({sizes.batch, sizes.rows, sizes.depth}, 1);
-  const Tensor right = filled({sizes.batch, sizes.depth, sizes.columns}, 2);
-  const Tensor bias = filled({sizes.columns}, 3);
+  const Tensor left = test::drawn({sizes.batch, sizes.rows, sizes.depth}, 1);
+  const Tensor right = test::drawn({sizes.batch, sizes.depth, sizes.columns}, 2);
+  const Tensor bias = test::drawn({sizes.columns}, 3);
   const Tensor product = matmul(left, right);
   const Tensor others[] = {
       Tensor(),
-      filled({sizes.batch, sizes.rows, sizes.columns}, 4),
-      filled({sizes.columns}, 5),
-      filled({1}, 6)};
+      test::drawn({sizes.batch, sizes.rows, sizes.columns}, 4),
+      test::drawn({sizes.columns}, 5),
+      test::drawn({1}, 6)};
   bool biased = false;
   for (const Tensor& other : others) {
     biased = !biased;
@@ -141,8 +135,8 @@ TEST_CASE("an epilogue is part of the product's one dispatch, compiled once", "[
   options.cache_folder.clear();
   Machine machine(options);
   const Sizes sizes{1, 5, 70, 9};
-  const Tensor left = filled({1, 5, 9}, 1), right = filled({1, 9, 70}, 2);
-  const Tensor other = filled({1, 5, 70}, 3);
+  const Tensor left = test::drawn({1, 5, 9}, 1), right = test::drawn({1, 9, 70}, 2);
+  const Tensor other = test::drawn({1, 5, 70}, 3);
   const auto run = [&](const Tensor& beside) {
     (void)product_of(machine, sizes, left, right, Tensor(), Ending(beside).epilogue, other.value());
     machine.gpu.queue().wait(machine.gpu.queue().sent());
@@ -156,14 +150,14 @@ TEST_CASE("an epilogue is part of the product's one dispatch, compiled once", "[
   run(other);
   CHECK(machine.counts().dispatches == dispatches + 1);
   CHECK(machine.counts().shaders_compiled == compiled + 1);
-  run(filled({70}, 4));  // lies elsewhere: another shader
+  run(test::drawn({70}, 4));  // lies elsewhere: another shader
   CHECK(machine.counts().shaders_compiled == compiled + 2);
 }
 
 TEST_CASE("a mask of bytes chooses among a product's elements", "[vulkan]") {
   Machine machine(test::way(GENERATE(false, true)));
   const Sizes sizes{1, 6, 20, 9};
-  const Tensor left = filled({1, 6, 9}, 1), right = filled({1, 9, 20}, 2);
+  const Tensor left = test::drawn({1, 6, 9}, 1), right = test::drawn({1, 9, 20}, 2);
   std::vector<std::uint8_t> bits(120);
   for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = i % 3 == 0;
   const Value mask = machine.gpu.upload(
@@ -182,11 +176,11 @@ TEST_CASE("a mask of bytes chooses among a product's elements", "[vulkan]") {
 
 TEST_CASE("a convolution ends with an epilogue", "[vulkan]") {
   Machine machine(test::way(GENERATE(false, true)));
-  const Tensor x = filled({2, 3, 9, 8}, 1);
-  const Tensor weight = filled({5, 3, 3, 3}, 2);
-  const Tensor bias = filled({5}, 3);
+  const Tensor x = test::drawn({2, 3, 9, 8}, 1);
+  const Tensor weight = test::drawn({5, 3, 3, 3}, 2);
+  const Tensor bias = test::drawn({5}, 3);
   const Tensor y = conv2d(x, weight, bias);
-  const Tensor others[] = {Tensor(), filled({2, 5, 7, 6}, 4), filled({1}, 5)};
+  const Tensor others[] = {Tensor(), test::drawn({2, 5, 7, 6}, 4), test::drawn({1}, 5)};
   for (const Tensor& other : others) {
     CAPTURE(other ? to_string(other.meta()) : "nothing");
     const Ending ending(other);
@@ -226,7 +220,7 @@ TEST_CASE("a convolution ends with an epilogue", "[vulkan]") {
 TEST_CASE("an epilogue whose parts do not fit is refused", "[vulkan]") {
   Machine machine;
   const Sizes sizes{1, 5, 7, 9};
-  const Tensor left = filled({1, 5, 9}, 1), right = filled({1, 9, 7}, 2);
+  const Tensor left = test::drawn({1, 5, 9}, 1), right = test::drawn({1, 9, 7}, 2);
   const Tensor product = matmul(left, right);
   const auto code = [&](const Epilogue& epilogue) {
     return test::thrown_by([&] {
@@ -234,11 +228,11 @@ TEST_CASE("an epilogue whose parts do not fit is refused", "[vulkan]") {
            })
         .code();
   };
-  CHECK(code(Ending(filled({5}, 3)).epilogue) == ErrorCode::internal);  // of the other axis
+  CHECK(code(Ending(test::drawn({5}, 3)).epilogue) == ErrorCode::internal);  // of the other axis
   Epilogue none;
   none.segment.inputs = 1;
   CHECK(code(none) == ErrorCode::internal);
-  Epilogue missing = Ending(filled({7}, 3)).epilogue;
+  Epilogue missing = Ending(test::drawn({7}, 3)).epilogue;
   missing.other.reset();
   CHECK(code(missing) == ErrorCode::internal);
 }

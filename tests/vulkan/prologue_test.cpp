@@ -48,10 +48,7 @@ Run run(
     DType dtype,
     Passes passes) {
   const auto numbers = [&](const Shape& shape, std::uint64_t seed) {
-    return cast(
-        Tensor::copy_of<float>(
-            test::numbers(static_cast<std::size_t>(elements_in(shape)), seed), shape),
-        dtype);
+    return cast(test::drawn(shape, seed), dtype);
   };
   std::vector<Parameter> parameters;
   std::vector<Meta> metas;

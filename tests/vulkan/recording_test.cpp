@@ -25,17 +25,11 @@ using test::Machine;
 using test::says;
 using test::thrown_by;
 
-Tensor filled(const Shape& shape, unsigned seed) {
-  std::int64_t count = 1;
-  for (std::size_t i = 0; i < shape.size(); ++i) count *= shape[i];
-  return Tensor::copy_of<float>(test::numbers(static_cast<std::size_t>(count), seed), shape);
-}
-
 /// A network that draws, and an optimizer whose rate and step are other ones each time.
 struct Net {
-  Parameter w1{filled({32, 8}, 1)};
-  Parameter b1{filled({32}, 2)};
-  Parameter w2{filled({4, 32}, 3)};
+  Parameter w1{test::drawn({32, 8}, 1)};
+  Parameter b1{test::drawn({32}, 2)};
+  Parameter w2{test::drawn({4, 32}, 3)};
   OpRef rule = make_op(AdamUpdate{});
   double steps = 0;
 
@@ -77,7 +71,7 @@ Run train(
   Run run;
   std::vector<std::vector<Tensor>> outputs;
   for (unsigned i = 0; i < 12; ++i) {
-    const std::vector<Tensor> inputs{filled({16, 8}, 10 + i), filled({16, 4}, 50 + i)};
+    const std::vector<Tensor> inputs{test::drawn({16, 8}, 10 + i), test::drawn({16, 4}, 50 + i)};
     const std::uint64_t waits = machine.counts().host_waits;
     outputs.push_back(program.run(inputs));
     run.host_waits_in_steps += machine.counts().host_waits - waits;
@@ -116,7 +110,7 @@ TEST_CASE("updates that are joined read gradients whose memory is free already",
   for (const bool record : {false, true}) {
     Machine machine;
     std::vector<Parameter> weights;
-    for (unsigned i = 0; i < 4; ++i) weights.emplace_back(filled({64}, i));
+    for (unsigned i = 0; i < 4; ++i) weights.emplace_back(test::drawn({64}, i));
     const OpRef rule = make_op(SgdUpdate{});
     const Meta metas[] = {{DType::float32, {16, 64}}};
     Program program = Program::capture(
@@ -139,7 +133,7 @@ TEST_CASE("updates that are joined read gradients whose memory is free already",
         metas,
         {.record = record});
     for (unsigned i = 0; i < 4; ++i)
-      (void)program.run(std::vector<Tensor>{filled({16, 64}, 9 + i)});
+      (void)program.run(std::vector<Tensor>{test::drawn({16, 64}, 9 + i)});
     for (const Parameter& weight : weights)
       seen[record].push_back(weight.tensor().to_vector<float>());
     CHECK(machine.counts().replays == (record ? 3 : 0));
@@ -151,7 +145,7 @@ TEST_CASE("a parameter that was moved, or is held by others, is not written over
   std::optional<Tensor> held;
   std::vector<float> held_numbers;
   const auto disturb = [&](Net& net, int step) {
-    if (step == 4) net.w1.set(filled({32, 8}, 99));
+    if (step == 4) net.w1.set(test::drawn({32, 8}, 99));
     if (step == 7) {
       held = net.w2.tensor();  // as it is after this step, for good
       held_numbers = held->to_vector<float>();

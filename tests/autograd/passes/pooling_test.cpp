@@ -54,10 +54,7 @@ TEST_CASE("a pooling does the activation before it, forward and back", "[autogra
     elements[10] = std::numeric_limits<float>::quiet_NaN();
     elements[40] = std::numeric_limits<float>::infinity();
     elements[90] = -std::numeric_limits<float>::infinity();
-    const Tensor inputs[] = {
-        Tensor::copy_of<float>(elements, shape),
-        Tensor::copy_of<float>(
-            test::numbers(static_cast<std::size_t>(elements_in(windows.out)), 4), windows.out)};
+    const Tensor inputs[] = {Tensor::copy_of<float>(elements, shape), test::drawn(windows.out, 4)};
     Parameter weight(ones(shape));
     const GraphFunction function = net(weight, windows.kernel, windows.stride, windows.padding);
     const auto run = [&](Passes which) {
