@@ -20,7 +20,7 @@ const bool registered = [] {
           [=](benchmark::State& state) {
             cli::test::SteadyRun run;
             for (auto _ : state) run = cli::test::run_steadily(model, door, 2, 32);
-            if (run.exit_code != 0) state.SkipWithError("the run failed");
+            if (run.exit_code != cli::Interrupt::exit_code) state.SkipWithError("the run failed");
             state.counters["allocations"] = run.allocations;
           })
           ->Iterations(1)

@@ -25,8 +25,8 @@ thread_local bool inside = false;
 void count() noexcept {
   if (!counting.load(std::memory_order_relaxed) || inside) return;
   inside = true;
-  const int number = calls.fetch_add(1);
-  if (number < kept_max) kept_depth[number] = ::backtrace(kept[number], depth_max);
+  const int place = calls.fetch_add(1) % kept_max;
+  kept_depth[place] = ::backtrace(kept[place], depth_max);
   inside = false;
 }
 
@@ -43,10 +43,9 @@ void begin_counting_allocations() noexcept {
   counting = true;
 }
 
-int end_counting_allocations() noexcept {
-  counting = false;
-  return calls;
-}
+void end_counting_allocations() noexcept { counting = false; }
+
+int allocations_counted() noexcept { return calls; }
 
 std::string allocation_callers() {
   std::string text;

@@ -8,9 +8,10 @@
 namespace troupe::test {
 
 void begin_counting_allocations() noexcept;
-/// @returns  the calls since then, by any thread.
-int end_counting_allocations() noexcept;
-/// The first callers of them: a line each, of places in this program for addr2line.
+void end_counting_allocations() noexcept;
+/// Counted since it was begun, by any thread.
+[[nodiscard]] int allocations_counted() noexcept;
+/// The last callers of them, in no order: a line each, of places in this program for addr2line.
 [[nodiscard]] std::string allocation_callers();
 
 }  // namespace troupe::test
