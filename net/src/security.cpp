@@ -4,7 +4,10 @@
 
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <new>
 #include <utility>
 
 namespace troupe::net {
@@ -125,12 +128,59 @@ Result<std::shared_ptr<const Security>> Security::make(
 const std::string& Security::node() const noexcept { return state_->node; }
 const Id128& Security::cluster() const noexcept { return state_->cluster; }
 
+namespace {
+
+/// Where TLS reads and writes: bytes as they lie. OpenSSL's own memory would zero them and copy
+/// them once more, each way.
+struct Carried {
+  std::span<const std::byte> unread;  // of what was fed
+  std::vector<std::byte> out;
+};
+
+const BIO_METHOD* carried_method() {
+  static const std::unique_ptr<BIO_METHOD, FreeOpenssl<BIO_meth_free>> method = [] {
+    std::unique_ptr<BIO_METHOD, FreeOpenssl<BIO_meth_free>> made(
+        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "carried bytes"));
+    must(made != nullptr, "make a kind of buffer");
+    BIO_meth_set_read_ex(made.get(), [](BIO* bio, char* to, std::size_t size, std::size_t* count) {
+      auto& unread = static_cast<Carried*>(BIO_get_data(bio))->unread;
+      BIO_clear_retry_flags(bio);
+      *count = std::min(size, unread.size());
+      if (*count == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+      }
+      std::memcpy(to, unread.data(), *count);
+      unread = unread.subspan(*count);
+      return 1;
+    });
+    BIO_meth_set_write_ex(
+        made.get(), [](BIO* bio, const char* from, std::size_t size, std::size_t* count) {
+          auto& out = static_cast<Carried*>(BIO_get_data(bio))->out;
+          const auto* bytes = reinterpret_cast<const std::byte*>(from);
+          try {
+            out.insert(out.end(), bytes, bytes + size);
+          } catch (const std::bad_alloc&) {  // C has no exceptions
+            return 0;
+          }
+          *count = size;
+          return 1;
+        });
+    BIO_meth_set_ctrl(
+        made.get(), [](BIO*, int what, long, void*) -> long { return what == BIO_CTRL_FLUSH; });
+    return made;
+  }();
+  return method.get();
+}
+
+}  // namespace
+
 struct SecureChannel::State {
   std::shared_ptr<const Security> security;
-  Channel ssl;
-  BIO* in = nullptr;  // the channel's
-  BIO* out = nullptr;
+  Carried carried;
+  std::vector<std::byte> kept;  // what came right behind the greeting's last word
   std::size_t out_taken = 0;
+  Channel ssl;
 };
 
 SecureChannel::SecureChannel(std::shared_ptr<const Security> security, Role role)
@@ -140,10 +190,11 @@ SecureChannel::SecureChannel(std::shared_ptr<const Security> security, Role role
   const Security::State& from = *s.security->state_;
   s.ssl.reset(SSL_new(role == Role::listens ? from.listens.get() : from.dials.get()));
   must(s.ssl != nullptr, "begin a connection");
-  s.in = BIO_new(BIO_s_mem());
-  s.out = BIO_new(BIO_s_mem());
-  must(s.in && s.out, "make buffers");
-  SSL_set_bio(s.ssl.get(), s.in, s.out);
+  BIO* const bio = BIO_new(carried_method());
+  must(bio != nullptr, "make a buffer");
+  BIO_set_data(bio, &s.carried);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(s.ssl.get(), bio, bio);
   if (role == Role::listens) {
     SSL_set_accept_state(s.ssl.get());
   } else {
@@ -191,13 +242,15 @@ bool SecureChannel::stands_for(const std::string& host) const {
 }
 
 Result<void> SecureChannel::feed(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const int size = static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX));
-    const int taken = BIO_write(state_->in, bytes.data(), size);
-    must(taken > 0, "keep bytes");
-    bytes = bytes.subspan(static_cast<std::size_t>(taken));
-  }
-  return greeted_ ? Result<void>() : greet();
+  State& s = *state_;
+  if (!s.carried.unread.empty())
+    return Error(ErrorCode::internal, "bytes were fed before those of the last call were read");
+  s.carried.unread = bytes;
+  if (greeted_) return {};
+  auto done = greet();
+  s.kept.assign(s.carried.unread.begin(), s.carried.unread.end());
+  s.carried.unread = s.kept;
+  return done;
 }
 
 Result<std::size_t> SecureChannel::read(std::span<std::byte> to) {
@@ -205,7 +258,13 @@ Result<std::size_t> SecureChannel::read(std::span<std::byte> to) {
   SSL* const ssl = state_->ssl.get();
   ERR_clear_error();
   std::size_t count = 0;
-  const int done = SSL_read_ex(ssl, to.data(), to.size(), &count);
+  std::size_t before = 0;
+  int done = 0;
+  do {  // a record that holds nothing for us is no end of what was fed
+    before = state_->carried.unread.size();
+    done = SSL_read_ex(ssl, to.data(), to.size(), &count);
+  } while (done != 1 && SSL_get_error(ssl, done) == SSL_ERROR_WANT_READ &&
+           state_->carried.unread.size() < before && !state_->carried.unread.empty());
   if (done == 1) return count;
   switch (SSL_get_error(ssl, done)) {
     case SSL_ERROR_WANT_READ:
@@ -232,17 +291,13 @@ Result<void> SecureChannel::write(std::span<const std::byte> bytes) {
 }
 
 std::span<const std::byte> SecureChannel::output() const noexcept {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(state_->out, &data);
-  return {
-      reinterpret_cast<const std::byte*>(data) + state_->out_taken,
-      static_cast<std::size_t>(size) - state_->out_taken};
+  return std::span(state_->carried.out).subspan(state_->out_taken);
 }
 
 void SecureChannel::drop_output(std::size_t bytes) noexcept {
   state_->out_taken += bytes;
   if (!output().empty()) return;
-  (void)BIO_reset(state_->out);
+  state_->carried.out.clear();
   state_->out_taken = 0;
 }
 

@@ -117,7 +117,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     test::RawDialer dialer(clusters.strangers.get(), clusters.key.get());
     for (int i = 0; i < 4; ++i) {
       if (dialer.greeted()) dialer.write(words);
-      if (!listener.feed(changed(dialer.take_output()))) break;
+      const auto sent = changed(dialer.take_output());
+      if (!listener.feed(sent)) break;
       (void)yields(listener, came);
       dialer.feed(take_output(listener));
     }
@@ -125,13 +126,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   SecureChannel dialer(clusters.friends, SecureChannel::Role::dials);
+  std::vector<std::byte> answers;
   bool wrote = false;
   for (int i = 0; i < 4; ++i) {
     if (dialer.greeted() && !wrote) wrote = static_cast<bool>(dialer.write(words));
-    if (!listener.feed(changed(take_output(dialer)))) break;
+    const auto sent = changed(take_output(dialer));
+    if (!listener.feed(sent)) break;
     (void)yields(listener, came);
-    if (!dialer.feed(take_output(listener))) break;
+    const auto answer = take_output(listener);
+    if (!dialer.feed(answer)) break;
+    (void)yields(dialer, answers);
   }
   fuzz::expect(came.empty() || came == words, "what is changed on its way does not come out");
+  fuzz::expect(answers.empty(), "a listener says nothing of its own");
   return 0;
 }

@@ -58,7 +58,8 @@ class SecureChannel {
   SecureChannel(const SecureChannel&) = delete;
   SecureChannel& operator=(const SecureChannel&) = delete;
 
-  /// Bytes that came. May finish the greeting, and make bytes to be sent.
+  /// Bytes that came. May finish the greeting, and make bytes to be sent. Once greeted they are not
+  /// copied: they must stay until read() has returned 0, before which no more can be fed.
   [[nodiscard]] Result<void> feed(std::span<const std::byte> bytes);
   /// What the peer wrote. @returns how many bytes of `to` were filled; 0: no more yet.
   [[nodiscard]] Result<std::size_t> read(std::span<std::byte> to);
