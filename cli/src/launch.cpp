@@ -33,7 +33,13 @@ std::uint32_t number(const char* name, std::uint32_t low, std::uint32_t high) {
 }  // namespace
 
 std::optional<Launch> launch_from_environment() {
-  if (variable("RANK").empty() || variable("WORLD_SIZE").empty()) return std::nullopt;
+  const bool has_rank = !variable("RANK").empty();
+  if (has_rank != !variable("WORLD_SIZE").empty())
+    throw Error(
+        ErrorCode::invalid_argument,
+        has_rank ? "RANK is set, but WORLD_SIZE is not" : "WORLD_SIZE is set, but RANK is not")
+        .hint("set both for a process of many; unset it for one that trains alone");
+  if (!has_rank) return std::nullopt;
   constexpr std::uint32_t world_max = 65'536;
   Launch launch;
   launch.world = number("WORLD_SIZE", 1, world_max);

@@ -14,8 +14,8 @@ struct Launch {
 };
 
 /// From RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun and its like set them; nothing
-/// where there is no RANK, or a world of one. Throws `invalid_argument` for values that are none,
-/// saying which.
+/// where there is neither RANK nor WORLD_SIZE, or a world of one. Throws `invalid_argument` for
+/// values that are none, and for what is missing, saying which.
 [[nodiscard]] std::optional<Launch> launch_from_environment();
 
 }  // namespace troupe::cli

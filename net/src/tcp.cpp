@@ -112,6 +112,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   std::shared_ptr<ConnectionEvents> events_;
   const Transport::Accept* accept_ = nullptr;
   bool told_closed_ = false;
+  std::size_t came_ = 0;  // bytes, as they were sent
   Endpoint dialed_;
   std::string node_;
   std::string peer_;
@@ -337,10 +338,19 @@ Result<std::size_t> TcpConnection::receive(
   const std::lock_guard lock(mutex_);
   if (closed_) return std::size_t{0};
   const ssize_t count = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
-  if (count > 0) return static_cast<std::size_t>(count);
-  if (count == 0) return broken("the other end closed it");
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
-  return broken(errno);
+  if (count > 0) {
+    came_ += static_cast<std::size_t>(count);
+    return static_cast<std::size_t>(count);
+  }
+  const int number = errno;
+  if (count < 0 && (number == EAGAIN || number == EWOULDBLOCK || number == EINTR))
+    return std::size_t{0};
+  std::string why = count == 0 ? "the other end closed it" : std::system_category().message(number);
+  // A node with certificates and one without do not understand a word of each other.
+  if (!accept_ && (channel_ ? !channel_->greeted() : came_ < header_bytes))
+    why += channel_ ? " before it said who it is; does it have certificates, as this one does?"
+                    : " before it answered; does it have certificates, as this one does not?";
+  return broken(why);
 }
 
 Result<void> TcpConnection::open_sealed(std::span<const std::byte> bytes) {
@@ -645,6 +655,10 @@ Result<Endpoint> Tcp::listen(const Endpoint& at, Accept accept) {
     Error error = wrong(failure.message());
     if (failure == asio::error::address_in_use)
       error.hint("another process listens there; choose another port, or 0 for one that is free");
+    else if (failure == asio::error::access_denied)
+      error.hint("ports below 1024 are for root; choose another port");
+    else
+      error.hint("give an address of this machine; 127.0.0.1 for this machine alone");
     return error;
   }
   const Endpoint got{at.host, acceptor.local_endpoint().port()};

@@ -272,6 +272,7 @@ TEST_CASE("with certificates a killed leader's run is resumed", "[cli]") {
       troupe(common + Words{"--peers", one.at(), "--join-timeout", "2", "--out", "plain"});
   CAPTURE(plain.err);
   CHECK(plain.code == 1);
+  CHECK(times(plain.err, "does it have certificates, as this one does not?") == 1);
   CHECK_FALSE(std::filesystem::exists(troupe.folder / "plain"));
 }
 
@@ -390,6 +391,31 @@ TEST_CASE("what cannot be a peer is refused with a way on", "[cli]") {
       1,
       "certs/nobody.crt",
       "troupe certs issue");
+  for (const std::string node : {"w1", "boss"})
+    REQUIRE(cluster({"certs", "issue", node, "--host", "127.0.0.1"}).code == 0);
+  check_error(  // an address that is kept for documents (RFC 5737), so no machine has it
+      peer({"--listen", "192.0.2.1:0", "--certs", "certs", "--node", "w1"}),
+      1,
+      "cannot listen at 192.0.2.1:0",
+      "give an address of this machine");
+  // One end has certificates, the other has none.
+  check_error(
+      cluster(
+          mlp + epochs(1) +
+          Words{
+              "--peers",
+              cluster.peers[0]->at(),
+              "--join-timeout",
+              "1",
+              "--out",
+              "bad",
+              "--certs",
+              "certs",
+              "--node",
+              "boss"}),
+      1,
+      "does it have certificates, as this one does?",
+      "troupe peer --listen");
 }
 
 }  // namespace troupe::cli::test
