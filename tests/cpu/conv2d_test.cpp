@@ -154,6 +154,25 @@ TEST_CASE("convolutions of one channel agree with the plain sum", "[cpu][conv2d]
   check_all<double>({2, 1, 1, 19, 28, 28, 3, 3, one, one, one}, random);
 }
 
+// Goal: results of one to five channels, of which four are few: rows that fill vectors or end in
+// the middle of one, more rows than are done at once or fewer, channels in several blocks, groups,
+// any number of taps.
+TEST_CASE("convolutions to few channels agree with the plain sum", "[cpu][conv2d]") {
+  Random random(19);
+  const Dims one{1, 1};
+  for (std::int64_t few = 1; few <= 5; ++few) {
+    CAPTURE(few);
+    check_all<float>({2, 1, 32, few, 28, 28, 3, 3, one, one, one}, random);
+    check_all<float>({2, 1, few, 32, 28, 28, 3, 3, one, one, one}, random);
+    check_all<float>({1, 1, 70, few, 19, 14, 3, 3, one, one, one}, random);
+    check_all<float>({1, 2, 6, 2 * few, 9, 65, 3, 3, one, one, one}, random);
+    check_all<float>({2, 1, 5, few, 7, 33, 5, 7, one, {2, 3}, one}, random);
+    check_all<float>({1, 1, 3, few, 12, 40, 3, 3, one, {2, 2}, {2, 2}}, random);
+    check_all<float>({2, 1, 40, few, 5, 2, 3, 3, one, one, one}, random);
+    check_all<float>({1, 1, 9, few, 6, 32, 1, 1, one, {0, 0}, one}, random);
+  }
+}
+
 // Goal: tiles of 4×4 that fill an image or hang over its edges, lie in several images, begin in the
 // middle of a row; channels and rows that fill no vector; groups; any padding.
 TEST_CASE("convolutions by tiles agree with the plain sum", "[cpu][conv2d][winograd]") {
@@ -257,6 +276,7 @@ TEST_CASE("convolutions go on with a segment", "[cpu][conv2d]") {
       {2, 1, 1, 20, 28, 28, 3, 3, one, one, one},    // one channel
       {2, 1, 3, 20, 9, 11, 5, 3, one, none, one},    // whole images
       {1, 2, 40, 150, 40, 40, 5, 5, one, one, one},  // strips, blocks of rows
+      {2, 2, 64, 6, 28, 28, 3, 3, one, one, one},    // few channels in a group
       {1, 1, 2, 3, 25, 24, 19, 20, one, one, one},   // no windows
       {5, 2, 16, 30, 14, 14, 3, 3, one, one, one},   // tiles: whole images
       {3, 1, 16, 30, 30, 30, 3, 3, one, one, one},   // parts of images

@@ -1,4 +1,5 @@
 #include "conv2d_correlation.hpp"
+#include "conv2d_thin.hpp"
 #include "conv2d_winograd.hpp"
 #include "gemm.hpp"
 #include "gemm_panel.hpp"
@@ -9,10 +10,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 
 /// Convolution forward, and backward to the input, as one algorithm: a correlation of images,
 /// computed as a product of the packed weights with panels of places that are made on the fly and
-/// never leave the first-level cache.
+/// never leave the first-level cache; or without panels, where few rows of weights would read them.
 ///
 /// Backward to the input is the correlation of dy, with zeros inserted between its elements where
 /// the convolution had a stride, with the weights turned over. The zeros around and between take
@@ -54,7 +56,8 @@ struct Strips : Correlation<A> {
         rooms(plan.numbers[7]),
         windowed(plan.numbers[6] != 0),
         shallow(windowed && this->depth() == shallow_depth),
-        flat(windowed && FlatPlaces<T, A>::fits(this->y, this->x)) {}
+        flat(windowed && FlatPlaces<T, A>::fits(this->y, this->x)),
+        thin(flat && !shallow && std::is_same_v<T, float> && this->rows <= thin_rows_max) {}
 
   /// Cuts by shape.
   Strips(const Correlation<A>& correlation, CorrelationKind kind, Plan& plan) noexcept
@@ -129,6 +132,7 @@ struct Strips : Correlation<A> {
   bool windowed = false;  ///< chunks copy windows of the source; else panels are gathered from it
   bool shallow = false;   ///< panels are kept in registers while rows go by
   bool flat = false;      ///< windows are as wide as the source, without padding at the sides
+  bool thin = false;      ///< no panels are made
 
  private:
   void cut_depth() noexcept {
@@ -536,6 +540,21 @@ void run_correlate(
             result_row);
         continue;
       }
+      if constexpr (std::is_same_v<T, float>)
+        if (s.thin) {
+          ThinCall<T> call_of_strip;
+          call_of_strip.window = window - s.x.padding;
+          call_of_strip.window_size = reach<A>(s.y, rows) * s.x.source;
+          call_of_strip.weights = weights + k0 * s.rows;
+          call_of_strip.channels = k / s.taps();
+          if (block + 1 == s.blocks) call_of_strip.bias = tile.row_bias;
+          call_of_strip.first = block == 0;
+          call_of_strip.to = result;
+          call_of_strip.to_row = result_row;
+          call_of_strip.image_row = s.x.dest;
+          multiply_thin_strip<T, A>(call_of_strip, s.y, s.x, s.rows, rows);
+          continue;
+        }
       const std::int64_t step =
           std::max<std::int64_t>(s.panels_max / std::max<std::int64_t>(k * width, 1), 1) * width;
       for (std::int64_t first = 0; first < places; first += step) {
