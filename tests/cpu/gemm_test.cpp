@@ -315,6 +315,7 @@ TEMPLATE_TEST_CASE("products touch nothing behind their operands", "[cpu][gemm]"
         std::array{15, 33, 64},
         std::array{40, 17, 300},
         std::array{130, 47, 90},
+        std::array{512, 70, 50},
         std::array{300, 100, 70}})
     for (const std::size_t turned : {0, 1, 2, 3})
       for (const NamedPlan& kernel : kernels<Matmul>()) {
@@ -338,6 +339,7 @@ TEMPLATE_TEST_CASE("products touch nothing behind their operands", "[cpu][gemm]"
 TEST_CASE("the layout of operands does not change bits", "[cpu][gemm]") {
   check_layouts<Matmul>(37, 53, 300);
   check_layouts<Matmul>(300, 200, 290);
+  check_layouts<Matmul>(512, 200, 290);  // lines of A that fall on few sets of the caches
   check_layouts<Matmul>(1, 500, 333);
   check_layouts<Matmul>(450, 1, 77);
   check_layouts<Matmul>(8, 8, 8);

@@ -280,9 +280,10 @@ Blocks cut_blocks(const Product& p) noexcept {
   const bool b_spread = p.b_k * sizeof(T) % 4096 == 0;
   blocks.b_packed = p.m > 256;
   blocks.b_direct = !blocks.b_packed && p.b_column == 1 && (!b_spread || p.m <= 2 * T_::rows);
-  // A: likewise, but a tile reads several rows side by side along k, or their k-th elements where
-  // those are neighbors: then nothing it reads is needed twice.
-  const bool a_spread = p.a_k == 1 ? p.a_row * sizeof(T) % 2048 == 0 : p.a_row != 1;
+  // A: likewise; a tile reads several rows side by side along k, or their k-th elements where those
+  // are neighbors.
+  const bool a_lies = p.a_k == 1 || p.a_row == 1;
+  const bool a_spread = !a_lies || std::max(p.a_k, p.a_row) * sizeof(T) % 2048 == 0;
   blocks.a_packed = a_spread && p.k > T_::lanes && p.n > 2 * T_::columns && p.m > 1;
 
   if (flops < chunk_flops<A>(flops * p.batch)) {
