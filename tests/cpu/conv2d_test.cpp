@@ -154,13 +154,13 @@ TEST_CASE("convolutions of one channel agree with the plain sum", "[cpu][conv2d]
   check_all<double>({2, 1, 1, 19, 28, 28, 3, 3, one, one, one}, random);
 }
 
-// Goal: results of one to five channels, of which four are few: rows that fill vectors or end in
+// Goal: results of one to four channels, of which three are few: rows that fill vectors or end in
 // the middle of one, more rows than are done at once or fewer, channels in several blocks, groups,
 // any number of taps.
 TEST_CASE("convolutions to few channels agree with the plain sum", "[cpu][conv2d]") {
   Random random(19);
   const Dims one{1, 1};
-  for (std::int64_t few = 1; few <= 5; ++few) {
+  for (std::int64_t few = 1; few <= 4; ++few) {
     CAPTURE(few);
     check_all<float>({2, 1, 32, few, 28, 28, 3, 3, one, one, one}, random);
     check_all<float>({2, 1, few, 32, 28, 28, 3, 3, one, one, one}, random);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
 /// Correlations whose result has few channels, such as an image's own. A panel of places would be
 /// read by so few rows of weights that making it takes most of the time; here the weights go over
@@ -13,7 +12,7 @@
 namespace troupe::cpu {
 
 /// Channels of a result, in a group, that are few.
-inline constexpr std::int64_t thin_rows_max = 4;
+inline constexpr std::int64_t thin_rows_max = 3;
 
 /// Some rows of the result's images, and what they are computed from: flat windows of a block of
 /// channels (FlatPlaces).
@@ -121,22 +120,23 @@ void multiply_thin_rows(
   for (std::int64_t column = 0; column < x.dest; column += width) {
     const FlatPlaces<T, A> at(column, x);
     call.places = std::min(width, x.dest - column);
-    const auto go = [&](auto rows, std::int64_t row) {
-      constexpr int p = decltype(rows)::value;
+    std::int64_t row = 0;
+    const auto go_to = [&] {
       call.window = window + row * call.image_row + column;
       call.to = to + row * call.image_row + column;
-      if (x.taps == 3)
-        call.places > lanes ? multiply_thin<T, A, R, p, 2, 3>(call, y, x, at)
-                            : multiply_thin<T, A, R, p, 1, 3>(call, y, x, at);
-      else
-        call.places > lanes ? multiply_thin<T, A, R, p, 2, 0>(call, y, x, at)
-                            : multiply_thin<T, A, R, p, 1, 0>(call, y, x, at);
     };
-    std::int64_t row = 0;
-    if constexpr (together > 1)
-      for (; row + together <= image_rows; row += together)
-        go(std::integral_constant<int, together>(), row);
-    for (; row < image_rows; ++row) go(std::integral_constant<int, 1>(), row);
+    // Three taps are what networks have; a function of its own for each other would be large.
+    if (x.taps == 3)
+      for (; row + together <= image_rows; row += together) {
+        go_to();
+        call.places > lanes ? multiply_thin<T, A, R, together, 2, 3>(call, y, x, at)
+                            : multiply_thin<T, A, R, together, 1, 3>(call, y, x, at);
+      }
+    for (; row < image_rows; ++row) {
+      go_to();
+      call.places > lanes ? multiply_thin<T, A, R, 1, 2, 0>(call, y, x, at)
+                          : multiply_thin<T, A, R, 1, 1, 0>(call, y, x, at);
+    }
   }
 }
 
@@ -148,16 +148,14 @@ template <class T, class A>
     const Axis& x,
     std::int64_t rows,
     std::int64_t image_rows) noexcept {
-  static_assert(thin_rows_max == 4);
+  static_assert(thin_rows_max == 3);
   switch (rows) {
     case 1:
       return multiply_thin_rows<T, A, 1>(call, y, x, image_rows);
     case 2:
       return multiply_thin_rows<T, A, 2>(call, y, x, image_rows);
-    case 3:
-      return multiply_thin_rows<T, A, 3>(call, y, x, image_rows);
     default:
-      return multiply_thin_rows<T, A, 4>(call, y, x, image_rows);
+      return multiply_thin_rows<T, A, 3>(call, y, x, image_rows);
   }
 }
 
