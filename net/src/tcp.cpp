@@ -632,6 +632,7 @@ Result<Endpoint> Tcp::listen(const Endpoint& at, Accept accept) {
   const auto wrong = [&](const std::string& why) {
     return Error(ErrorCode::invalid_argument, "cannot listen at " + to_string(at) + ": " + why);
   };
+  constexpr auto own_address = "give an address of this machine; 127.0.0.1 for this machine alone";
   Failure failure;
   tcp::resolver resolver(io_);
   const auto found = resolver.resolve(
@@ -640,8 +641,7 @@ Result<Endpoint> Tcp::listen(const Endpoint& at, Accept accept) {
       tcp::resolver::passive | tcp::resolver::numeric_service,
       failure);
   if (failure || found.empty())
-    return wrong("'" + at.host + "' does not resolve: " + failure.message())
-        .hint("give an address of this machine; 127.0.0.1 for this machine alone");
+    return wrong("'" + at.host + "' does not resolve: " + failure.message()).hint(own_address);
   const tcp::endpoint endpoint = found.begin()->endpoint();
   if (!options_.security && !endpoint.address().is_loopback())
     return wrong("others could reach it, and there are no certificates")
@@ -657,8 +657,8 @@ Result<Endpoint> Tcp::listen(const Endpoint& at, Accept accept) {
       error.hint("another process listens there; choose another port, or 0 for one that is free");
     else if (failure == asio::error::access_denied)
       error.hint("ports below 1024 are for root; choose another port");
-    else
-      error.hint("give an address of this machine; 127.0.0.1 for this machine alone");
+    else if (failure == boost::system::errc::address_not_available)
+      error.hint(own_address);
     return error;
   }
   const Endpoint got{at.host, acceptor.local_endpoint().port()};

@@ -542,17 +542,16 @@ void run_correlate(
       }
       if constexpr (std::is_same_v<T, float>)
         if (s.thin) {
-          ThinCall<T> call_of_strip;
-          call_of_strip.window = window - s.x.padding;
-          call_of_strip.window_size = reach<A>(s.y, rows) * s.x.source;
-          call_of_strip.weights = weights + k0 * s.rows;
-          call_of_strip.channels = k / s.taps();
-          if (block + 1 == s.blocks) call_of_strip.bias = tile.row_bias;
-          call_of_strip.first = block == 0;
-          call_of_strip.to = result;
-          call_of_strip.to_row = result_row;
-          call_of_strip.image_row = s.x.dest;
-          multiply_thin_strip<T, A>(call_of_strip, s.y, s.x, s.rows, rows);
+          ThinCall<T> strip;
+          strip.window = window - s.x.padding;
+          strip.window_size = reach<A>(s.y, rows) * s.x.source;
+          strip.weights = weights + k0 * s.rows;
+          strip.channels = k / s.taps();
+          if (block + 1 == s.blocks) strip.bias = tile.row_bias;
+          strip.first = block == 0;
+          strip.to = result;
+          strip.to_row = result_row;
+          multiply_thin_strip<T, A>(strip, s.y, s.x, s.rows, rows);
           continue;
         }
       const std::int64_t step =

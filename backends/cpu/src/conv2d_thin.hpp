@@ -25,9 +25,8 @@ struct ThinCall {
   const T* bias = nullptr;  ///< of each row, added to complete sums; null: none
   bool first = true;        ///< the first block of channels: sums start at 0, else from `to`
   T* to = nullptr;
-  std::int64_t to_row = 0;     ///< elements between channels of the result
-  std::int64_t image_row = 0;  ///< elements between its rows, and between the window's
-  std::int64_t places = 0;     ///< to be written of each row, at most two vectors
+  std::int64_t to_row = 0;  ///< elements between channels of the result
+  std::int64_t places = 0;  ///< to be written of each row, at most two vectors
 };
 
 /// `R` channels of `P` rows, `V` vectors of each; `Taps` along a row, or 0 for as many as there
@@ -42,28 +41,31 @@ void multiply_thin(
   const std::int64_t last = call.places - (V - 1) * lanes;  // of the last vector
 
   Register sum[R][P][V];
+  const auto for_sums = [&](const auto& visit) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p)
+      for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        sum[r][p][v] = Register(T(0));
-        if (call.first) continue;
-        const T* from = call.to + r * call.to_row + p * call.image_row + v * lanes;
-        if (v + 1 == V) {
-          std::copy_n(from, last, edge);
-          std::fill(edge + last, edge + lanes, T(0));
-          from = edge;
-        }
-        sum[r][p][v] = Register::load_unaligned(from);
-      }
+        for (int v = 0; v < V; ++v)
+          visit(sum[r][p][v], r, call.to + r * call.to_row + p * x.dest + v * lanes, v + 1 == V);
+  };
+  for_sums([&](Register & each, int, const T* from, bool is_last) __attribute__((always_inline)) {
+    each = Register(T(0));
+    if (call.first) return;
+    if (is_last) {
+      std::copy_n(from, last, edge);
+      std::fill(edge + last, edge + lanes, T(0));
+      from = edge;
+    }
+    each = Register::load_unaligned(from);
+  });
 
   const T* weights = call.weights;
   const T* channel = call.window;
   for (std::int64_t c = 0; c < call.channels; ++c, channel += call.window_size) {
     const T* row = channel;
-    for (std::int64_t down = 0; down < y.taps; ++down, row += y.dilation * call.image_row) {
+    for (std::int64_t down = 0; down < y.taps; ++down, row += y.dilation * x.dest) {
       const T* from = row;
       const auto tap = [&](int i) __attribute__((always_inline)) {
         Register left[R];
@@ -74,7 +76,7 @@ void multiply_thin(
         for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
           for (int v = 0; v < V; ++v) {
-            const Register right = at.load(from + p * call.image_row + v * lanes, i, v);
+            const Register right = at.load(from + p * x.dest + v * lanes, i, v);
 #pragma GCC unroll 4
             for (int r = 0; r < R; ++r)
               sum[r][p][v] = fused_multiply_add<T, A>(left[r], right, sum[r][p][v]);
@@ -90,21 +92,15 @@ void multiply_thin(
     }
   }
 
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p)
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        T* const to = call.to + r * call.to_row + p * call.image_row + v * lanes;
-        const Register value = call.bias ? sum[r][p][v] + Register(call.bias[r]) : sum[r][p][v];
-        if (v + 1 < V || last == lanes) {
-          value.store_unaligned(to);
-        } else {
-          value.store_aligned(edge);
-          std::copy_n(edge, last, to);
-        }
-      }
+  for_sums([&](const Register& each, int r, T* to, bool is_last) __attribute__((always_inline)) {
+    const Register value = call.bias ? each + Register(call.bias[r]) : each;
+    if (!is_last || last == lanes) {
+      value.store_unaligned(to);
+    } else {
+      value.store_aligned(edge);
+      std::copy_n(edge, last, to);
+    }
+  });
 }
 
 /// All places of `image_rows` rows of `R` channels.
@@ -122,8 +118,8 @@ void multiply_thin_rows(
     call.places = std::min(width, x.dest - column);
     std::int64_t row = 0;
     const auto go_to = [&] {
-      call.window = window + row * call.image_row + column;
-      call.to = to + row * call.image_row + column;
+      call.window = window + row * x.dest + column;
+      call.to = to + row * x.dest + column;
     };
     // Three taps are what networks have; a function of its own for each other would be large.
     if (x.taps == 3)
